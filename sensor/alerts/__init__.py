@@ -1,0 +1,1 @@
+"""Scores to incidents, incidents to EVE alerts."""

@@ -1,0 +1,1 @@
+"""Sources of packet blocks: capture files and live interfaces."""

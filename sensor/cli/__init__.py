@@ -1,0 +1,1 @@
+"""The command `multa-sensor`, a file per command group."""

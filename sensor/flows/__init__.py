@@ -1,0 +1,1 @@
+"""Decoded headers to rows of packets per flow."""

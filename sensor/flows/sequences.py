@@ -1,0 +1,133 @@
+"""Rows of packets: what the flow table emits and the model scores."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+END_REASONS = ("full", "early", "closed", "idle", "evicted", "end")
+"""Why a row was decided, indexed by `SequenceBatch.end_reason`:
+
+- ``full``: it has n packets;
+- ``early``: `decide_after` has passed since the flow's first packet;
+- ``closed``: RST, or FIN from both sides;
+- ``idle``: the idle timeout has passed, or a SYN reused the ports of a closed flow;
+- ``evicted``: the table needed the slot;
+- ``end``: the capture ended.
+"""
+
+CONTEXT_COLUMNS = ("srv_1s", "srv_10s", "src_1s", "src_10s", "dst_1s", "dst_10s")
+"""Order of the columns of `SequenceBatch.context`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceBatch:
+    """Rows in order of (decision time, flow ordinal, row); b rows of up to n packets.
+
+    Packets are front-aligned: packet k of row r is ``[r, k]`` for k < length[r], zeros after it.
+    The source of a row is the flow's originator (`docs/semantics.md` 4).
+
+    Attributes:
+        ip_length, payload_length: ``(b, n)`` uint16 bytes.
+        interarrival_us: ``(b, n)`` uint32, clipped at 60 s.
+        direction: ``(b, n)`` int8, +1 from the originator, −1 to it, 0 padding.
+        tcp_flags: ``(b, n)`` uint8.
+        length: ``(b,)`` uint16 packets in the row.
+        context: ``(b, 6)`` uint32 counts of flows, columns as `CONTEXT_COLUMNS`.
+        context_saturated: ``(b,)`` bool: more flows began within the window than are remembered.
+        flow_ordinal: ``(b,)`` int64, number of the flow in order of first packets, from 0.
+        row: ``(b,)`` int32, number of the row within its flow, from 0.
+        sequence_index: ``(b,)`` int32; the row holds packets index·n … index·n + length − 1.
+        end_reason: ``(b,)`` uint8 index into `END_REASONS`.
+        decided_ns: ``(b,)`` int64 flow clock at the decision.
+        flow_start_ns, first_packet_ns, last_packet_ns: ``(b,)`` int64 times of the flow's first
+            packet and of the row's first and last packets.
+        flow_packets: ``(b,)`` int64 packets of the flow so far.
+        midstream: ``(b,)`` bool: TCP whose first packet was not a SYN.
+        version, protocol: ``(b,)`` uint8.
+        source_high, source_low, destination_high, destination_low: ``(b,)`` uint64, as in
+            `sensor.packets.headers.Headers`.
+        source_port, destination_port: ``(b,)`` uint16.
+    """
+
+    ip_length: NDArray[np.uint16]
+    payload_length: NDArray[np.uint16]
+    interarrival_us: NDArray[np.uint32]
+    direction: NDArray[np.int8]
+    tcp_flags: NDArray[np.uint8]
+    length: NDArray[np.uint16]
+    context: NDArray[np.uint32]
+    context_saturated: NDArray[np.bool_]
+    flow_ordinal: NDArray[np.int64]
+    row: NDArray[np.int32]
+    sequence_index: NDArray[np.int32]
+    end_reason: NDArray[np.uint8]
+    decided_ns: NDArray[np.int64]
+    flow_start_ns: NDArray[np.int64]
+    first_packet_ns: NDArray[np.int64]
+    last_packet_ns: NDArray[np.int64]
+    flow_packets: NDArray[np.int64]
+    midstream: NDArray[np.bool_]
+    version: NDArray[np.uint8]
+    protocol: NDArray[np.uint8]
+    source_high: NDArray[np.uint64]
+    source_low: NDArray[np.uint64]
+    destination_high: NDArray[np.uint64]
+    destination_low: NDArray[np.uint64]
+    source_port: NDArray[np.uint16]
+    destination_port: NDArray[np.uint16]
+
+    def __len__(self) -> int:
+        return int(self.length.size)
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "SequenceBatch":
+        """The given rows, in the given order."""
+        return SequenceBatch(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @classmethod
+    def concatenate(cls, batches: "list[SequenceBatch]") -> "SequenceBatch":
+        """One batch of all rows; at least one batch is given."""
+        return cls(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)))
+
+    @classmethod
+    def empty(cls, n: int) -> "SequenceBatch":
+        """A batch without rows, with every column's type."""
+        return cls(
+            **{f.name: np.zeros((0, *_shape(f.name, n)), _DTYPES[f.name]) for f in fields(cls)}
+        )
+
+
+def _shape(name: str, n: int) -> tuple[int, ...]:
+    if name in ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags"):
+        return (n,)
+    return (len(CONTEXT_COLUMNS),) if name == "context" else ()
+
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "ip_length": np.uint16,
+    "payload_length": np.uint16,
+    "interarrival_us": np.uint32,
+    "direction": np.int8,
+    "tcp_flags": np.uint8,
+    "length": np.uint16,
+    "context": np.uint32,
+    "context_saturated": np.bool_,
+    "flow_ordinal": np.int64,
+    "row": np.int32,
+    "sequence_index": np.int32,
+    "end_reason": np.uint8,
+    "decided_ns": np.int64,
+    "flow_start_ns": np.int64,
+    "first_packet_ns": np.int64,
+    "last_packet_ns": np.int64,
+    "flow_packets": np.int64,
+    "midstream": np.bool_,
+    "version": np.uint8,
+    "protocol": np.uint8,
+    "source_high": np.uint64,
+    "source_low": np.uint64,
+    "destination_high": np.uint64,
+    "destination_low": np.uint64,
+    "source_port": np.uint16,
+    "destination_port": np.uint16,
+}

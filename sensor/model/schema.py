@@ -1,0 +1,300 @@
+"""The contract between trainer and sensor: what a sequence is and what a task is.
+
+A leaf. The fingerprint is the SHA-256 of the canonical form (RFC 8785) of everything that
+decides a feature's value; a sensor recomputes it from what it implements and refuses a bundle
+whose fingerprint differs (`docs/semantics.md` 12). Tasks and thresholds are not part of it.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Literal
+
+from sensor.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Field:
+    """One per-packet field of a sequence and how its value is put on the grid.
+
+    A value is ``code / scale`` where code is the rounded `transform` of the clipped raw value, an
+    integer; so equal sequences are equal bytes on every machine.
+
+    Attributes:
+        revision: raised when the meaning of the field changes.
+        unit: unit of the raw value.
+        channels: names of the model inputs that the field becomes.
+        transform: ``log2p1`` (code = round(steps · log2(1 + raw))), ``sign``, ``bits`` (one channel
+            a bit), ``one_hot``, or ``one`` (1 wherever there is a packet).
+        clip: largest raw value; larger ones count as this one.
+        steps: codes an octave, for ``log2p1``.
+        scale: divisor from code to value.
+        values: bit masks (``bits``) or values (``one_hot``) of the channels.
+        meaning: for the generated documentation.
+    """
+
+    revision: int
+    unit: str
+    channels: tuple[str, ...]
+    transform: Literal["log2p1", "sign", "bits", "one_hot", "one"]
+    clip: int
+    steps: int
+    scale: int
+    meaning: str
+    values: tuple[int, ...] = ()
+
+
+FIELDS: dict[str, Field] = {
+    "ip_length": Field(
+        1,
+        "bytes",
+        ("ip_length",),
+        "log2p1",
+        65_535,
+        8,
+        128,
+        "IP datagram length from the IP header; never the wire length, whose padding gives the "
+        "capture away.",
+    ),
+    "payload_length": Field(
+        1,
+        "bytes",
+        ("payload_length",),
+        "log2p1",
+        65_535,
+        8,
+        128,
+        "Bytes after the transport header.",
+    ),
+    "interarrival": Field(
+        1,
+        "µs",
+        ("interarrival",),
+        "log2p1",
+        60_000_000,
+        2,
+        64,
+        "Time since the flow's previous packet; 0 for its first, never negative.",
+    ),
+    "direction": Field(
+        1,
+        "sign",
+        ("direction",),
+        "sign",
+        1,
+        1,
+        1,
+        "+1 from the flow's owner, −1 to it; 0 is padding.",
+    ),
+    "tcp_flags": Field(
+        1,
+        "bits",
+        ("fin", "syn", "rst", "psh", "ack"),
+        "bits",
+        255,
+        1,
+        1,
+        "TCP flags FIN, SYN, RST, PSH, ACK; 0 for other protocols.",
+        (0x01, 0x02, 0x04, 0x08, 0x10),
+    ),
+    "protocol": Field(
+        1,
+        "IANA number",
+        ("tcp", "udp", "icmp"),
+        "one_hot",
+        255,
+        1,
+        1,
+        "Transport; ICMP and ICMPv6 share a channel, other protocols have none.",
+        (6, 17, 1),
+    ),
+    "valid": Field(1, "bool", ("valid",), "one", 1, 1, 1, "1 for a packet, 0 for padding."),
+}
+"""Every per-packet field that this version implements."""
+
+CONTEXT_FIELDS: dict[str, Field] = {
+    f"{scope}_{window}s": Field(
+        1,
+        "flows",
+        (f"{scope}_{window}s",),
+        "log2p1",
+        65_535,
+        4,
+        64,
+        f"Flows that began in the last {window} s {what}, this one excluded.",
+    )
+    for scope, what in (
+        ("srv", "to the same responder address, port and protocol"),
+        ("src", "from the same originator"),
+        ("dst", "to the same responder"),
+    )
+    for window in (1, 10)
+}
+"""Context of a flow, taken when it begins (`docs/semantics.md` 7)."""
+
+KEYS = ("five_tuple",)
+POLICIES = ("first", "repeat")
+DECODER_REVISION = 1
+FLOW_REVISION = 1
+
+
+@dataclass(frozen=True)
+class FeatureSchema:
+    """What a sequence is made of; see `docs/semantics.md` 3–8 for each rule.
+
+    Attributes:
+        lengths: sequence lengths that the model has a signature for, ascending; the last is n.
+        fields: names in `FIELDS`, in channel order.
+        context: names in `CONTEXT_FIELDS`, in channel order.
+        key: flow key.
+        policies: sequence policies that the tasks use between them.
+        decide_after_ms: age at which a flow with fewer than n packets is scored as it is.
+        idle_timeout_ms: silence after which a flow has ended.
+        repeat_min_packets: a partial last repeated sequence is scored from this length.
+        repeat_all: repeated sequences below this index are all scored, beyond it those whose
+            index is a power of two.
+    """
+
+    lengths: tuple[int, ...] = (4, 8, 16)
+    fields: tuple[str, ...] = tuple(FIELDS)
+    context: tuple[str, ...] = tuple(CONTEXT_FIELDS)
+    key: str = "five_tuple"
+    policies: tuple[str, ...] = POLICIES
+    decide_after_ms: int = 1_000
+    idle_timeout_ms: int = 120_000
+    repeat_min_packets: int = 4
+    repeat_all: int = 64
+
+    @property
+    def n(self) -> int:
+        """Packets of a full sequence."""
+        return self.lengths[-1]
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the model's per-packet inputs, in order."""
+        return tuple(channel for name in self.fields for channel in FIELDS[name].channels)
+
+    def canonical(self) -> bytes:
+        """RFC 8785 form of everything that decides a feature's value (ASCII and integers only)."""
+
+        def definition(spec: Field) -> dict[str, Any]:
+            return {key: value for key, value in asdict(spec).items() if key != "meaning"}
+
+        document = {
+            "decoder_revision": DECODER_REVISION,
+            "flow_revision": FLOW_REVISION,
+            "padding": "left",
+            "dedupe": "off",
+            "lengths": self.lengths,
+            "key": self.key,
+            "policies": self.policies,
+            "decide_after_ms": self.decide_after_ms,
+            "idle_timeout_ms": self.idle_timeout_ms,
+            "repeat_min_packets": self.repeat_min_packets,
+            "repeat_all": self.repeat_all,
+            "fields": [{"id": name, **definition(FIELDS[name])} for name in self.fields],
+            "context": [{"id": name, **definition(CONTEXT_FIELDS[name])} for name in self.context],
+        }
+        return json.dumps(
+            document, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+        ).encode()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the canonical form, in hexadecimal."""
+        return hashlib.sha256(self.canonical()).hexdigest()
+
+    def to_manifest(self) -> dict[str, Any]:
+        """The schema as the manifest stores it, with its fingerprint."""
+        document: dict[str, Any] = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self).items()
+        }
+        return {**document, "fingerprint": self.fingerprint()}
+
+    @classmethod
+    def from_manifest(cls, document: dict[str, Any], where: str) -> "FeatureSchema":
+        """Rebuilds a schema and proves that this sensor implements exactly it.
+
+        Raises:
+            BundleError: an entry is missing, unknown or of another type, a field is not
+                implemented, or the fingerprint does not come out the same. `where` names the file.
+        """
+        stated = document.get("fingerprint")
+        known = {entry.name: entry for entry in fields(cls)}
+        body = {key: value for key, value in document.items() if key != "fingerprint"}
+        if unknown := sorted(set(body) ^ set(known)):
+            raise BundleError(
+                f"{where}: features.{unknown[0]} is missing or unknown to this version; "
+                "use a bundle made by the same version of multa"
+            )
+        try:
+            schema = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in body.items()})
+            foreign = [name for name in schema.fields if name not in FIELDS]
+            foreign += [name for name in schema.context if name not in CONTEXT_FIELDS]
+            foreign += [schema.key] if schema.key not in KEYS else []
+            foreign += [name for name in schema.policies if name not in POLICIES]
+            numbers = [*schema.lengths, schema.decide_after_ms, schema.idle_timeout_ms]
+            numbers += [schema.repeat_min_packets, schema.repeat_all]
+            sane = all(type(number) is int and 0 < number < 2**31 for number in numbers)
+            sane = sane and list(schema.lengths) == sorted(set(schema.lengths)) and schema.n <= 255
+        except (TypeError, IndexError) as error:
+            raise BundleError(f"{where}: features are malformed ({error})") from None
+        if foreign or not sane:
+            raise BundleError(
+                f"{where}: features use {foreign[0] if foreign else 'impossible numbers'}, which "
+                "this version does not implement; upgrade multa or use an older bundle"
+            )
+        if schema.fingerprint() != stated:
+            raise BundleError(
+                f"{where}: the feature fingerprint is {str(stated)[:16]}…, this version computes "
+                f"{schema.fingerprint()[:16]}…; use a bundle made for this version"
+            )
+        return schema
+
+
+@dataclass(frozen=True)
+class IncidentRule:
+    """How a task's positive flows become one incident (`docs/semantics.md` 16).
+
+    Attributes:
+        role: whom the incident is about: ``responder``, ``originator``, or ``reflection_victim``
+            (the side of the flow that does not own `service_port`: originator of the spoofed
+            request, responder of the replies; the responder if neither or both own it).
+        service_port: port of the reflecting service, for ``reflection_victim``.
+        open_flows: positive flows that open an incident …
+        open_seconds: … within this many seconds of packet time.
+    """
+
+    role: Literal["responder", "originator", "reflection_victim"]
+    open_flows: int
+    open_seconds: int
+    service_port: int = 0
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task of a bundle. Only binary tasks raise alerts.
+
+    Attributes:
+        name: identifier, also the name of the model's output.
+        kind: ``binary`` (sigmoid score against a threshold).
+        policy: which rows count: ``first`` (sequence index 0 only) or ``repeat`` (all).
+        threshold: on the calibrated score; a score at or above it is positive.
+        calibration: ``(slope, offset)`` of the logit of the raw score.
+        signature_id, signature, category, severity, mitre_technique_id: of the EVE alert.
+        incident: how positives are gathered.
+    """
+
+    name: str
+    policy: Literal["first", "repeat"]
+    threshold: float
+    signature_id: int
+    signature: str
+    category: str
+    severity: int
+    incident: IncidentRule
+    mitre_technique_id: tuple[str, ...] = ()
+    calibration: tuple[float, float] = (1.0, 0.0)
+    kind: Literal["binary"] = "binary"
+    classes: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Packet blocks to columns of header fields."""

@@ -1,0 +1,73 @@
+"""Decoded headers as columns: what the decoder hands to the flow table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+ICMP = 1
+TCP = 6
+UDP = 17
+ICMPV6 = 58
+SCTP = 132
+
+FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
+"""TCP flag bits, RFC 9293 section 3.1."""
+
+REFUSALS = (
+    "truncated_frame",
+    "not_ip",
+    "vlan_depth",
+    "ip_header",
+    "ipv6_extensions",
+    "truncated_ip",
+    "truncated_transport",
+)
+"""Why a frame is not decoded; every frame is decoded or counted under exactly one of these:
+
+- ``truncated_frame``: fewer captured bytes than a link header (and its VLAN tags);
+- ``not_ip``: another ethertype (ARP, LLDP, …);
+- ``vlan_depth``: more VLAN tags than the decoder follows;
+- ``ip_header``: version, header length or total length contradict each other;
+- ``ipv6_extensions``: an extension header chain longer than the decoder follows;
+- ``truncated_ip``: the capture ends inside the IP header or its extensions;
+- ``truncated_transport``: the capture or the datagram ends inside the TCP, UDP or ICMP header.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Columns of the decoded packets of one block, in packet order; all of length ``packets``.
+
+    An IPv4 address is its 32-bit value in the low word, the high word 0; `version` tells it from
+    an IPv6 address. For ICMP the ports are those of the Community ID specification (the type and
+    its counterpart for two-way messages, else type and code), so that a request and its reply
+    are one flow.
+
+    Attributes:
+        timestamp_ns: int64.
+        version: uint8, 4 or 6.
+        protocol: uint8, IANA number of the transport.
+        source_high, source_low, destination_high, destination_low: uint64 address words.
+        source_port, destination_port: uint16, 0 where the protocol has none.
+        ip_length: uint16, IPv4 total length or IPv6 payload length + 40; the wire length less the
+            link header where the field is 0 (segmentation offload), clipped at 65,535.
+        payload_length: uint16, `ip_length` less IP and transport headers.
+        tcp_flags: uint8, the low eight flag bits; 0 for other protocols.
+    """
+
+    timestamp_ns: NDArray[np.int64]
+    version: NDArray[np.uint8]
+    protocol: NDArray[np.uint8]
+    source_high: NDArray[np.uint64]
+    source_low: NDArray[np.uint64]
+    destination_high: NDArray[np.uint64]
+    destination_low: NDArray[np.uint64]
+    source_port: NDArray[np.uint16]
+    destination_port: NDArray[np.uint16]
+    ip_length: NDArray[np.uint16]
+    payload_length: NDArray[np.uint16]
+    tcp_flags: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return int(self.timestamp_ns.size)

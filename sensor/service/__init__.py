@@ -1,0 +1,1 @@
+"""Lifecycle of the running sensor: signals, readiness, health."""

@@ -1,0 +1,1 @@
+"""MULTA trainer: labelled captures in, a model bundle out."""

@@ -1,0 +1,1 @@
+"""The command `multa-trainer`, a file per command group."""

@@ -1,0 +1,1 @@
+"""Captures and labels to rows, splits and training tensors."""

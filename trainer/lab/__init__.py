@@ -1,0 +1,1 @@
+"""A small IoT network of namespaces that records labelled captures."""

@@ -1,0 +1,1 @@
+"""Ways to train one network for several tasks, one file each."""
