@@ -5,15 +5,16 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-END_REASONS = ("full", "early", "closed", "idle", "evicted", "end")
+END_REASONS = ("full", "early", "closed", "idle", "evicted")
 """Why a row was decided, indexed by `SequenceBatch.end_reason`:
 
 - ``full``: it has n packets;
 - ``early``: `decide_after` has passed since the flow's first packet;
 - ``closed``: RST, or FIN from both sides;
-- ``idle``: the idle timeout has passed, or a SYN reused the ports of a closed flow;
-- ``evicted``: the table needed the slot;
-- ``end``: the capture ended.
+- ``idle``: the idle timeout has passed;
+- ``evicted``: the table needed the slot.
+
+The end of a stream is silence without end (`docs/semantics.md` 2): open flows end ``idle``.
 """
 
 CONTEXT_COLUMNS = ("srv_1s", "srv_10s", "src_1s", "src_10s", "dst_1s", "dst_10s")
