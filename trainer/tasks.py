@@ -1,0 +1,65 @@
+"""The tasks of the shipped bundle: the three of MULTA, section IV.
+
+Thresholds and calibration here are those of an untrained network; `multa-trainer train` chooses
+them. The MITRE ATT&CK techniques are those whose descriptions name the attack.
+"""
+
+from collections.abc import Sequence
+
+from sensor.errors import UsageError
+from sensor.model.schema import IncidentRule, TaskSpec
+
+_CATEGORY = "Attempted Denial of Service"
+
+TASKS = (
+    TaskSpec(
+        name="syn_dos",
+        policy="first",
+        threshold=0.5,
+        signature_id=1,
+        signature="MULTA syn_dos: TCP SYN flood",
+        category=_CATEGORY,
+        severity=2,
+        incident=IncidentRule("responder", open_flows=10, open_seconds=10),
+        mitre_technique_id=("T1499.001",),
+    ),
+    TaskSpec(
+        name="ssdp_flood",
+        policy="first",
+        threshold=0.5,
+        signature_id=2,
+        signature="MULTA ssdp_flood: SSDP reflection or flood",
+        category=_CATEGORY,
+        severity=2,
+        incident=IncidentRule(
+            "reflection_victim", open_flows=10, open_seconds=10, service_port=1900
+        ),
+        mitre_technique_id=("T1498.002",),
+    ),
+    TaskSpec(
+        name="ssl_renegotiation",
+        policy="repeat",
+        threshold=0.5,
+        signature_id=3,
+        signature="MULTA ssl_renegotiation: TLS renegotiation flood",
+        category=_CATEGORY,
+        severity=2,
+        incident=IncidentRule("responder", open_flows=1, open_seconds=10),
+        mitre_technique_id=("T1499.002",),
+    ),
+)
+
+NAMES = tuple(task.name for task in TASKS)
+
+
+def chosen(names: Sequence[str]) -> tuple[TaskSpec, ...]:
+    """The named tasks, in the given order.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    known = dict(zip(NAMES, TASKS, strict=True))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"unknown task {name!r}; known are {', '.join(NAMES)}")
+    return tuple(known[name] for name in names)
