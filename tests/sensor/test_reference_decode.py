@@ -1,0 +1,163 @@
+"""The reference decoder: every refusal by hand, dpkt and the Community ID baseline for the rest."""
+
+import json
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from pathlib import Path
+
+import dpkt
+import pytest
+from frames import IPV6, SYN, ethernet, ip_frame, ipv4, ipv6, tcp, udp
+from reference import Frame, read_pcap, refusals
+from reference_decode import Packet, decode_reference
+
+COMMUNITY_ID = Path(__file__).parents[3] / "shared/data/schemas/community-id"
+CLIENT, SERVER = "10.0.0.1", "10.0.0.2"
+CLIENT6, SERVER6 = "2001:db8::1", "2001:db8::2"
+
+SHORT_OFFSET = tcp(CLIENT, 1, SERVER, 2, SYN)[:12] + b"\x40" + bytes(7)
+SEGMENT = tcp(CLIENT, 1, SERVER, 2, SYN, b"abcd", options=bytes(4))
+DATAGRAM = ipv4(SEGMENT, 6, CLIENT, SERVER)
+WHOLE = ethernet(DATAGRAM)
+
+
+def ipv6_chain(*chain: tuple[int, bytes], last: int = 17, body: bytes | None = None) -> bytes:
+    """An IPv6 frame with extension headers (number, bytes after the next-header byte)."""
+    numbers = [number for number, _ in chain] + [last]
+    octets = b"".join(
+        bytes([following]) + rest for (_, rest), following in zip(chain, numbers[1:], strict=True)
+    )
+    octets += udp(CLIENT6, 1, SERVER6, 2, b"xyz") if body is None else body
+    return ethernet(ipv6(octets, numbers[0], CLIENT6, SERVER6), IPV6)
+
+
+OPTIONS = (60, bytes(7))
+PAIR6 = (CLIENT6, SERVER6)
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (WHOLE[:13], "truncated_frame"),
+        (ethernet(DATAGRAM, tags=[(0x8100, 1)])[:17], "truncated_frame"),
+        (ethernet(DATAGRAM, tags=[(0x88A8, 1), (0x8100, 2)])[:21], "truncated_frame"),
+        (ethernet(DATAGRAM, tags=[(0x9100, 1)] * 3), "vlan_depth"),
+        (ethernet(DATAGRAM, tags=[(0x9100, 1)] * 3)[:22], "vlan_depth"),
+        (ethernet(DATAGRAM, 0x0806), "not_ip"),
+        (ethernet(DATAGRAM, 64), "not_ip"),
+        (WHOLE[:33], "truncated_ip"),
+        (ethernet(b"\x65" + DATAGRAM[1:]), "ip_header"),
+        (ethernet(b"\x44" + DATAGRAM[1:]), "ip_header"),
+        (ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, total_length=19)), "ip_header"),
+        (ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, options=bytes(8)))[:41], "truncated_ip"),
+        (WHOLE[:53], "truncated_transport"),
+        (ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, total_length=43)), "truncated_transport"),
+        (ip_frame(SHORT_OFFSET, 6, CLIENT, SERVER), "truncated_transport"),
+        (ip_frame(bytes(7), 17, CLIENT, SERVER), "truncated_transport"),
+        (ip_frame(bytes(3), 1, CLIENT, SERVER), "truncated_transport"),
+        (ip_frame(bytes(11), 132, CLIENT, SERVER), "truncated_transport"),
+        (ipv6_chain()[:53], "truncated_ip"),
+        (ethernet(DATAGRAM + bytes(40), IPV6), "ip_header"),
+        (ipv6_chain(*[OPTIONS] * 9), "ipv6_extensions"),
+        (ipv6_chain(OPTIONS)[:61], "truncated_ip"),
+        (ipv6_chain((60, b"\1" + bytes(14)))[:65], "truncated_ip"),
+        (ethernet(ipv6(b"\x11" + bytes(15), 60, *PAIR6, payload_length=7), IPV6), "ip_header"),
+        (ipv6_chain(OPTIONS, last=58, body=bytes(3)), "truncated_transport"),
+    ],
+)  # fmt: skip
+def test_refusals(frame: bytes, reason: str) -> None:
+    assert decode_reference(frame, len(frame)) == reason
+
+
+def test_stripped_tag_counts() -> None:
+    frame = ethernet(DATAGRAM, tags=[(0x88A8, 1), (0x8100, 2)])
+    assert isinstance(decode_reference(frame, len(frame)), Packet)
+    assert decode_reference(frame, len(frame), stripped_tags=1) == "vlan_depth"
+
+
+def test_lengths_come_from_the_ip_header() -> None:
+    def lengths(frame: bytes, wire_length: int = 0) -> tuple[int, int]:
+        packet = decode_reference(frame, wire_length or len(frame))
+        assert isinstance(packet, Packet), packet
+        return packet.ip_length, packet.payload_length
+
+    assert lengths(WHOLE) == (48, 4)
+    assert lengths(WHOLE + bytes(6)) == (48, 4)  # Ethernet padding
+    assert lengths(WHOLE[:54], 62) == (48, 4)  # options and payload beyond the snap length
+    offload = ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, total_length=0))
+    assert lengths(offload, 65_000) == (64_986, 64_942)
+    assert lengths(offload, 90_000) == (65_535, 65_491)
+    assert lengths(offload, 20) == (48, 4)  # a wire length below the captured length
+    assert lengths(ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, total_length=9_000))) == (9_000, 8_956)
+    assert lengths(ip_frame(udp(CLIENT, 1, SERVER, 2, b"abc"), 17, CLIENT, SERVER)) == (31, 3)
+    assert lengths(ip_frame(bytes(5), 1, CLIENT, SERVER)) == (25, 0)
+    assert lengths(ip_frame(bytes(14), 132, CLIENT, SERVER)) == (34, 2)
+    assert lengths(ip_frame(bytes(14), 47, CLIENT, SERVER)) == (34, 14)
+    assert lengths(ipv6_chain(OPTIONS, (51, b"\4" + bytes(22)))) == (83, 3)
+    jumbo = ethernet(
+        ipv6(udp(CLIENT6, 1, SERVER6, 2), 17, CLIENT6, SERVER6, payload_length=0), IPV6
+    )
+    assert lengths(jumbo, 70_014) == (65_535, 65_487)
+    assert lengths(ipv6_chain(*[OPTIONS] * 8)) == (115, 3)
+    assert lengths(ipv6_chain(OPTIONS, last=59, body=b"ab")) == (50, 2)
+
+
+def test_later_fragments_have_no_ports() -> None:
+    def read(frame: bytes) -> tuple[int, int, int, int, int]:
+        packet = decode_reference(frame, len(frame))
+        assert isinstance(packet, Packet), packet
+        ports = (packet.source_port, packet.destination_port)
+        return packet.protocol, *ports, packet.payload_length, packet.tcp_flags
+
+    assert read(ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, fragment=0x2000))) == (6, 1, 2, 4, 2)
+    assert read(ethernet(ipv4(SEGMENT, 6, CLIENT, SERVER, fragment=0x2001))) == (6, 0, 0, 28, 0)
+    assert read(ethernet(ipv4(b"ab", 17, CLIENT, SERVER, fragment=0x0001))) == (17, 0, 0, 2, 0)
+    first = (44, b"\0\0\1" + bytes(4))
+    later = (44, b"\0\0\x08" + bytes(4))
+    assert read(ipv6_chain(first)) == (17, 1, 2, 3, 0)
+    assert read(ipv6_chain(later)) == (17, 0, 0, 11, 0)
+    assert read(ipv6_chain(later, OPTIONS)) == (60, 0, 0, 19, 0)
+
+
+def test_refusals_are_counted() -> None:
+    frames = [Frame(0, WHOLE), Frame(0, WHOLE[:13]), Frame(0, WHOLE[:12]), Frame(0, WHOLE[:53])]
+    assert refusals(frames) == {"truncated_frame": 2, "truncated_transport": 1}
+
+
+def dpkt_reads(octets: bytes) -> tuple[object, ...] | None:
+    """Version, addresses, protocol, length, ports and flags as dpkt reads them."""
+    packet = dpkt.ethernet.Ethernet(octets).data
+    if not isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6):
+        return None
+    segment = packet.data
+    ports, flags = (0, 0), 0
+    if isinstance(segment, dpkt.tcp.TCP | dpkt.udp.UDP):
+        ports = (segment.sport, segment.dport)
+    if isinstance(segment, dpkt.tcp.TCP):
+        flags = segment.flags & 255
+    six = isinstance(packet, dpkt.ip6.IP6)
+    length = packet.plen + 40 if six else packet.len
+    addresses = (int(ip_address(packet.src)), int(ip_address(packet.dst)))
+    return (6 if six else 4, packet.p, *addresses, *ports, length, flags)
+
+
+@pytest.mark.skipif(not COMMUNITY_ID.is_dir(), reason="needs ../shared/data/schemas/community-id")
+def test_ports_and_headers_on_the_community_id_captures() -> None:
+    expected = {
+        (entry["proto"], entry["saddr"], entry["daddr"], entry["sport"], entry["dport"])
+        for entry in json.loads((COMMUNITY_ID / "baseline_deflt.json").read_text())
+    }
+    got = set()
+    for path in sorted((COMMUNITY_ID / "pcaps").iterdir()):
+        for frame in read_pcap(path):
+            packet = frame.decode()
+            if isinstance(packet, str):
+                assert packet == "not_ip"
+                continue
+            address = IPv4Address if packet.version == 4 else IPv6Address
+            ends = (str(address(packet.source)), str(address(packet.destination)))
+            ports = (packet.source_port, packet.destination_port)
+            known = packet.protocol in (1, 6, 17, 58, 132)
+            got.add((packet.protocol, *ends, *(ports if known else (None, None))))
+            if packet.protocol not in (1, 58, 132):
+                assert dpkt_reads(frame.octets) == (*packet[:7], packet.tcp_flags)
+    assert expected <= got
