@@ -229,7 +229,10 @@ class FeatureSchema:
                 "use a bundle made by the same version of multa"
             )
         try:
-            schema = cls(**{key: tuple(v) if isinstance(v, list) else v for key, v in body.items()})
+            entries: dict[str, Any] = {
+                key: tuple(v) if isinstance(v, list) else v for key, v in body.items()
+            }
+            schema = cls(**entries)
             foreign = [name for name in schema.fields if name not in FIELDS]
             foreign += [name for name in schema.context if name not in CONTEXT_FIELDS]
             foreign += [schema.key] if schema.key not in KEYS else []

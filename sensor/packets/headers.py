@@ -31,7 +31,8 @@ REFUSALS = (
 - ``ip_header``: version, header length or total length contradict each other;
 - ``ipv6_extensions``: an extension header chain longer than the decoder follows;
 - ``truncated_ip``: the capture ends inside the IP header or its extensions;
-- ``truncated_transport``: the capture or the datagram ends inside the TCP, UDP or ICMP header.
+- ``truncated_transport``: the capture or the datagram ends inside the TCP, UDP, SCTP or ICMP
+  header, or the header contradicts itself.
 """
 
 

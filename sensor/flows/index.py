@@ -1,0 +1,132 @@
+"""Keys to slots: an open-addressing hash table whose every operation takes a block of keys.
+
+Technique: all unresolved keys probe together; keys that meet an empty cell scatter their
+position into it, and whoever is read back owns it. The hash is seeded per process, so nobody
+can aim collisions at it; keys are compared in full.
+"""
+
+import secrets
+
+import numpy as np
+from numpy.typing import NDArray
+
+EMPTY, DELETED = 0, 1
+"""Slots that mark a cell without a key; the first slot that is given out is `FIRST_SLOT`."""
+FIRST_SLOT = 2
+
+Words = NDArray[np.uint64]
+Slots = NDArray[np.int32]
+
+_HALF = np.uint64(32)
+
+
+class KeyIndex:
+    """A fixed number of slots for keys of up to `words` 64-bit words.
+
+    A key's words beyond those given to a call are 0, and no key has all ones in its second word.
+
+    Attributes:
+        free: number of slots without a key.
+    """
+
+    def __init__(self, slots: int, words: int) -> None:
+        self._words = np.zeros((words, slots + FIRST_SLOT), np.uint64)
+        self._words[1, :FIRST_SLOT] = np.iinfo(np.uint64).max
+        bits = max((2 * slots - 1).bit_length(), 1)
+        self._cells: Slots = np.zeros(1 << bits, np.int32)
+        self._claims = np.zeros(1 << bits, np.int32)
+        self._mask = np.int64((1 << bits) - 1)
+        self._shift = np.uint64(64 - bits)
+        self._cell_of = np.zeros(slots + FIRST_SLOT, np.int64)
+        self._stack: Slots = np.arange(slots + FIRST_SLOT - 1, FIRST_SLOT - 1, -1, dtype=np.int32)
+        self.free = slots
+        self._deleted = 0
+        self._multipliers = [np.uint64(secrets.randbits(64) | 1) for _ in range(words + 1)]
+
+    def find(self, words: Words) -> tuple[Slots, Slots]:
+        """Slots of keys; a key that has none gets a free one.
+
+        Args:
+            words: ``(w, keys)`` with w of at least 2; at most `free` keys are new.
+
+        Returns:
+            slots: ``(keys,)``; equal keys have equal slots.
+            created: the slots given out by this call, each once.
+        """
+        width, keys = words.shape
+        # what deleted cells and new keys could fill stays under three quarters of the cells
+        used = self._stack.size - self.free
+        if (used + self._deleted + keys) * 4 > self._cells.size * 3 and self._deleted:
+            self._rebuild()
+        cell = self._hash(words)
+        slot = self._cells[cell]
+        open_keys = np.flatnonzero(~self._equal(slot, words, width))
+        created: list[Slots] = []
+        if open_keys.size:
+            cell, words = cell[open_keys], words[:, open_keys]
+        while open_keys.size:
+            found = self._cells[cell]
+            empty = np.flatnonzero(found == EMPTY)
+            if empty.size:
+                created.append(self._claim(cell[empty], words[:, empty]))
+                found[empty] = self._cells[cell[empty]]
+            equal = self._equal(found, words, width)
+            slot[open_keys[equal]] = found[equal]
+            rest = np.flatnonzero(~equal)
+            open_keys, words = open_keys[rest], words[:, rest]
+            cell = (cell[rest] + 1) & self._mask
+        return slot, np.concatenate(created) if created else np.zeros(0, np.int32)
+
+    def delete(self, slots: Slots) -> None:
+        """Frees slots, each given once and holding a key."""
+        self._cells[self._cell_of[slots]] = DELETED
+        self._deleted += slots.size
+        # the second word of a free slot must match no key; keys never have all ones there
+        self._words[1, slots] = np.iinfo(np.uint64).max
+        self._stack[self.free : self.free + slots.size] = slots
+        self.free += slots.size
+
+    def _hash(self, words: Words) -> NDArray[np.int64]:
+        mixed = words[0] * self._multipliers[0]
+        for word, multiplier in zip(words[1:], self._multipliers[1:], strict=False):
+            mixed += word * multiplier
+        mixed ^= mixed >> _HALF
+        mixed *= self._multipliers[-1]
+        mixed >>= self._shift
+        cells: NDArray[np.int64] = mixed.view(np.int64)
+        return cells
+
+    def _equal(self, slots: Slots, words: Words, width: int) -> NDArray[np.bool_]:
+        equal: NDArray[np.bool_] = self._words[0][slots] == words[0]
+        for number in range(1, width):
+            equal &= self._words[number][slots] == words[number]
+        return equal
+
+    def _claim(self, cells: NDArray[np.int64], words: Words) -> Slots:
+        """Gives a free slot to one key for each distinct cell."""
+        order = np.arange(cells.size, dtype=np.int32)
+        self._claims[cells] = order
+        winners = np.flatnonzero(self._claims[cells] == order)
+        slots: Slots = self._stack[self.free - winners.size : self.free].copy()
+        self.free -= winners.size
+        self._words[: words.shape[0], slots] = words[:, winners]
+        self._words[words.shape[0] :, slots] = 0
+        self._cells[cells[winners]] = slots
+        self._cell_of[slots] = cells[winners]
+        return slots
+
+    def _rebuild(self) -> None:
+        """Re-inserts every key, which drops the marks of deleted ones."""
+        taken = np.ones(self._words.shape[1], np.bool_)
+        taken[:FIRST_SLOT] = False
+        taken[self._stack[: self.free]] = False
+        slots = np.flatnonzero(taken).astype(np.int32)
+        self._cells[:] = EMPTY
+        self._deleted = 0
+        cell = self._hash(self._words[:, slots])
+        while slots.size:
+            empty = self._cells[cell] == EMPTY
+            self._cells[cell[empty]] = slots[empty]
+            placed = self._cells[cell] == slots
+            self._cell_of[slots[placed]] = cell[placed]
+            slots, cell = slots[~placed], (cell[~placed] + 1) & self._mask
