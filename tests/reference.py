@@ -40,9 +40,9 @@ class Frame(NamedTuple):
         return decode_reference(self.octets, wire_length)
 
 
-def read_pcap(path: Path) -> Iterator[Frame]:
-    """The whole records of a classic pcap file (dpkt's reader has neither ns nor wire lengths)."""
-    octets = path.read_bytes()
+def read_pcap(capture: Path | bytes) -> Iterator[Frame]:
+    """The whole records of a classic pcap file (dpkt's reader has no wire lengths)."""
+    octets = capture if isinstance(capture, bytes) else capture.read_bytes()
     magic = octets[:4]
     big = magic in (bytes.fromhex("a1b2c3d4"), bytes.fromhex("a1b23c4d"))
     unit_ns = 1 if magic in (bytes.fromhex("a1b23c4d"), bytes.fromhex("4d3cb2a1")) else 1_000
