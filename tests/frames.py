@@ -4,8 +4,6 @@ Nothing of the sensor is imported, so a test that holds the sensor against these
 against a second reading of the RFCs. Checksums are right, lengths too unless a test overrides them.
 """
 
-# ruff: noqa: PLR0917 -- arguments stand in the order of the wire: source, destination, payload
-
 import struct
 from collections.abc import Sequence
 from ipaddress import ip_address
