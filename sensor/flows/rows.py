@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.flows.record import take
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.model.schema import FeatureSchema
 
@@ -112,7 +113,7 @@ def plan_rows(
 
     Args:
         schema: sequence length and policies.
-        flow: ``(segments,)`` states (`sensor.flows.table.FLOW`) before the block.
+        flow: ``(segments,)`` states (`sensor.flows.record.FLOW`) before the block.
         pieces: packets of the block.
         ends: how the segments' flows end.
         now: flow clock; deadlines before it have passed.
@@ -247,7 +248,7 @@ class PacketStore:
             pieces: of the block.
         """
         rows, n = plan.segment.size, self._n
-        state = flow[plan.segment]
+        state = take(flow, plan.segment)
         slot = slots[plan.segment]
         # where in the block each further packet comes from, and where in the row it goes
         row = np.repeat(np.arange(rows), plan.count)

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows import segments as cutting
-from sensor.flows.context import SCOPES, ContextWindows
+from sensor.flows.context import ContextWindows
 from sensor.flows.index import FIRST_SLOT, KeyIndex
 from sensor.flows.key import KEY_WORDS, five_tuple
+from sensor.flows.record import FLOW, put, take
 from sensor.flows.rows import FOREVER, Ends, PacketStore, Pieces, RowPlan, plan_rows
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
@@ -24,36 +25,6 @@ from sensor.packets.headers import ACK, SYN, TCP, Headers
 DEFAULT_SLOTS = 65_536
 EVICTION_PACKETS = 16_384
 """Room is made at every multiple of this many packets of the stream, and for as many flows."""
-
-FLOW = np.dtype(
-    [
-        ("ordinal", np.int64),
-        ("start_ns", np.int64),
-        ("last_ns", np.int64),
-        ("sequence_start_ns", np.int64),
-        ("sequence_last_ns", np.int64),
-        ("early_ns", np.int64),
-        ("packets", np.int64),
-        ("rows", np.int32),
-        ("early_length", np.uint16),
-        ("source_high", np.uint64),
-        ("source_low", np.uint64),
-        ("destination_high", np.uint64),
-        ("destination_low", np.uint64),
-        ("source_port", np.uint16),
-        ("destination_port", np.uint16),
-        ("context", np.uint32, (2 * SCOPES,)),
-        ("context_saturated", np.bool_),
-        ("midstream", np.bool_),
-        ("version", np.uint8),
-        ("protocol", np.uint8),
-        ("originator_lower", np.bool_),
-        ("seen", np.uint8),
-    ]
-)
-"""State of a flow. `last_ns` is the greatest time of its packets, `sequence_*` the times of the
-first and last packets of the open sequence, `early_ns` the deadline of the early row (forever
-once it is decided), `early_length` what that row held, `seen` the directions seen (bits 1, 2)."""
 
 Index = NDArray[np.int64]
 
@@ -180,7 +151,7 @@ class FlowTable:
         from_lower: NDArray[np.bool_],
     ) -> NDArray[np.void]:
         """States of the segments' flows as they were before the block; fresh ones are made."""
-        flow = self._flow[segments.slot]
+        flow = take(self._flow, segments.slot)
         fresh = np.flatnonzero(segments.fresh)
         if not fresh.size:
             return flow
@@ -210,7 +181,7 @@ class FlowTable:
             state["context"], state["context_saturated"] = self._context.add(
                 clock[first], _scopes(state)
             )
-        flow[fresh] = state
+        put(flow, fresh, state)
         return flow
 
     def _ends(
@@ -286,7 +257,7 @@ class FlowTable:
         open_ = staying & ((segments.closed_bits & CLOSED) == 0)
         self._store.keep(plan, pieces, segments.slot, open_, flow)
         slots = segments.slot[staying]
-        self._flow[slots] = flow[staying]
+        put(self._flow, slots, take(flow, np.flatnonzero(staying)))
         self._closing[slots] = segments.closed_bits[staying]
         self._last_clock[slots] = last_clock[staying]
         self._live[slots] = True
@@ -322,25 +293,29 @@ class FlowTable:
         return rows
 
     def _end(self, slots: NDArray[np.int32], ends: Ends, now: int) -> SequenceBatch:
-        flow = self._flow[slots]
+        flow = take(self._flow, slots)
         pieces = Pieces.none()
         plan = plan_rows(self.schema, flow, pieces, ends, now)
         rows = self._store.rows(plan, flow, slots, pieces)
         flow["rows"] += plan.rows
         flow["early_ns"] = plan.early_ns
         flow["early_length"] = plan.early_length
-        self._flow[slots] = flow
+        put(self._flow, slots, flow)
         return rows
 
     def _evict(self) -> SequenceBatch:
         """Frees a quarter of the slots: flows on probation first, then the most silent ones."""
+        needed = self._slots // 4 - self._index.free
         live = np.flatnonzero(self._live)
-        flow = self._flow[live]
-        closed = (self._closing[live] & CLOSED) != 0
-        probation = (flow["seen"] != 3) | (flow["packets"] <= 2) | closed
-        age = np.where(probation, 0, self._last_clock[live])
-        ranked = np.lexsort((flow["ordinal"], age, ~probation))
-        slots = live[ranked[: self._slots // 4 - self._index.free]].astype(np.int32)
+        probation = (self._flow["seen"][live] != 3) | (self._flow["packets"][live] <= 2)
+        probation |= (self._closing[live] & CLOSED) != 0
+        ordinal = self._flow["ordinal"][live]
+        young = np.flatnonzero(probation)
+        if young.size > needed:
+            chosen = young[np.argpartition(ordinal[young], needed)[:needed]]
+        else:
+            chosen = np.lexsort((ordinal, self._last_clock[live], ~probation))[:needed]
+        slots = live[chosen].astype(np.int32)
         open_ = (self._closing[slots] & CLOSED) == 0
         ends = Ends(
             clock=np.where(open_, self.clock_ns, FOREVER),

@@ -1,0 +1,51 @@
+"""The state of a flow as one record, and moving records by the block."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.flows.context import SCOPES
+
+FLOW = np.dtype(
+    [
+        ("ordinal", np.int64),
+        ("start_ns", np.int64),
+        ("last_ns", np.int64),
+        ("sequence_start_ns", np.int64),
+        ("sequence_last_ns", np.int64),
+        ("early_ns", np.int64),
+        ("packets", np.int64),
+        ("rows", np.int32),
+        ("early_length", np.uint16),
+        ("source_high", np.uint64),
+        ("source_low", np.uint64),
+        ("destination_high", np.uint64),
+        ("destination_low", np.uint64),
+        ("source_port", np.uint16),
+        ("destination_port", np.uint16),
+        ("context", np.uint32, (2 * SCOPES,)),
+        ("context_saturated", np.bool_),
+        ("midstream", np.bool_),
+        ("version", np.uint8),
+        ("protocol", np.uint8),
+        ("originator_lower", np.bool_),
+        ("seen", np.uint8),
+    ]
+)
+"""State of a flow. `last_ns` is the greatest time of its packets, `sequence_*` the times of the
+first and last packets of the open sequence, `early_ns` the deadline of the early row (forever
+once it is decided), `early_length` what that row held, `seen` the directions seen (bits 1, 2)."""
+
+_BYTES = np.dtype(f"V{FLOW.itemsize}")
+
+
+def take(flow: NDArray[np.void], index: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.void]:
+    """The given records, copied as opaque bytes: field by field takes 20 times as long."""
+    records: NDArray[np.void] = flow.view(_BYTES)[index].view(FLOW)
+    return records
+
+
+def put(
+    flow: NDArray[np.void], index: NDArray[np.int32] | NDArray[np.int64], records: NDArray[np.void]
+) -> None:
+    """Writes records to the given places, copied likewise."""
+    flow.view(_BYTES)[index] = records.view(_BYTES)
