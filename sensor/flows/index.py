@@ -23,7 +23,9 @@ _HALF = np.uint64(32)
 class KeyIndex:
     """A fixed number of slots for keys of up to `words` 64-bit words.
 
-    A key's words beyond those given to a call are 0, and no key has all ones in its second word.
+    A call may give fewer words: the others are 0 and not compared, so keys that need them must
+    differ from those that don't in the words that are always given. No key has all ones in its
+    second word.
 
     Attributes:
         free: number of slots without a key.

@@ -1,0 +1,49 @@
+"""The key index against a dictionary, under insertion, deletion and crowding."""
+
+import numpy as np
+
+from sensor.flows.index import FIRST_SLOT, KeyIndex
+
+
+def test_agrees_with_a_dictionary():
+    random = np.random.default_rng(1)
+    index, model = KeyIndex(500, 3), {}
+    for _ in range(400):
+        # few distinct values a word, so that keys share words and repeat within a call; the
+        # second word tells short keys from long ones
+        width = int(random.integers(2, 4))
+        asked = random.integers(0, 12, (width, int(random.integers(0, 60))), dtype=np.uint64)
+        asked[1] += 100 * width
+        names = [(*key, 0) if width == 2 else key for key in map(tuple, asked.T.tolist())]
+        if len(set(names) | set(model)) > 500:
+            continue
+        slots, created = index.find(asked)
+        new = dict(zip(names, slots.tolist(), strict=True))
+        assert all(new[name] == slot for name, slot in zip(names, slots.tolist(), strict=True))
+        assert all(model.get(name, slot) == slot for name, slot in new.items())
+        assert sorted(created) == sorted(slot for name, slot in new.items() if name not in model)
+        model.update(new)
+        assert len(set(model.values())) == len(model)
+        assert min(model.values(), default=FIRST_SLOT) >= FIRST_SLOT
+        assert index.free == 500 - len(model)
+        leaving = [name for name in model if random.random() < 0.3]
+        index.delete(np.array([model.pop(name) for name in leaving], np.int32))
+
+
+def test_every_slot_can_be_used_and_used_again():
+    index = KeyIndex(64, 2)
+    for turn in range(50):
+        keys = np.stack((np.arange(64, dtype=np.uint64), np.full(64, turn, np.uint64)))
+        slots, created = index.find(keys)
+        assert sorted(slots.tolist()) == list(range(FIRST_SLOT, FIRST_SLOT + 64))
+        assert created.size == 64
+        assert index.free == 0
+        again, created = index.find(keys)
+        assert again.tolist() == slots.tolist()
+        assert not created.size
+        index.delete(slots)
+
+
+def test_two_processes_hash_differently():
+    keys = np.arange(200, dtype=np.uint64).reshape(2, 100)
+    assert KeyIndex(100, 2)._hash(keys).tolist() != KeyIndex(100, 2)._hash(keys).tolist()
