@@ -1,0 +1,343 @@
+"""Model bundles: a folder ``models/NAME/`` that holds all that the sensor needs to know of a model.
+
+``model.tflite`` (the network), ``golden.npz`` (rows and their scores), ``README.md`` (the model
+card) and ``manifest.json``, which names the other files by SHA-256 and carries its own hash.
+`docs/bundle.md` describes every entry. This module runs no model; a bundle that it returns is
+intact and meant for this version, and `sensor.model.verification` proves that it works here.
+"""
+
+import hashlib
+import json
+import math
+import re
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from sensor.errors import BundleError, MissingInputError, OutputError, PermissionDeniedError
+from sensor.model import canonical
+from sensor.model.encoding import row_bytes
+from sensor.model.golden import GoldenVectors
+from sensor.model.schema import POLICIES, FeatureSchema, IncidentRule, TaskSpec
+from sensor.model.tflite_file import Signature, Tensor, TFLiteFile
+
+FORMAT_VERSION = 1
+
+FILES = {"model.tflite": 16 << 20, "golden.npz": 4 << 20, "README.md": 1 << 20}
+"""Files beside the manifest, with the size above which one is refused unread."""
+
+MANIFEST = "manifest.json"
+_MANIFEST_LIMIT = 1 << 20
+
+_ENTRIES = frozenset(
+    {
+        "format_version",
+        "name",
+        "version",
+        "features",
+        "files",
+        "signatures",
+        "tasks",
+        "histograms",
+        "provenance",
+        "metrics",
+        "manifest_sha256",
+    }
+)
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_ROLES = ("responder", "originator", "reflection_victim")
+_REMEDY = "copy the bundle again from where it was made, or export it again"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An intact bundle.
+
+    Attributes:
+        path: the folder.
+        name, version: of the model, for people.
+        schema: what its sequences are.
+        tasks: in the order of the score columns.
+        model: content of ``model.tflite``. Models are always loaded from these bytes: a runtime
+            that maps the file dies with SIGBUS when somebody truncates it.
+        golden: rows with their scores.
+        card: the model card, Markdown.
+        manifest: the whole manifest.
+    """
+
+    path: Path
+    name: str
+    version: str
+    schema: FeatureSchema
+    tasks: tuple[TaskSpec, ...]
+    model: bytes
+    golden: GoldenVectors
+    card: str
+    manifest: dict[str, Any]
+
+    @property
+    def manifest_sha256(self) -> str:
+        """Hash of the manifest, and through it of every file: the identity of the bundle."""
+        return str(self.manifest["manifest_sha256"])
+
+    @property
+    def model_sha256(self) -> str:
+        """SHA-256 of ``model.tflite``."""
+        return str(self.manifest["files"]["model.tflite"]["sha256"])
+
+    @classmethod
+    def read(cls, path: Path) -> "Bundle":
+        """Reads a bundle and proves it intact, cheapest checks first.
+
+        Sizes, SHA-256 of every file, the manifest's own hash, the feature schema, the tasks,
+        operators and tensors of the model, the golden vectors' shapes.
+
+        Raises:
+            MissingInputError: there is no bundle at `path`.
+            PermissionDeniedError: it may not be read.
+            BundleError: it is corrupt, or made for another version.
+        """
+        place = path / MANIFEST
+        try:
+            manifest = canonical.parse(_read(path, MANIFEST, _MANIFEST_LIMIT))
+        except ValueError as error:
+            raise BundleError(f"{place}: is not a manifest ({error}); {_REMEDY}") from None
+        if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
+            raise BundleError(
+                f"{place}: is not in bundle format {FORMAT_VERSION}, the only one that this "
+                "version reads; use the version of multa that made the bundle"
+            )
+        if wrong := sorted(set(manifest) ^ _ENTRIES):
+            raise BundleError(f"{place}: entry {wrong[0]!r} is missing or unknown; {_REMEDY}")
+        content = {name: _checked(path, name, manifest["files"]) for name in FILES}
+        if manifest["manifest_sha256"] != _own_hash(manifest, place):
+            raise BundleError(
+                f"{place}: was changed after the bundle was made (manifest_sha256 differs); "
+                f"{_REMEDY}"
+            )
+        for entry in ("name", "version"):
+            if not isinstance(manifest[entry], str) or not _NAME.fullmatch(manifest[entry]):
+                raise BundleError(f"{place}: {entry} is not a short lower-case name; {_REMEDY}")
+        if not isinstance(manifest["features"], dict):
+            raise BundleError(f"{place}: features is not an object; {_REMEDY}")
+        schema = FeatureSchema.from_manifest(manifest["features"], str(place))
+        tasks = _tasks(manifest["tasks"], schema, place)
+        _check_model(path / "model.tflite", content["model.tflite"], schema, tasks)
+        if manifest["signatures"] != _signature_entries(schema, tasks):
+            raise BundleError(f"{place}: signatures do not fit features and tasks; {_REMEDY}")
+        try:
+            golden = GoldenVectors.from_npz(
+                content["golden.npz"], schema, row_bytes(schema), len(tasks)
+            )
+            card = content["README.md"].decode()
+        except ValueError as error:
+            raise BundleError(f"{path}: {error}; {_REMEDY}") from None
+        return cls(
+            path,
+            manifest["name"],
+            manifest["version"],
+            schema,
+            tasks,
+            content["model.tflite"],
+            golden,
+            card,
+            manifest,
+        )
+
+    @classmethod
+    def write(
+        cls,
+        path: Path,
+        *,
+        version: str,
+        schema: FeatureSchema,
+        tasks: tuple[TaskSpec, ...],
+        model: bytes,
+        golden: GoldenVectors,
+        card: str,
+        histograms: dict[str, Any],
+        provenance: dict[str, Any],
+        metrics: dict[str, Any],
+    ) -> "Bundle":
+        """Writes a bundle named like its folder, and reads it back.
+
+        An existing bundle is replaced file by file, the manifest last: whoever reads in between
+        finds hashes that differ and keeps what they have.
+
+        Raises:
+            OutputError: the folder can't be written.
+            BundleError: what was given makes no bundle that `read` accepts.
+        """
+        content = {
+            "model.tflite": model,
+            "golden.npz": golden.to_npz(),
+            "README.md": card.encode(),
+        }
+        manifest: dict[str, Any] = {
+            "format_version": FORMAT_VERSION,
+            "name": path.name,
+            "version": version,
+            "features": schema.to_manifest(),
+            "files": {
+                name: {"bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
+                for name, file in content.items()
+            },
+            "signatures": _signature_entries(schema, tasks),
+            "tasks": [asdict(task) for task in tasks],
+            "histograms": histograms,
+            "provenance": provenance,
+            "metrics": metrics,
+        }
+        manifest["manifest_sha256"] = _own_hash(manifest, path / MANIFEST)
+        content[MANIFEST] = (json.dumps(manifest, indent=1, ensure_ascii=False) + "\n").encode()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for name, file in content.items():
+                temporary = path / f".{name}.new"
+                temporary.write_bytes(file)
+                temporary.replace(path / name)
+        except OSError as error:
+            raise OutputError(f"{path}: can't write the bundle ({error.strerror})") from None
+        return cls.read(path)
+
+
+def _read(path: Path, name: str, limit: int) -> bytes:
+    place = path / name
+    try:
+        with place.open("rb") as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError:
+        if name == MANIFEST:
+            raise MissingInputError(
+                f"{place}: no such file; give the folder of a model bundle"
+            ) from None
+        raise BundleError(f"{place}: is missing; {_REMEDY}") from None
+    except PermissionError:
+        raise PermissionDeniedError(
+            f"{place}: permission denied; let the sensor's user read it"
+        ) from None
+    except OSError as error:
+        raise BundleError(f"{place}: can't be read ({error.strerror}); {_REMEDY}") from None
+    if len(content) > limit:
+        raise BundleError(f"{place}: is larger than {limit >> 20} MiB; {_REMEDY}")
+    return content
+
+
+def _checked(path: Path, name: str, stated: Any) -> bytes:
+    content = _read(path, name, FILES[name])
+    found = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    if not isinstance(stated, dict) or set(stated) != set(FILES) or stated[name] != found:
+        raise BundleError(
+            f"{path / name}: does not have the SHA-256 that {MANIFEST} states; {_REMEDY}"
+        )
+    return content
+
+
+def _own_hash(manifest: dict[str, Any], place: Path) -> str:
+    body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
+    try:
+        return canonical.sha256(body)
+    except ValueError as error:
+        raise BundleError(f"{place}: can't be hashed ({error}); {_REMEDY}") from None
+
+
+def _signature_entries(schema: FeatureSchema, tasks: tuple[TaskSpec, ...]) -> list[dict[str, Any]]:
+    """How the manifest states the tensors; only names count, order and positions never."""
+    return [
+        {
+            "name": f"n{length}",
+            "length": length,
+            "inputs": {"x": [length, len(schema.channels)], "c": [len(schema.context)]},
+            "outputs": [task.name for task in tasks],
+        }
+        for length in schema.lengths
+    ]
+
+
+def _check_model(
+    place: Path, model: bytes, schema: FeatureSchema, tasks: tuple[TaskSpec, ...]
+) -> None:
+    try:
+        found = TFLiteFile.parse(model)
+    except ValueError as error:
+        raise BundleError(f"{place}: is not a TFLite model ({error}); {_REMEDY}") from None
+    if found.foreign:
+        raise BundleError(
+            f"{place}: uses the operator {found.foreign[0]}, which the sensor does not run; "
+            "export the model with this version of multa"
+        )
+    for length in schema.lengths:
+        expected = Signature(
+            {
+                "x": Tensor.float32(length, len(schema.channels)),
+                "c": Tensor.float32(len(schema.context)),
+            },
+            {task.name: Tensor.float32(1) for task in tasks},
+        )
+        if found.signatures.get(f"n{length}") != expected:
+            raise BundleError(
+                f"{place}: signature n{length} does not have the tensors that features and tasks "
+                "ask for; export the model with this version of multa"
+            )
+
+
+def _tasks(documents: Any, schema: FeatureSchema, place: Path) -> tuple[TaskSpec, ...]:
+    if not isinstance(documents, list) or not documents:
+        raise BundleError(f"{place}: tasks is not a list of tasks; {_REMEDY}")
+    tasks = tuple(_task(document, i, place) for i, document in enumerate(documents))
+    if len({task.name for task in tasks}) != len(tasks):
+        raise BundleError(f"{place}: two tasks have the same name; {_REMEDY}")
+    for task in tasks:
+        if task.policy not in schema.policies:
+            raise BundleError(
+                f"{place}: task {task.name} wants policy {task.policy!r}, which the features do "
+                f"not have; {_REMEDY}"
+            )
+    return tasks
+
+
+def _task(document: Any, i: int, place: Path) -> TaskSpec:
+    where = f"{place}: tasks[{i}]"
+    try:
+        rule = IncidentRule(**_exact(document["incident"], IncidentRule, f"{where}.incident"))
+        body = _exact(document, TaskSpec, where)
+        task = TaskSpec(
+            **{
+                **body,
+                "incident": rule,
+                "mitre_technique_id": tuple(body["mitre_technique_id"]),
+                "calibration": tuple(body["calibration"]),
+                "classes": tuple(body["classes"]),
+            }
+        )
+        texts = [task.signature, task.category, *task.mitre_technique_id]
+        whole = [task.signature_id, task.severity, rule.open_flows, rule.open_seconds]
+        good = {
+            "name": bool(_TASK_NAME.fullmatch(task.name)),
+            "kind": task.kind == "binary" and task.classes == (),
+            "policy": task.policy in POLICIES,
+            "threshold": _real(task.threshold) and 0 <= task.threshold <= 1,
+            "calibration": len(task.calibration) == 2 and all(map(_real, task.calibration)),
+            "signature, category and mitre_technique_id": all(type(t) is str for t in texts),
+            "numbers": all(type(v) is int and 0 < v < 2**31 for v in whole),
+            "incident": rule.role in _ROLES
+            and type(rule.service_port) is int
+            and 0 <= rule.service_port < 65_536,
+        }
+    except (TypeError, KeyError) as error:
+        raise BundleError(f"{where}: is malformed ({error}); {_REMEDY}") from None
+    if bad := [name for name, fine in good.items() if not fine]:
+        raise BundleError(f"{where}: {bad[0]} can't be what it says; {_REMEDY}")
+    return task
+
+
+def _real(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _exact(document: dict[str, Any], kind: type[Any], where: str) -> dict[str, Any]:
+    """The document, if it has exactly the entries of the dataclass `kind`."""
+    if wrong := sorted(set(document) ^ {entry.name for entry in fields(kind)}):
+        raise BundleError(f"{where}.{wrong[0]}: is missing or unknown; {_REMEDY}")
+    return document

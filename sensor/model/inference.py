@@ -1,0 +1,184 @@
+"""Runs a model on encoded rows with the TFLite runtime that is installed.
+
+``ai-edge-litert`` where there is one, else ``tflite-runtime`` 2.14; builtin operators only, one
+thread. Identical rows are computed once. A row goes through the shortest signature that holds it.
+"""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.errors import BundleError, HostError
+from sensor.model.encoding import Encoded
+from sensor.model.schema import FeatureSchema, TaskSpec
+
+BATCH = 32
+"""Rows of every call: short calls are filled up with zeros. One shape means that a graph is laid
+out once and that a score can't depend on how many rows came with it. A multiple of 16 keeps every
+element in the vector path of the elementwise kernels, whose scalar path for the rest differs in
+the last bit (seen with tflite-runtime). Larger batches gain less than 15 % a row."""
+
+_EXPANDED = 1_024
+"""Rows turned into floats at a time, to bound memory."""
+
+_RUNTIMES = (
+    ("ai_edge_litert.interpreter", "ai-edge-litert"),
+    ("tflite_runtime.interpreter", "tflite-runtime"),
+)
+
+
+class Inference:
+    """A loaded model. Not for several threads at once.
+
+    Attributes:
+        runtime: name and version of the runtime.
+        rows, unique: rows scored so far, and how many of them had to be computed.
+    """
+
+    def __init__(
+        self,
+        model: bytes,
+        schema: FeatureSchema,
+        task_names: Sequence[str],
+        where: str,
+        *,
+        plain_kernels: bool = False,
+    ) -> None:
+        """Loads a model and lays out its graphs.
+
+        Args:
+            model: content of a TFLite file that `sensor.model.bundle` has checked.
+            schema: says the lengths of its signatures.
+            task_names: outputs, in the order of the score columns.
+            where: names the model in errors.
+            plain_kernels: use the runtime's portable kernels instead of its accelerated ones.
+                They are what tflite-runtime 2.14 runs for quantized models, so the trainer sees
+                with them what that runtime will answer.
+
+        Raises:
+            HostError: no runtime is installed.
+            BundleError: the runtime refuses the model.
+        """
+        self.rows = self.unique = 0
+        self._schema, self._tasks, self._where = schema, tuple(task_names), where
+        module, self.runtime = _runtime()
+        kernels = module.OpResolverType
+        resolver = kernels.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain_kernels else kernels.AUTO
+        try:
+            with _quiet():
+                self._interpreter = module.Interpreter(
+                    model_content=model, num_threads=1, experimental_op_resolver_type=resolver
+                )
+                self._runners = {
+                    length: self._interpreter.get_signature_runner(f"n{length}")
+                    for length in schema.lengths
+                }
+                for length in schema.lengths:
+                    x = np.zeros((BATCH, length, len(schema.channels)), np.float32)
+                    c = np.zeros((BATCH, len(schema.context)), np.float32)
+                    self._call(length, x, c)
+        except (RuntimeError, ValueError) as error:
+            raise self._refusal(error) from None
+
+    def scores(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Raw scores ``(b, tasks)`` of the rows, whatever their order and company."""
+        first, inverse = encoded.unique_rows()
+        distinct = encoded.take(first)
+        self.rows += len(encoded)
+        self.unique += len(distinct)
+        scores = np.empty((len(distinct), len(self._tasks)), np.float32)
+        signature = np.searchsorted(self._schema.lengths, distinct.length)
+        for i, length in enumerate(self._schema.lengths):
+            rows = np.flatnonzero(signature == i)
+            for start in range(0, rows.size, _EXPANDED):
+                chunk = rows[start : start + _EXPANDED]
+                scores[chunk] = self._run(length, *distinct.expand(chunk, length))
+        return scores[inverse]
+
+    def _run(
+        self, length: int, x: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        count = len(x)
+        fill = -count % BATCH
+        x = np.concatenate([x, np.zeros((fill, *x.shape[1:]), np.float32)])
+        c = np.concatenate([c, np.zeros((fill, *c.shape[1:]), np.float32)])
+        try:
+            calls = [
+                self._call(length, x[start : start + BATCH], c[start : start + BATCH])
+                for start in range(0, len(x), BATCH)
+            ]
+        except (RuntimeError, ValueError) as error:
+            raise self._refusal(error) from None
+        return np.concatenate(calls)[:count]
+
+    def _call(
+        self, length: int, x: NDArray[np.float32], c: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        outputs = self._runners[length](x=x, c=c)
+        # By name: a converter returns outputs in an order of its own.
+        columns: list[NDArray[np.float32]] = [outputs[task] for task in self._tasks]
+        return np.concatenate(columns, axis=1)
+
+    def _refusal(self, error: Exception) -> BundleError:
+        reason = str(error).strip().splitlines() or ["no reason given"]
+        return BundleError(
+            f"{self._where}: {self.runtime} can't run the model ({reason[0]}); "
+            "export it again with this version of multa"
+        )
+
+
+def calibrate(tasks: Sequence[TaskSpec], raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Calibrated scores: the sigmoid of slope · logit(raw) + offset (Platt scaling).
+
+    Args:
+        tasks: whose `calibration` is used.
+        raw: ``(b, tasks)`` raw scores.
+    """
+    slope, offset = np.array([task.calibration for task in tasks], np.float64).T
+    # float32 sigmoids reach 0 and 1, whose logits do not exist.
+    bounded = np.clip(raw.astype(np.float64), 1e-7, 1 - 1e-7)
+    logit = np.log(bounded) - np.log1p(-bounded)
+    scores: NDArray[np.float32] = (1 / (1 + np.exp(-(slope * logit + offset)))).astype(np.float32)
+    return scores
+
+
+def _runtime() -> tuple[Any, str]:
+    """Module of the installed runtime, with its name and version."""
+    for name, package in _RUNTIMES:
+        if importlib.util.find_spec(name.partition(".")[0]) is None:
+            continue
+        try:
+            return importlib.import_module(name), f"{package} {metadata.version(package)}"
+        except (ImportError, AttributeError) as error:
+            # tflite-runtime 2.14 beside numpy 2 fails with either.
+            reason = str(error).splitlines()[0]
+            raise HostError(
+                f"{package} is installed but can't be imported ({reason}); install it again, "
+                "tflite-runtime together with 'numpy<2'"
+            ) from None
+    raise HostError(
+        "no TFLite runtime is installed; pip install ai-edge-litert, or 'multa[tflite-runtime]' "
+        "on Python 3.11 or older"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the runtime's own notes, written by C++ to descriptor 2, off the user's terminal."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

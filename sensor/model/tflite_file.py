@@ -1,0 +1,158 @@
+"""What a TFLite file contains, read without running it: operators and signatures.
+
+A leaf. A TFLite file is a FlatBuffer (identifier ``TFL3``) whose tables are declared in
+TensorFlow's ``compiler/mlir/lite/schema/schema.fbs``; the numbers of the fields below are their
+positions there. Only what the sensor checks is read. Every access is inside the file or raises.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+OPERATORS = {
+    0: ("ADD", 1),
+    2: ("CONCATENATION", 1),
+    9: ("FULLY_CONNECTED", 9),
+    14: ("LOGISTIC", 1),
+    18: ("MUL", 1),
+    22: ("RESHAPE", 1),
+    25: ("SOFTMAX", 1),
+    28: ("TANH", 1),
+    34: ("PAD", 1),
+    45: ("STRIDED_SLICE", 1),
+    49: ("SPLIT", 1),
+    74: ("SUM", 1),
+    88: ("UNPACK", 1),
+}
+"""Builtin operators that a model may use, by number in the schema: name, and the highest version
+that both runtimes (LiteRT 2 and tflite-runtime 2.14) run. No control flow, no custom operator."""
+
+_FLOAT32 = 0
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Element type (number in the schema) and shape, −1 for the batch."""
+
+    type: int
+    shape: tuple[int, ...]
+
+    @classmethod
+    def float32(cls, *shape: int) -> "Tensor":
+        """A float32 tensor with rows of the given shape."""
+        return cls(_FLOAT32, (-1, *shape))
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A named entry point: its tensors by name."""
+
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+
+
+class _Table:
+    """A FlatBuffer table at `position`; absent fields read as empty or 0."""
+
+    def __init__(self, file: bytes, position: int) -> None:
+        self.file, self.position = file, position
+        self.vtable = position - self._read("<i", position)
+        self.vtable_bytes = self._read("<H", self.vtable)
+
+    def _read(self, form: str, position: int) -> int:
+        if position < 0:  # struct would count from the end
+            raise ValueError("an offset points before the file")
+        return int(struct.unpack_from(form, self.file, position)[0])
+
+    def _place(self, field: int) -> int:
+        entry = 4 + 2 * field
+        offset = self._read("<H", self.vtable + entry) if entry < self.vtable_bytes else 0
+        return self.position + offset if offset else 0
+
+    def _target(self, field: int) -> int:
+        place = self._place(field)
+        return place + self._read("<I", place) if place else 0
+
+    def number(self, field: int, form: str) -> int:
+        place = self._place(field)
+        return self._read(form, place) if place else 0
+
+    def has(self, field: int) -> bool:
+        return self._place(field) != 0
+
+    def text(self, field: int) -> str:
+        start = self._target(field)
+        size = self._read("<I", start) if start else 0
+        if start + 4 + size > len(self.file):
+            raise ValueError("a string runs past the file")
+        return self.file[start + 4 : start + 4 + size].decode()
+
+    def integers(self, field: int) -> tuple[int, ...]:
+        start = self._target(field)
+        size = self._read("<I", start) if start else 0
+        return tuple(np.frombuffer(self.file, "<i4", size, start + 4).tolist()) if size else ()
+
+    def tables(self, field: int) -> "list[_Table]":
+        start = self._target(field)
+        size = self._read("<I", start) if start else 0
+        if start + 4 + 4 * size > len(self.file):
+            raise ValueError("a vector runs past the file")
+        places = range(start + 4, start + 4 + 4 * size, 4)
+        return [_Table(self.file, place + self._read("<I", place)) for place in places]
+
+
+@dataclass(frozen=True)
+class TFLiteFile:
+    """Contents of a TFLite file.
+
+    Attributes:
+        foreign: operators outside `OPERATORS`, such as ``WHILE`` as ``number 119 version 1``.
+        signatures: entry points by name.
+    """
+
+    foreign: tuple[str, ...]
+    signatures: dict[str, Signature]
+
+    @classmethod
+    def parse(cls, file: bytes) -> "TFLiteFile":
+        """Reads the tables.
+
+        Raises:
+            ValueError: not a TFLite file, or its tables point outside it.
+        """
+        try:
+            if file[4:8] != b"TFL3":
+                raise ValueError("the identifier TFL3 is missing")
+            model = _Table(file, int(struct.unpack_from("<I", file)[0]))
+            graphs = model.tables(2)
+            signatures = {}
+            for definition in model.tables(7):
+                tensors = graphs[definition.number(4, "<I")].tables(0)
+                signatures[definition.text(2)] = Signature(
+                    *(
+                        {
+                            entry.text(0): _tensor(tensors, entry)
+                            for entry in definition.tables(side)
+                        }
+                        for side in (0, 1)
+                    )
+                )
+            return cls(tuple(filter(None, map(_foreign, model.tables(1)))), signatures)
+        except (struct.error, IndexError) as error:
+            raise ValueError(f"a table points outside the file ({error})") from None
+
+
+def _foreign(code: _Table) -> str:
+    # The first byte-sized number of an operator is kept for those below 127 (schema.fbs).
+    number = max(code.number(0, "<b"), code.number(3, "<i"))
+    version = code.number(2, "<i") if code.has(2) else 1
+    if code.has(1):
+        return f"custom {code.text(1)!r}"
+    name, highest = OPERATORS.get(number, (f"number {number}", 0))
+    return "" if version <= highest else f"{name} version {version}"
+
+
+def _tensor(tensors: list[_Table], entry: _Table) -> Tensor:
+    tensor = tensors[entry.number(1, "<I")]
+    return Tensor(tensor.number(1, "<b"), tensor.integers(7) or tensor.integers(0))

@@ -1,0 +1,128 @@
+"""TFLite conversion of an LMMoE, run in a process of its own: it can crash the interpreter.
+
+``python -m trainer.conversion FOLDER`` reads ``FOLDER/weights.npz`` (arrays named LAYER/INDEX) and
+``FOLDER/spec.json``, and writes ``FOLDER/model.tflite``.
+
+The graph is not Keras': a converted Keras LSTM needs Flex operators or a fused operator that keeps
+state between calls. Here time is unrolled over builtin operators only. A step concatenates
+``[x_t, h]`` and multiplies it by one block-diagonal matrix that holds all experts, so E experts
+cost one operator; from `BLOCK_LIMIT` state units on, the zeros of that matrix cost more than they
+save, and every expert gets its own. One file holds a signature for each sequence length, and they
+share the weights.
+"""
+
+import json
+import operator
+import sys
+from collections.abc import Callable
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+BLOCK_LIMIT = 96
+"""State units (E·u) up to which all experts share one block-diagonal matrix; measured."""
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
+    """The network with time unrolled over the given weights."""
+
+    def __init__(self, weights: Weights, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.weights = {name: tf.constant(value) for name, value in weights.items()}
+        self.spec = spec
+        experts, units = spec["experts"], spec["units"]
+        groups = [range(experts)]
+        if experts * units > BLOCK_LIMIT:
+            groups = [range(e, e + 1) for e in range(experts)]
+        self.groups = [tf.constant(_block_diagonal(weights, group, units)) for group in groups]
+
+    def signature(self, length: int) -> Any:
+        """The function of x ``(b, length, channels)`` and c ``(b, context)``."""
+        shape_x = tf.TensorSpec([None, length, self.spec["channels"]], tf.float32, name="x")
+        shape_c = tf.TensorSpec([None, self.spec["context"]], tf.float32, name="c")
+        return tf.function(self._forward, input_signature=[shape_x, shape_c])
+
+    def _forward(self, x: Any, c: Any) -> dict[str, Any]:
+        steps = tf.unstack(x, axis=1)
+        states = [state for kernel in self.groups for state in self._experts(steps, kernel)]
+        pooled = tf.reduce_sum(x, axis=1) * (1.0 / self.spec["n"])
+        gate_input = tf.concat([pooled, c], axis=1)
+        return {task: self._task(task, states, gate_input, c) for task in self.spec["tasks"]}
+
+    def _experts(self, steps: list[Any], kernel: Any) -> list[Any]:
+        """Final states of the experts of one matrix; i, f, g and o are the LSTM's gates."""
+        width = kernel.shape[1] // 4
+        # The first step has no state: its zeros are padding and the forget gate forgets nothing.
+        joined = tf.pad(steps[0], [[0, 0], [0, width]])
+        cell = None
+        for t in range(len(steps)):
+            i, f, g, o = tf.split(tf.matmul(joined, kernel), 4, axis=1)
+            update = tf.sigmoid(i) * tf.tanh(g)
+            cell = update if cell is None else tf.sigmoid(f) * cell + update
+            state = tf.sigmoid(o) * tf.tanh(cell)
+            if t + 1 < len(steps):
+                joined = tf.concat([steps[t + 1], state], axis=1)
+        return list(tf.split(state, width // self.spec["units"], axis=1))
+
+    def _task(self, task: str, states: list[Any], gate_input: Any, c: Any) -> Any:
+        gate = tf.nn.softmax(self._dense(f"gate_{task}", gate_input))
+        weights = tf.split(gate, len(states), axis=1)
+        weighted = [w * state for w, state in zip(weights, states, strict=True)]
+        # Not add_n: the accelerated kernels have no such operator.
+        mix = reduce(operator.add, weighted)
+        hidden = tf.concat([mix, c], axis=1)
+        for i in range(self.spec["tower_layers"]):
+            hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
+        return tf.sigmoid(self._dense(task, hidden))
+
+    def _dense(self, layer: str, inputs: Any) -> Any:
+        return tf.matmul(inputs, self.weights[f"{layer}/0"]) + self.weights[f"{layer}/1"]
+
+
+def _block_diagonal(weights: Weights, group: range, units: int) -> NDArray[np.float32]:
+    """``(channels + U, 4·U)`` for the group's U units; columns: all i, all f, all g, all o."""
+    channels = weights[f"expert_{group[0]}/0"].shape[0]
+    count = len(group)
+    kernel = np.zeros((channels + count * units, 4, count, units), np.float32)
+    for k, expert in enumerate(group):
+        rows = slice(channels + k * units, channels + (k + 1) * units)
+        kernel[:channels, :, k] = weights[f"expert_{expert}/0"].reshape(channels, 4, units)
+        kernel[rows, :, k] = weights[f"expert_{expert}/1"].reshape(units, 4, units)
+    return kernel.reshape(channels + count * units, 4 * count * units)
+
+
+def convert(weights: Weights, spec: dict[str, Any], folder: Path) -> bytes:
+    """The TFLite file: dynamic-range int8, builtin operators, a signature ``nLENGTH`` a length."""
+    module = Unrolled(weights, spec)
+    signatures: dict[str, Callable[..., Any]] = {
+        f"n{length}": module.signature(length) for length in spec["lengths"]
+    }
+    saved = folder / "saved_model"
+    tf.saved_model.save(module, str(saved), signatures=signatures)
+    converter = tf.lite.TFLiteConverter.from_saved_model(
+        str(saved), signature_keys=list(signatures)
+    )
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    # Files with per-channel scales need FULLY_CONNECTED version 12, which tflite-runtime 2.14 has
+    # not; there is no public switch.
+    converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # noqa: SLF001
+    return bytes(converter.convert())
+
+
+def main() -> None:
+    """Entry point of the child process."""
+    folder = Path(sys.argv[1])
+    spec = json.loads((folder / "spec.json").read_text())
+    with np.load(folder / "weights.npz", allow_pickle=False) as archive:
+        weights = {name: archive[name] for name in archive.files}
+    (folder / "model.tflite").write_bytes(convert(weights, spec, folder))
+
+
+if __name__ == "__main__":
+    main()

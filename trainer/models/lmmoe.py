@@ -1,0 +1,92 @@
+"""LMMoE: the LSTM-based multi-gate mixture of experts of MULTA, section III-B and Fig. 2.
+
+E experts, each an LSTM, read the sequence. For every task a gate weights them, and a tower of
+dense layers turns the gated mix into the task's score. Only stock Keras layers are used, so a
+saved model loads in safe mode; their names say what they are, and `trainer.conversion` reads the
+weights by these names:
+
+- ``expert_E``: one LSTM an expert;
+- ``gate_TASK``: softmax over the experts (its output is the task's gate weights);
+- ``tower_TASK_I``: dense layers of a task's tower;
+- ``TASK``: its output.
+
+Two things keep the network exact and cheap:
+
+- **Padding without a mask.** Short sequences are left-padded with zeros and the LSTMs have no
+  bias. At a padded step the cell candidate is tanh(0) = 0, so both states stay exactly 0 until
+  the first packet. The field ``valid`` is 1 for every packet, so its kernel row is the bias; like
+  Keras' own bias it starts at 1 for the forget gate and at 0 elsewhere.
+- **Gates on pooled input.** The paper's gates take the traffic feature as input. Flattened, that
+  costs n·channels·E + E weights a task; here a gate sees the sum over the packets divided by n,
+  and the context. Zeros of the padding add nothing to the sum, so a gate does not depend on the
+  length that a sequence was padded to.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+
+from sensor.errors import ConfigurationError
+from sensor.model.schema import FeatureSchema
+
+
+def build(
+    schema: FeatureSchema,
+    task_names: Sequence[str],
+    experts: int,
+    units: int,
+    tower_units: Sequence[int] = (8,),
+) -> keras.Model:
+    """An untrained LMMoE; seed it with ``keras.utils.set_random_seed``.
+
+    Call arguments:
+        inputs: ``{"x": (batch, n_packets, channels), "c": (batch, context)}`` float32, as
+            `sensor.model.encoding.Encoded.expand` makes them. Any padded length works; training
+            uses ``schema.n``.
+
+    Returns of a call: ``{task: (batch, 1)}`` float32 sigmoid scores.
+
+    Args:
+        schema: says the channels; it needs the field ``valid``.
+        task_names: one output each.
+        experts: E, the number of LSTM experts.
+        units: u, the state size of an expert.
+        tower_units: widths of a tower's hidden layers.
+
+    Raises:
+        ConfigurationError: the schema has no field ``valid``.
+    """
+    if "valid" not in schema.fields:
+        raise ConfigurationError(
+            "the feature schema lacks the field `valid`, which the LSTM experts use as their "
+            "bias; add it to the fields"
+        )
+    channels = len(schema.channels)
+    x = keras.Input((schema.n, channels), name="x")
+    c = keras.Input((len(schema.context),), name="c")
+
+    lstms = [keras.layers.LSTM(units, use_bias=False, name=f"expert_{e}") for e in range(experts)]
+    states = [lstm(x) for lstm in lstms]
+    joined = keras.layers.Concatenate(name="states")(states) if experts > 1 else states[0]
+    stacked = keras.layers.Reshape((experts, units), name="experts")(joined)
+    pooled = keras.layers.GlobalAveragePooling1D(name="pooled")(x)
+    gate_input = keras.layers.Concatenate(name="gate_input")([pooled, c])
+
+    outputs = {}
+    for task in task_names:
+        gate = keras.layers.Dense(experts, activation="softmax", name=f"gate_{task}")(gate_input)
+        mix = keras.layers.Dot(axes=1, name=f"mix_{task}")([gate, stacked])
+        hidden = keras.layers.Concatenate(name=f"tower_input_{task}")([mix, c])
+        for i, width in enumerate(tower_units):
+            name = f"tower_{task}_{i}"
+            hidden = keras.layers.Dense(width, activation="relu", name=name)(hidden)
+        outputs[task] = keras.layers.Dense(1, activation="sigmoid", name=task)(hidden)
+    model = keras.Model({"x": x, "c": c}, outputs, name="lmmoe")
+
+    valid = schema.channels.index("valid")
+    for lstm in lstms:
+        kernel, recurrent = lstm.get_weights()
+        kernel[valid] = np.repeat([0.0, 1.0, 0.0, 0.0], units)  # Keras' gate order: i, f, g, o
+        lstm.set_weights([kernel, recurrent])
+    return model
