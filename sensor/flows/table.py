@@ -49,7 +49,7 @@ class FlowTable:
             slots: flows that are held at once, at least 65,536.
         """
         if slots < DEFAULT_SLOTS:
-            raise ValueError(f"a flow table has at least {DEFAULT_SLOTS} slots")
+            raise ValueError(f"a flow table has at least {DEFAULT_SLOTS:,} slots")
         self.schema = schema
         self.clock_ns = 0
         self.flows = self.evicted = self.skipped = self.late = self.trailing = 0
@@ -127,6 +127,7 @@ class FlowTable:
             self._closing,
             self._idle_ns,
         )
+        replaced = self._replaced(segments, now)
         flow = self._open(segments, headers, clock, from_lower)
         pieces = self._number(segments, flow, headers, from_lower, sorted_clock)
         self._touched[segments.slot] = True
@@ -141,7 +142,16 @@ class FlowTable:
         self.skipped += plan.skipped
         rows = self._store.rows(plan, flow, segments.slot, pieces)
         self._close_books(segments, flow, pieces, plan, last_clock, ended)
-        return self._release([rows, self._fall_due(due, now)], now)
+        return self._release([replaced, rows, self._fall_due(due, now)], now)
+
+    def _replaced(self, segments: Segments, now: int) -> SequenceBatch:
+        """Last rows of flows that ended silently and whose slot's next packet begins another."""
+        first = np.append(True, segments.final[:-1])
+        slots = segments.slot[first & segments.fresh & self._live[segments.slot]]
+        slots = slots[(self._closing[slots] & CLOSED) == 0]
+        silent = self._last_clock[slots] + self._idle_ns
+        ends = Ends(silent, np.full(slots.size, _reason("idle"), np.uint8))
+        return self._end(slots, ends, now)
 
     def _open(
         self,
