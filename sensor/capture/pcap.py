@@ -101,13 +101,12 @@ class PcapFile:
             offset, whole_bytes, broken = self._records(buffer, end)
             base = self.position_bytes
             for first in range(0, offset.size, BLOCK_PACKETS):
-                part = offset[first : first + BLOCK_PACKETS]
-                block = self._block(buffer, part)
-                last = int(part[-1]) + RECORD_HEADER_BYTES + int(block.captured_length[-1])
-                self.position_bytes = base + last
+                block = self._block(buffer, offset[first : first + BLOCK_PACKETS])
+                self.position_bytes = base + int(block.offset[-1] + block.captured_length[-1])
                 self.counters.packets += len(block)
                 self.counters.bytes += int(block.wire_length.sum())
                 yield block
+            self.position_bytes = base + whole_bytes
             kept = end - whole_bytes
             if broken or (at_end and kept):
                 self.truncated = self.truncated or self._describe_cut(buffer, whole_bytes, end)

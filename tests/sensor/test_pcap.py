@@ -27,7 +27,7 @@ def read(path, **options):
     packets = []
     for block in source:
         assert len(block) <= BLOCK_PACKETS
-        assert block.buffer.size - int(block.offset.max()) >= GATHER_BYTES
+        assert block.buffer.size - int(block.offset.max(initial=0)) >= GATHER_BYTES
         assert block.timestamp_ns.dtype == block.offset.dtype == np.int64
         for row in range(len(block)):
             start = int(block.offset[row])

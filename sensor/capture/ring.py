@@ -1,0 +1,369 @@
+"""A live capture: AF_PACKET with a TPACKET_V3 ring, from setsockopt and mmap alone.
+
+The kernel writes frames into blocks of memory that it shares with this process, and hands a block
+over when it is full or its timer expires. Blocks are decoded where they lie; several that are
+ready are gathered into one `PacketBlock`, and go back to the kernel when the next one is asked
+for. Layouts and constants are those of linux/if_packet.h; the kernel's
+Documentation/networking/packet_mmap.rst tells the story.
+
+How much a stalled reader may fall behind is the ring's memory at high rates and
+``blocks × timeout_ms`` at low ones, as a block whose timer expired is used up however empty it
+is: 64 blocks of 256 KiB at 100 ms tolerate 6 s, and the 16 MiB (which the kernel counts as
+resident from the start) hold about 60,000 frames of which only headers are kept.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.capture.block import (
+    BLOCK_PACKETS,
+    GATHER_BYTES,
+    LINKTYPE_ETHERNET,
+    MAX_BLOCK_PACKETS,
+    CaptureCounters,
+    PacketBlock,
+)
+from sensor.capture.interfaces import Interface, describe
+from sensor.errors import (
+    CaptureUnavailableError,
+    HostError,
+    LinkTypeError,
+    PermissionDeniedError,
+)
+
+BLOCK_BYTES = 1 << 18
+BLOCKS = 64
+TIMEOUT_MS = 100
+SNAP_BYTES = 192
+"""Enough for VLAN tags, IPv6 with extension headers, and TCP with options."""
+
+FULL_FRAMES = 262_144
+"""A snap length that cuts nothing."""
+
+ETH_P_ALL = 3
+SO_ATTACH_FILTER = 26
+SOL_PACKET = 263
+PACKET_ADD_MEMBERSHIP = 1
+PACKET_RX_RING = 5
+PACKET_STATISTICS = 6
+PACKET_VERSION = 10
+PACKET_IGNORE_OUTGOING = 23
+PACKET_MR_PROMISC = 1
+TPACKET_V3 = 2
+TP_STATUS_USER = 0x01
+TP_STATUS_VLAN_VALID = 0x10
+TP_STATUS_VLAN_TPID_VALID = 0x40
+
+# struct tpacket_block_desc and struct tpacket3_hdr, as indices of 32-bit words.
+_BLOCK_STATUS, _BLOCK_PACKETS, _BLOCK_FIRST = 2, 3, 4
+_SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID = 1, 2, 3, 4, 5, 6, 8, 9
+_HEADER_BYTES = 40
+
+_LINK_HEADER_BYTES = 14 + 2 * 4  # Ethernet and two VLAN tags: more than MTU + this was merged
+
+
+class Ring:
+    """Frames of one interface, in the order in which the kernel saw them.
+
+    Iteration yields blocks of frames, and an empty block (a tick) whenever none came for
+    `timeout_ms`. It ends after `stop`, once what the kernel had already received is delivered. An
+    interface that goes down, or is deleted and made again under its name, does not end it.
+
+    Attributes:
+        interface: its name.
+        counters: what has been delivered; `bytes` counts VLAN tags that the kernel stripped too.
+        up: the interface is there and up, as of the last tick.
+    """
+
+    def __init__(
+        self,
+        interface: str,
+        *,
+        block_bytes: int = BLOCK_BYTES,
+        blocks: int = BLOCKS,
+        timeout_ms: int = TIMEOUT_MS,
+        snap_bytes: int = SNAP_BYTES,
+        promiscuous: bool = True,
+    ) -> None:
+        """Opens the ring and binds it; from here on frames are received.
+
+        Args:
+            interface: name of an interface with Ethernet headers.
+            block_bytes: of one ring block, a power of two of at least a page; the longest frame
+                must fit.
+            blocks: of the ring, at least 8.
+            timeout_ms: after which the kernel hands over a block that is not full.
+            snap_bytes: how much of each frame is copied.
+            promiscuous: also frames for other stations.
+
+        Raises:
+            CaptureUnavailableError: there is no such interface, or no memory for the ring.
+            LinkTypeError: its frames have no Ethernet header.
+            PermissionDeniedError: CAP_NET_RAW is missing.
+            HostError: the kernel has no AF_PACKET rings.
+        """
+        self.interface = interface
+        self.counters = CaptureCounters()
+        self.up = True
+        self._block_bytes = block_bytes
+        self._blocks = blocks
+        self._timeout_ms = timeout_ms
+        self._promiscuous = promiscuous
+        self._stopping = False
+        self._next = 0
+        self._held: list[int] = []
+        self._clock_ns = 0
+        self._heard = time.monotonic_ns()
+        self._socket = _open_socket()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            self._found = _require_ethernet(describe(interface, self._socket))
+            self._memory = self._map(snap_bytes)
+            self._ring = np.frombuffer(self._memory, np.uint8)
+            self._words = memoryview(self._memory).cast("I")
+            self._bind(self._found)
+        except BaseException:
+            self.close()
+            raise
+        # Frames at the very end of the ring have less than GATHER_BYTES behind their start; the
+        # last block is therefore read from a copy with room behind it.
+        self._copy = np.zeros(block_bytes + GATHER_BYTES, np.uint8)
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        """Blocks and ticks until `stop`."""
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN | select.POLLERR)
+        poll.register(self._wake, select.POLLIN)
+        while not self._stopping:
+            block = self._gather()
+            if block is None:
+                events = poll.poll(self._timeout_ms)
+                if any(event & select.POLLERR for _, event in events):
+                    # ENETDOWN is reported once; reading it clears it.
+                    self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                block = self._gather()
+            yield self._tick() if block is None else block
+            self._give_back()
+        yield from self._drain()
+
+    def stop(self) -> None:
+        """Ends the iteration; may be called from a signal handler and from another thread."""
+        self._stopping = True
+        if self._wake >= 0:
+            os.eventfd_write(self._wake, 1)
+
+    def close(self) -> None:
+        """Closes the socket. The memory lives as long as somebody holds one of its blocks."""
+        if self._wake >= 0:
+            os.close(self._wake)
+            self._wake = -1
+        self._socket.close()
+
+    def _drain(self) -> Iterator[PacketBlock]:
+        """What the kernel has received before now."""
+        # Nothing new comes in; the timer still hands over what is there.
+        _attach_snap_length(self._socket, 0)
+        until = time.monotonic() + 3 * self._timeout_ms / 1000
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        while True:
+            block = self._gather()
+            if block is not None:
+                yield block
+                self._give_back()
+                continue
+            left = until - time.monotonic()
+            if left <= 0:
+                break
+            poll.poll(left * 1000)
+
+    def _map(self, snap_bytes: int) -> mmap.mmap:
+        """Sets everything that must be set before the first frame may come, and maps the ring."""
+        options = self._socket.setsockopt
+        size = self._block_bytes * self._blocks
+        try:
+            options(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
+            if self._found.loopback:
+                # Everything leaves and arrives there: seen once is enough.
+                options(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
+            _attach_snap_length(self._socket, snap_bytes)
+        except OSError as error:
+            raise HostError(
+                f"interface {self.interface}: this kernel lacks TPACKET_V3 or socket filters "
+                f"({error.strerror})"
+            ) from None
+        frame_bytes = 2048  # only its product with the number of frames matters in version 3
+        request = (self._block_bytes, self._blocks, frame_bytes, size // frame_bytes)
+        try:
+            packed = struct.pack("7I", *request, self._timeout_ms, 0, 0)
+            options(SOL_PACKET, PACKET_RX_RING, packed)
+            return mmap.mmap(self._socket.fileno(), size)
+        except OSError as error:
+            raise CaptureUnavailableError(
+                f"interface {self.interface}: no ring of {size >> 20} MiB ({error.strerror}); "
+                "use a smaller buffer"
+            ) from None
+
+    def _bind(self, found: Interface) -> None:
+        try:
+            self._socket.bind((self.interface, ETH_P_ALL))
+            if self._promiscuous and not found.loopback:
+                member = struct.pack("iHH8s", found.index, PACKET_MR_PROMISC, 0, b"")
+                self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
+        except OSError as error:
+            raise CaptureUnavailableError(
+                f"interface {self.interface}: can't be captured on ({error.strerror})"
+            ) from None
+        self._found = found
+
+    def _gather(self) -> PacketBlock | None:
+        """Ready ring blocks as one block of packets, or nothing; they are held until given back."""
+        words, stride = self._words, self._block_bytes // 4
+        # The kernel needs room to go on while these are being looked at.
+        most = max(1, self._blocks // 4)
+        chain: list[int] = []
+        last = self._blocks - 1
+        while len(self._held) < most and len(chain) < BLOCK_PACKETS:
+            start = self._next * stride
+            if not words[start + _BLOCK_STATUS] & TP_STATUS_USER:
+                break
+            count = words[start + _BLOCK_PACKETS]
+            if self._held and (self._next == last or len(chain) + count > MAX_BLOCK_PACKETS):
+                break
+            position = start + words[start + _BLOCK_FIRST] // 4
+            for _ in range(count):
+                chain.append(position)
+                position += words[position] // 4
+            self._held.append(self._next)
+            self._next = (self._next + 1) % self._blocks
+            if self._held[-1] == last:
+                break
+        if not self._held:
+            return None
+        first = np.array(chain, np.int64) * 4
+        if self._held[-1] != last:
+            return self._columns(self._ring, first)
+        base = last * self._block_bytes
+        self._copy[: self._block_bytes] = self._ring[base:]
+        return self._columns(self._copy, first - base)
+
+    def _columns(self, buffer: NDArray[np.uint8], header: NDArray[np.int64]) -> PacketBlock:
+        items = np.ndarray((buffer.size - _HEADER_BYTES + 1,), f"V{_HEADER_BYTES}", buffer, 0, (1,))
+        words = items[header].view(np.uint32).reshape(-1, _HEADER_BYTES // 4)
+        timestamp_ns = words[:, _SEC].astype(np.int64)
+        timestamp_ns *= 1_000_000_000
+        timestamp_ns += words[:, _NSEC]
+        status = words[:, _STATUS]
+        tagged = (status & TP_STATUS_VLAN_VALID) != 0
+        named = (status & TP_STATUS_VLAN_TPID_VALID) != 0
+        # Kernels before 3.14 did not say which protocol it was: there was only one.
+        tpid = np.where(tagged, np.where(named, words[:, _TPID] & 0xFFFF, 0x8100), 0)
+        wire_length = words[:, _LEN].astype(np.int64)
+        counters = self.counters
+        counters.packets += header.size
+        counters.bytes += int(wire_length.sum()) + 4 * int(tagged.sum())
+        most = self._found.mtu + _LINK_HEADER_BYTES
+        counters.offload_frames += int((wire_length > most).sum())
+        if header.size:
+            self._clock_ns = max(self._clock_ns, int(timestamp_ns.max()))
+            self._heard = time.monotonic_ns()
+        return PacketBlock(
+            buffer=buffer,
+            offset=header + (words[:, _MAC] & 0xFFFF),
+            captured_length=words[:, _SNAPLEN].astype(np.int64),
+            wire_length=wire_length,
+            timestamp_ns=timestamp_ns,
+            vlan_tci=np.where(tagged, words[:, _TCI], 0).astype(np.uint16),
+            vlan_tpid=tpid.astype(np.uint16),
+            link_type=LINKTYPE_ETHERNET,
+            interface=self.interface,
+        )
+
+    def _give_back(self) -> None:
+        for block in self._held:
+            self._words[block * (self._block_bytes // 4) + _BLOCK_STATUS] = 0
+        self._held.clear()
+        self._count_drops()
+
+    def _tick(self) -> PacketBlock:
+        """An empty block that moves the clock on, and a look at the interface."""
+        self._follow_interface()
+        clock_ns = 0
+        if self._clock_ns:
+            # A frame that has come by now is at most two timeouts from being handed over, and
+            # the last one was heard later than it came: so no frame to come is older than this.
+            silence_ns = time.monotonic_ns() - self._heard
+            margin_ns = 2 * self._timeout_ms * 1_000_000
+            clock_ns = self._clock_ns + max(0, silence_ns - margin_ns)
+        none = np.empty(0, np.int64)
+        return PacketBlock(
+            buffer=self._ring,
+            offset=none,
+            captured_length=none,
+            wire_length=none,
+            timestamp_ns=none,
+            vlan_tci=np.empty(0, np.uint16),
+            vlan_tpid=np.empty(0, np.uint16),
+            link_type=LINKTYPE_ETHERNET,
+            interface=self.interface,
+            clock_ns=clock_ns,
+        )
+
+    def _follow_interface(self) -> None:
+        """Binds again to an interface that has come back under its name with another index.
+
+        One that only went down and up is still bound.
+        """
+        try:
+            found = describe(self.interface, self._socket)
+            if found.index != self._found.index:
+                self._bind(found)
+            self.up = found.state != "down"
+            self._found = found
+        except CaptureUnavailableError:
+            self.up = False
+
+    def _count_drops(self) -> None:
+        """Adds the frames lost since the last look; the kernel resets its counter on reading."""
+        statistics = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
+        self.counters.kernel_drops += struct.unpack("3I", statistics)[1]
+
+
+def _open_socket() -> socket.socket:
+    """A packet socket of protocol 0, which receives nothing until it is bound."""
+    try:
+        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    except PermissionError:
+        raise PermissionDeniedError(
+            "no permission to open a capture socket; it takes CAP_NET_RAW (run as root, or under "
+            "the systemd unit, which grants it)"
+        ) from None
+    except OSError as error:
+        if error.errno in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
+            raise HostError("this kernel has no packet sockets (CONFIG_PACKET)") from None
+        raise
+
+
+def _require_ethernet(found: Interface) -> Interface:
+    if not found.supported:
+        raise LinkTypeError(
+            f"interface {found.name}: its link is {found.link}; only Ethernet is decoded"
+        )
+    return found
+
+
+def _attach_snap_length(receiver: socket.socket, snap_bytes: int) -> None:
+    """A classic BPF program of one instruction, ``ret #snap_bytes`` (linux/filter.h)."""
+    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, snap_bytes))
+    described = struct.pack("HP", 1, ctypes.addressof(program))
+    receiver.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)
