@@ -144,7 +144,8 @@ def test_silence_ticks_and_the_clock_never_runs_ahead():
         for block in blocks:
             assert len(block) == 0
             clocks.append(block.clock_ns)
-            assert last <= block.clock_ns <= time.time_ns()
+            # What came less than two timeouts ago may not have been handed over yet.
+            assert block.clock_ns == last or last < block.clock_ns <= time.time_ns() - 40_000_000
             if len(clocks) == 10:
                 break
         assert clocks == sorted(clocks)
