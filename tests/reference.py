@@ -274,7 +274,7 @@ class ReferenceTable:
         if index and "repeat" not in self.schema.policies:
             return
         if index >= self.schema.repeat_all and index.bit_count() != 1:
-            self.skipped += 1
+            self.skipped += reason == "full"
             return
         row = Row(
             ip_length=[item.ip_length for item in items],
