@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.record import take
 from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.state import take
 from sensor.model.schema import FeatureSchema
 
 FOREVER = np.iinfo(np.int64).max
@@ -113,7 +113,7 @@ def plan_rows(
 
     Args:
         schema: sequence length and policies.
-        flow: ``(segments,)`` states (`sensor.flows.record.FLOW`) before the block.
+        flow: ``(segments,)`` states (`sensor.flows.state.FLOW`) before the block.
         pieces: packets of the block.
         ends: how the segments' flows end.
         now: flow clock; deadlines before it have passed.

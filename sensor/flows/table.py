@@ -15,10 +15,10 @@ from sensor.flows import segments as cutting
 from sensor.flows.context import ContextWindows
 from sensor.flows.index import FIRST_SLOT, KeyIndex
 from sensor.flows.key import KEY_WORDS, five_tuple
-from sensor.flows.record import FLOW, put, take
 from sensor.flows.rows import FOREVER, Ends, PacketStore, Pieces, RowPlan, plan_rows
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.state import FLOW, put, take
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import ACK, SYN, TCP, Headers
 
