@@ -113,6 +113,14 @@ class PcapFile:
                 return
             buffer[:kept] = buffer[whole_bytes:end].copy()
 
+    def first_time_ns(self) -> int:
+        """Time of the first record, without reading on; −1 if there is none."""
+        header = os.pread(self._stream.fileno(), RECORD_HEADER_BYTES, FILE_HEADER_BYTES)
+        if len(header) < RECORD_HEADER_BYTES:
+            return -1
+        seconds, fraction = np.frombuffer(header, f"{self._order}u4", 2).tolist()
+        return int(seconds * 1_000_000_000 + fraction * self._unit_ns)
+
     def close(self) -> None:
         """Closes the file; standard input is left open."""
         self._stream.close()
