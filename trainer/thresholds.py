@@ -20,8 +20,8 @@ MARGIN = 0.25
 quantized network's scores and those of another runtime may differ from Keras' by up to 0.02 at
 0.5, which is 0.08 in logits."""
 
-SATURATION = 1e-6
-"""Scores are taken as within [1e-6, 1 − 1e-6]: float32 sigmoids reach 0 and 1 exactly."""
+SATURATION = 1e-7
+"""Scores are taken as within [1e-7, 1 − 1e-7], as in `sensor.model.inference.calibrate`."""
 
 
 def logit(score: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -47,8 +47,8 @@ def calibrate(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> tupl
         labels: ``(rows,)`` 0 or 1; both occur.
 
     Returns:
-        ``(slope, offset)``: the calibrated score is sigmoid(slope · logit(score) + offset). The
-        slope is positive: a fit that would turn the order of the scores round gives (1, 0).
+        ``(slope, offset)`` for `sensor.model.inference.calibrate`. The slope is positive: a fit
+        that would turn the order of the scores round gives (1, 0).
     """
     z = logit(scores)
     positive = labels == 1
@@ -71,14 +71,6 @@ def calibrate(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> tupl
         loss = _loss(design @ weights, target)
     slope, offset = (float(value) for value in weights)
     return (slope, offset) if slope > 0 and math.isfinite(offset) else (1.0, 0.0)
-
-
-def apply_calibration(
-    scores: NDArray[np.floating], calibration: tuple[float, float]
-) -> NDArray[np.float64]:
-    """Calibrated scores of raw ones."""
-    slope, offset = calibration
-    return sigmoid(slope * logit(scores) + offset)
 
 
 def choose_threshold(

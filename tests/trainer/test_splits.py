@@ -9,7 +9,13 @@ from flow_rows import rows
 from sensor.errors import LabelError, MissingInputError
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset, SourceRecord
-from trainer.datasets.splits import Split, share_seen, split_by_source, without_repeated_flows
+from trainer.datasets.splits import (
+    Split,
+    share_seen,
+    split_by_source,
+    split_by_time,
+    without_repeated_flows,
+)
 
 
 def record(name, flows):
@@ -60,7 +66,7 @@ def test_a_division_is_repeatable_and_depends_on_the_seed():
 def test_named_sources_leave_the_rest_to_training():
     rows_of = dataset({"a": ATTACKED, "b": ATTACKED, "c": ATTACKED, "d": BENIGN})
     split = split_by_source(rows_of, {"validation": ["c"], "test": ["a"]}, (0.2, 0.2), 0)
-    assert split == Split(("b", "d"), ("c",), ("a",))
+    assert split == Split("source", ("b", "d"), ("c",), ("a",))
 
 
 def test_a_source_named_twice_or_unknown_is_refused():
@@ -82,6 +88,31 @@ def test_a_source_named_twice_or_unknown_is_refused():
 def test_a_part_without_a_class_is_refused(sources, message):
     with pytest.raises(LabelError, match=message):
         split_by_source(dataset(sources), {"validation": ["b"]}, (0.2, 0.2), 0)
+
+
+def test_rows_of_a_split_by_source():
+    rows_of = dataset({"a": ATTACKED, "b": BENIGN, "c": ATTACKED, "d": BENIGN})
+    parts = Split("source", ("a", "b"), ("c",), ()).rows(rows_of)
+    assert {part: np.flatnonzero(rows).tolist() for part, rows in parts.items()} == {
+        "train": [0, 1, 2],
+        "validation": [3, 4],
+        "test": [],
+    }
+
+
+def test_a_split_by_time_cuts_each_source_at_its_own_times_and_no_flow_in_two():
+    # Started in the opposite order of their numbers; the first has a second row.
+    each = [(flow(100 - i, i), i % 2) for i in range(20)]
+    each.insert(1, (flow(100, 0, row=1), 0))
+    late = [(flow(1000 + i, i), i % 2) for i in range(20)]
+    rows_of = dataset({"a": each, "b": late})
+    parts = split_by_time(rows_of).rows(rows_of)
+    starts = {part: rows_of.batch.flow_start_ns[rows] // 10**9 for part, rows in parts.items()}
+    assert sorted(starts["train"]) == [*range(81, 92), *range(1000, 1011)]
+    assert sorted(starts["validation"]) == [*range(92, 95), *range(1011, 1014)]
+    assert sorted(starts["test"]) == [*range(95, 100), 100, 100, *range(1014, 1020)]
+    with pytest.raises(LabelError, match="no row of train has syn_dos = 1"):
+        split_by_time(dataset({"a": [(flow(i, i), int(i > 15)) for i in range(20)]}))
 
 
 def test_a_flow_in_two_captures_is_kept_once_with_all_its_rows():

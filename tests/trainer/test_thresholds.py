@@ -1,16 +1,18 @@
 """Calibration against scikit-learn's, thresholds against budgets counted by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from sensor.model.inference import calibrate as calibrated_scores
+from trainer.tasks import TASKS
 from trainer.thresholds import (
     CEILING,
     FLOOR,
     MARGIN,
-    apply_calibration,
     budget,
     calibrate,
     choose_threshold,
@@ -50,7 +52,8 @@ def test_calibrated_scores_mean_what_they_say():
     truth = sigmoid(3 * generator.standard_normal(50_000))
     labels = (generator.random(50_000) < truth).astype(np.int8)
     overconfident = sigmoid(2.5 * logit(truth) + 1)
-    calibrated = apply_calibration(overconfident, calibrate(overconfident, labels))
+    task = replace(TASKS[0], calibration=calibrate(overconfident, labels))
+    calibrated = calibrated_scores([task], overconfident[:, None])[:, 0]
     for low in (0.1, 0.4, 0.8):
         near = (calibrated >= low) & (calibrated < low + 0.1)
         assert labels[near].mean() == pytest.approx(calibrated[near].mean(), abs=0.03)

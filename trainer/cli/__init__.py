@@ -1,1 +1,84 @@
-"""The command `multa-trainer`, a file per command group."""
+"""The command `multa-trainer`, a file per command group.
+
+Commands are loaded when they are called, so that help and the commands that need no TensorFlow
+answer at once.
+"""
+
+import importlib
+import logging
+import os
+import sys
+
+import click
+
+import sensor
+from sensor.errors import HostError, MultaError, UsageError
+
+COMMANDS = {
+    "lab": ("trainer.cli.lab", "Record labelled captures in a small network of namespaces."),
+    "extract": ("trainer.cli.extract", "Make a dataset of captures and labels."),
+    "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
+    "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
+    "export": ("trainer.cli.export", "Write the model bundle of a run."),
+    "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle, as a recipe says."),
+}
+"""Module and one line of help for every command."""
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command = getattr(importlib.import_module(module), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sensor.__version__, prog_name="multa-trainer")
+def commands() -> None:
+    """Make model bundles for multa-sensor out of labelled captures."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits; what a person can mend ends in one line."""
+    # Before TensorFlow is imported: no banner, and sums in the same order on every machine.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        commands.main(arguments, prog_name="multa-trainer", standalone_mode=False)
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except click.UsageError as error:
+        if error.ctx:
+            click.echo(error.ctx.get_usage(), err=True)
+        _fail(UsageError(error.format_message()))
+    except MultaError as error:
+        _fail(error)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("sensor", "trainer"):
+            raise
+        _fail(HostError(f"{error.name} is not installed; pip install 'multa[trainer]'"))
+    except BrokenPipeError:
+        # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fail(error: MultaError) -> None:
+    click.echo(f"multa-trainer: error: {error}", err=True)
+    sys.exit(error.exit_status)

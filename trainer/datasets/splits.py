@@ -1,13 +1,14 @@
-"""Splits by source, and what a split is worth.
+"""Splits by source or by time, and what a split is worth.
 
 Rows of one capture share its network, its day and its tools; a figure from the same captures
-that were trained on is memorisation. So whole sources are held out. Patterns are never dropped:
-how many of the tested ones occur in training is reported instead (`docs/semantics.md` 18).
+that were trained on is memorisation. So whole sources are held out; the split by time within
+each source is there to show by how much such an in-source figure flatters. Patterns are never
+dropped: how many of the tested ones occur in training is reported (`docs/semantics.md` 18).
 """
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +20,39 @@ PARTS = ("train", "validation", "test")
 """Weights are fitted on the first, stopping, calibration and thresholds on the second."""
 
 
+TIME_PERCENT = (55, 15, 30)
+"""Share of a source's flows, in order of their start, of each part of a split by time."""
+
+
 @dataclass(frozen=True)
 class Split:
-    """Names of the sources of each part; no source is in two."""
+    """Which rows belong to which part.
 
+    Attributes:
+        kind: ``source``: whole sources; ``time``: the flows of each source in order of time.
+        train, validation, test: names of the sources of each part; of a split by source, no
+            source is in two, of a split by time, all are in all.
+    """
+
+    kind: Literal["source", "time"]
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
+
+    def rows(self, dataset: Dataset) -> dict[str, NDArray[np.bool_]]:
+        """``(rows,)`` bool for every part; rows of sources that are not named are in none."""
+        names = np.array([record.name for record in dataset.sources])
+        parts = {
+            part: np.isin(names, getattr(self, part))[dataset.source].astype(np.bool_)
+            for part in PARTS
+        }
+        if self.kind == "time":
+            percent = _time_percent(dataset)
+            begin = 0
+            for part, share in zip(PARTS, TIME_PERCENT, strict=True):
+                parts[part] &= (percent >= begin) & (percent < begin + share)
+                begin += share
+        return parts
 
 
 def split_by_source(
@@ -52,14 +79,26 @@ def split_by_source(
     if named:
         rest = tuple(name for name in names if name not in named)
         split = Split(
+            "source",
             (*given.get("train", ()), *rest),
             tuple(given.get("validation", ())),
             tuple(given.get("test", ())),
         )
     else:
         split = _drawn(dataset, names, shares, seed)
-    for part in ("train", "validation"):
-        _both_classes(dataset, part, getattr(split, part))
+    _check_classes(dataset, split)
+    return split
+
+
+def split_by_time(dataset: Dataset) -> Split:
+    """Divides the flows of each source among the parts, in order of their start (`TIME_PERCENT`).
+
+    Raises:
+        LabelError: training or validation lacks flows with or without one of the tasks.
+    """
+    names = tuple(record.name for record in dataset.sources)
+    split = Split("time", names, names, names)
+    _check_classes(dataset, split)
     return split
 
 
@@ -79,18 +118,33 @@ def _drawn(dataset: Dataset, names: list[str], shares: tuple[float, float], seed
         parts["validation"] += order[: counts[0]]
         parts["test"] += order[counts[0] : sum(counts)]
         parts["train"] += order[sum(counts) :]
-    return Split(*(tuple(sorted(parts[part])) for part in PARTS))
+    return Split("source", *(tuple(sorted(parts[part])) for part in PARTS))
 
 
-def _both_classes(dataset: Dataset, part: str, names: Sequence[str]) -> None:
-    labels = dataset.of_sources(names).labels
-    for column, task in enumerate(dataset.tasks):
-        for value in (1, 0):
-            if not (labels[:, column] == value).any():
-                raise LabelError(
-                    f"no row of {part} has {task} = {value}; add a source that has, or name the "
-                    f"sources of {part}"
-                )
+def _check_classes(dataset: Dataset, split: Split) -> None:
+    """Weights need both classes of every task, and so do calibration and thresholds."""
+    rows = split.rows(dataset)
+    for part in ("train", "validation"):
+        labels = dataset.labels[rows[part]]
+        for column, task in enumerate(dataset.tasks):
+            for value in (1, 0):
+                if not (labels[:, column] == value).any():
+                    raise LabelError(
+                        f"no row of {part} has {task} = {value}; add a source that has, or name "
+                        f"the sources of {part}"
+                    )
+
+
+def _time_percent(dataset: Dataset) -> NDArray[np.int64]:
+    """``(rows,)`` place of each row's flow among those of its source by start, from 0 to 99."""
+    flows, first, inverse = np.unique(dataset.flow, return_index=True, return_inverse=True)
+    source = dataset.source[first]
+    order = np.lexsort((flows, dataset.batch.flow_start_ns[first], source))
+    counts = np.bincount(source, minlength=len(dataset.sources))
+    begin = np.cumsum(counts) - counts
+    place = np.empty(flows.size, np.int64)
+    place[order] = np.arange(flows.size) - begin[source[order]]
+    return (place * 100 // counts[source])[inverse.reshape(-1)]
 
 
 def without_repeated_flows(dataset: Dataset) -> tuple[Dataset, int]:
@@ -126,25 +180,6 @@ def without_repeated_flows(dataset: Dataset) -> tuple[Dataset, int]:
     if not repeated.any():
         return dataset, 0
     return dataset.take(~np.isin(dataset.flow, dataset.flow[first][repeated])), int(repeated.sum())
-
-
-def patterns(x: NDArray[np.float32], c: NDArray[np.float32]) -> NDArray[np.int64]:
-    """Numbers that are equal where two rows are equal to the network.
-
-    Args:
-        x: ``(rows, n, channels)`` float32, on the grid.
-        c: ``(rows, context)`` float32, on the grid.
-
-    Returns:
-        ``(rows,)`` int64, from 0 in order of first appearance.
-    """
-    rows = len(x)
-    joined = np.concatenate([x.reshape(rows, -1), c.reshape(rows, -1)], axis=1)
-    # −0.0 and 0.0 are equal to the network but not as bytes.
-    joined = np.ascontiguousarray(joined) + np.float32(0)
-    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in joined]
-    numbers: dict[bytes, int] = {}
-    return np.array([numbers.setdefault(digest, len(numbers)) for digest in digests], np.int64)
 
 
 def share_seen(test: NDArray[np.int64], train: NDArray[np.int64]) -> float:

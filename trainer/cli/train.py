@@ -1,0 +1,149 @@
+"""``multa-trainer train``: a dataset to a run."""
+
+from pathlib import Path
+
+import click
+
+from sensor.errors import UsageError
+from trainer.datasets.dataset import load
+from trainer.datasets.splits import split_by_source, split_by_time, without_repeated_flows
+from trainer.runs import Run
+from trainer.runs import train as train_run
+from trainer.settings import Settings
+from trainer.tasks import NAMES
+
+_DEFAULTS = Settings()
+
+
+@click.command()
+@click.option(
+    "--dataset",
+    "datasets",
+    type=click.Path(path_type=Path),
+    required=True,
+    multiple=True,
+    help="Folder that `extract` has made; may be given again.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the run.",
+)
+@click.option(
+    "--split",
+    "kind",
+    type=click.Choice(["source", "time"]),
+    default="source",
+    show_default=True,
+    help="Hold out whole sources, or the last flows of each.",
+)
+@click.option("--validation", multiple=True, metavar="SOURCE", help="Tune on this source.")
+@click.option("--test", multiple=True, metavar="SOURCE", help="Leave this source out.")
+@click.option(
+    "--split-seed", default=0, show_default=True, help="Draws the parts where no source is named."
+)
+@click.option("--task", "tasks", multiple=True, type=click.Choice(NAMES), help="Learn only these.")
+@click.option(
+    "--experts",
+    type=click.IntRange(1),
+    default=_DEFAULTS.experts,
+    show_default=True,
+    help="LSTM experts of the network.",
+)
+@click.option(
+    "--units",
+    type=click.IntRange(1),
+    default=_DEFAULTS.units,
+    show_default=True,
+    help="Units of an expert.",
+)
+@click.option(
+    "--epochs",
+    type=click.IntRange(1),
+    default=_DEFAULTS.epochs,
+    show_default=True,
+    help="At most so many passes over the examples.",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(1),
+    default=_DEFAULTS.patience,
+    show_default=True,
+    help="Epochs without improvement after which to stop.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=_DEFAULTS.batch_size,
+    show_default=True,
+    help="Examples a step.",
+)
+@click.option(
+    "--learning-rate",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULTS.learning_rate,
+    show_default=True,
+    help="Of the first step.",
+)
+@click.option(
+    "--seed",
+    "seeds",
+    type=int,
+    multiple=True,
+    default=(0,),
+    show_default=True,
+    help="Of the network; may be given again, for a spread.",
+)
+@click.option(
+    "--false-positives-per-day",
+    "per_day",
+    type=click.FloatRange(0),
+    default=1.0,
+    show_default=True,
+    help="Benign flows that a threshold may let pass a day.",
+)
+def train(
+    datasets: tuple[Path, ...],
+    out: Path,
+    kind: str,
+    validation: tuple[str, ...],
+    test: tuple[str, ...],
+    split_seed: int,
+    tasks: tuple[str, ...],
+    seeds: tuple[int, ...],
+    per_day: float,
+    **settings: float,
+) -> None:
+    """Trains an LMMoE for each seed and freezes calibration and thresholds."""
+    if kind == "time" and (validation or test):
+        raise UsageError("--split time takes no --validation and --test; all sources are in all")
+    dataset, removed = without_repeated_flows(load(datasets))
+    if removed:
+        click.echo(f"{removed} flows occur in an earlier source too and were removed", err=True)
+    if kind == "time":
+        split = split_by_time(dataset)
+    else:
+        given = {"validation": validation, "test": test}
+        split = split_by_source(dataset, given, (0.2, 0.2), split_seed)
+    run = train_run(
+        dataset,
+        tasks or dataset.tasks,
+        Settings(**settings),  # type: ignore[arg-type] # click has checked the types
+        split,
+        seeds,
+        per_day,
+        out,
+    )
+    describe(run)
+
+
+def describe(run: Run) -> None:
+    """Prints thresholds and losses of a run."""
+    for result in run.seeds:
+        thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in result.tasks)
+        click.echo(
+            f"seed {result.seed}: best epoch {result.best_epoch} of "
+            f"{len(result.validation_losses)}, validation loss {result.validation_loss:.4f}; "
+            f"thresholds {thresholds}"
+        )

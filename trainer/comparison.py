@@ -1,0 +1,162 @@
+"""The network beside gradient-boosted trees and the counting rule, on the same held-out rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.errors import LabelError, MissingInputError
+from sensor.model.inference import calibrate as calibrated_scores
+from trainer.baselines.rule import TASKS as RULE_TASKS
+from trainer.baselines.rule import rule_scores
+from trainer.datasets.dataset import Dataset
+from trainer.datasets.examples import Patterns, make_examples, task_labels
+from trainer.datasets.splits import PARTS, share_seen
+from trainer.evaluation import TaskFigures, figures, flow_scores, summary
+from trainer.metrics import FlowScores
+from trainer.runs import Run, decide, spanned_seconds
+from trainer.tasks import chosen
+
+NETWORK, TREES, RULE = "lmmoe", "trees", "rule"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Figures of all models.
+
+    Attributes:
+        kind: of the run's split: by ``source`` or by ``time``.
+        sources: names of those tested.
+        hours: packet time that they span.
+        seen: by task, share of the tested flows whose deciding pattern occurs in training; NaN
+            where training rows are not at hand.
+        models: by name, for every seed the figures of its tasks.
+        flows: by task, flow scores of the run's best seed, for plots.
+        thresholds: by task, those of the run's best seed.
+    """
+
+    kind: str
+    sources: tuple[str, ...]
+    hours: float
+    seen: dict[str, float]
+    models: Mapping[str, Sequence[Sequence[TaskFigures]]]
+    flows: dict[str, FlowScores]
+    thresholds: dict[str, float]
+
+    def document(self) -> dict[str, Any]:
+        """The comparison as JSON has it."""
+        return {
+            "split": self.kind,
+            "sources": list(self.sources),
+            "hours": round(self.hours, 4),
+            "share_of_patterns_seen_in_training": {
+                task: None if np.isnan(share) else share for task, share in self.seen.items()
+            },
+            "models": {
+                name: [[entry.document() for entry in seed] for seed in seeds]
+                for name, seeds in self.models.items()
+            },
+        }
+
+    def headline(self) -> str:
+        """One line about what was tested."""
+        seen = ", ".join(f"{task} {summary([share])}" for task, share in self.seen.items())
+        what = "left-out sources" if self.kind == "source" else "later flows of the same sources"
+        return (
+            f"{what}: {', '.join(self.sources)} ({self.hours:.2f} h); "
+            f"share of flows whose pattern occurs in training: {seen}"
+        )
+
+
+def compare(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Comparison:
+    """Tests a run on what it was neither fitted nor tuned to.
+
+    Args:
+        run: with frozen thresholds.
+        dataset: tested are the rows of the split's test part and of sources that the run does not
+            know; where training rows are there too, trees are trained on them.
+        sources: test only these.
+
+    Raises:
+        LabelError: a source has changed since the run.
+        MissingInputError: nothing is left to test.
+    """
+    _check_sources(run, dataset)
+    parts = run.split.rows(dataset)
+    known = {name for part in PARTS for name in getattr(run.split, part)}
+    foreign = [record.name not in known for record in dataset.sources]
+    tested = parts["test"] | np.array(foreign)[dataset.source]
+    if sources:
+        names = [record.name for record in dataset.sources]
+        dataset.of_sources(sources)
+        tested &= np.isin(dataset.source, [names.index(name) for name in sources])
+    if not tested.any():
+        raise MissingInputError(
+            f"{run.folder}: the dataset has no row that the run was not fitted or tuned to; add "
+            "recordings or name test sources when training"
+        )
+    patterns = Patterns.of(dataset)
+    held_out, numbers = dataset.take(tested), patterns.number[tested]
+    models: dict[str, list[list[TaskFigures]]] = {NETWORK: []}
+    for result in run.seeds:
+        scores = run.scores(result, patterns.encoded)[numbers]
+        models[NETWORK].append(figures(held_out, numbers, result.tasks, scores))
+    if parts["train"].any() and parts["validation"].any():
+        models[TREES] = [_trees(run, dataset, patterns, parts, tested)]
+    models[RULE] = [_rule(run, held_out, numbers)]
+    scores = run.scores(run.best, patterns.encoded)[numbers]
+    labels = task_labels(held_out, run.best.tasks)
+    flows = {
+        task.name: flow_scores(held_out, numbers, task, labels[:, i], scores[:, i])
+        for i, task in enumerate(run.best.tasks)
+    }
+    trained = patterns.number[parts["train"]]
+    return Comparison(
+        run.split.kind,
+        tuple(dataset.sources[int(index)].name for index in np.unique(held_out.source)),
+        spanned_seconds(held_out) / 3600,
+        {
+            name: share_seen(entry.patterns, trained) if trained.size else float("nan")
+            for name, entry in flows.items()
+        },
+        models,
+        flows,
+        {task.name: task.threshold for task in run.best.tasks},
+    )
+
+
+def _trees(
+    run: Run,
+    dataset: Dataset,
+    patterns: Patterns,
+    parts: dict[str, NDArray[np.bool_]],
+    tested: NDArray[np.bool_],
+) -> list[TaskFigures]:
+    from trainer.baselines.trees import Trees  # noqa: PLC0415 -- scikit-learn is slow to load
+
+    tasks = chosen(run.task_names)
+    labels = task_labels(dataset, tasks)
+    trees = Trees(make_examples(patterns, labels, parts["train"]), run.best.seed)
+    raw = trees.score(patterns.encoded)[patterns.number]
+    tuned = parts["validation"]
+    decided = decide(dataset.take(tuned), patterns.number[tuned], tasks, raw[tuned], run.allowed)
+    scores = calibrated_scores(decided, raw[tested])
+    return figures(dataset.take(tested), patterns.number[tested], decided, scores)
+
+
+def _rule(run: Run, held_out: Dataset, numbers: NDArray[np.int64]) -> list[TaskFigures]:
+    tasks = [
+        replace(task, threshold=0.5) for task in chosen(run.task_names) if task.name in RULE_TASKS
+    ]
+    scores = np.repeat(rule_scores(held_out.batch)[:, None], len(tasks), axis=1)
+    return figures(held_out, numbers, tasks, scores)
+
+
+def _check_sources(run: Run, dataset: Dataset) -> None:
+    for record in dataset.sources:
+        if run.sha256.get(record.name, record.capture_sha256) != record.capture_sha256:
+            raise LabelError(
+                f"{run.folder}: source {record.name} has changed since the run; train again"
+            )

@@ -1,0 +1,80 @@
+"""Fits a network to examples: seed, schedule, early stopping, log."""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+
+from sensor.model.schema import FeatureSchema
+from trainer.datasets.examples import Examples
+from trainer.models.lmmoe import build
+from trainer.paradigms.aurora import Aurora
+from trainer.settings import Settings
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted network with the weights of its best epoch.
+
+    Attributes:
+        model: the network.
+        best_epoch: from 1.
+        training_losses, validation_losses: global loss of every epoch.
+    """
+
+    model: keras.Model
+    best_epoch: int
+    training_losses: tuple[float, ...]
+    validation_losses: tuple[float, ...]
+
+
+def fit(
+    schema: FeatureSchema,
+    task_names: Sequence[str],
+    settings: Settings,
+    seed: int,
+    training: Examples,
+    validation: Examples,
+) -> Fit:
+    """Trains an LMMoE by Aurora and keeps the epoch of the lowest validation loss.
+
+    The same seed and examples give the same network on the same machine and version of
+    TensorFlow, but for the order in which its threads add.
+    """
+    keras.utils.set_random_seed(seed)
+    model = build(schema, task_names, settings.experts, settings.units, settings.tower_units)
+    steps = settings.epochs * math.ceil(len(training) / settings.batch_size)
+    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps, alpha=0.01)
+    paradigm = Aurora(
+        model,
+        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
+        task_names,
+        settings.task_weights or (1.0,) * len(task_names),
+        batch_size=settings.batch_size,
+        seed=seed,
+    )
+    best, best_weights = 0, model.get_weights()
+    training_losses: list[float] = []
+    validation_losses: list[float] = []
+    while (
+        len(training_losses) < settings.epochs and len(training_losses) - best < settings.patience
+    ):
+        training_losses.append(paradigm.global_loss(paradigm.epoch(training)))
+        each = paradigm.losses(validation)
+        validation_losses.append(paradigm.global_loss(each))
+        if validation_losses[-1] <= min(validation_losses):
+            best, best_weights = len(validation_losses), model.get_weights()
+        LOG.info(
+            "seed %d epoch %d: loss %.4f, validation %.4f (%s)",
+            seed,
+            len(training_losses),
+            training_losses[-1],
+            validation_losses[-1],
+            ", ".join(f"{name} {loss:.4f}" for name, loss in zip(task_names, each, strict=True)),
+        )
+    model.set_weights(best_weights)
+    return Fit(model, best, tuple(training_losses), tuple(validation_losses))

@@ -1,0 +1,35 @@
+"""Score histograms and ROC curves of a comparison, as one picture."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from trainer.comparison import Comparison
+from trainer.metrics import roc_curve
+
+_BINS = np.linspace(0, 1, 41)
+
+
+def plot(comparison: Comparison, path: Path) -> None:
+    """Draws, for every task, how benign and attack flows score, and the ROC curve near no alarm.
+
+    The curves are those of the network's best seed.
+    """
+    tasks = list(comparison.flows)
+    figure = Figure(figsize=(4 * len(tasks), 6.4), layout="constrained")
+    axes = figure.subplots(2, len(tasks), squeeze=False)
+    for column, task in enumerate(tasks):
+        flows, (upper, lower) = comparison.flows[task], axes[:, column]
+        for value, name in ((0, "benign"), (1, "attack")):
+            scores = flows.scores[flows.labels == value]
+            upper.hist(scores, _BINS, histtype="step", label=f"{name} ({scores.size} flows)")
+        upper.axvline(comparison.thresholds[task], color="0.5", linestyle=":", label="threshold")
+        upper.set(title=task, xlabel="calibrated score", ylabel="flows", yscale="log")
+        upper.legend(fontsize="small")
+        false, found = roc_curve(flows.labels, flows.scores)
+        lower.plot(np.maximum(false, 1e-6), found, drawstyle="steps-post")
+        lower.set(xlabel="false-positive rate", ylabel="recall", xscale="log")
+        lower.set(xlim=(1e-6, 1), ylim=(0, 1.02))
+        lower.grid(visible=True, alpha=0.3)
+    figure.savefig(path, dpi=110)

@@ -1,0 +1,342 @@
+"""A training run: several seeds of one network, frozen with their thresholds, in a folder.
+
+``run.json`` says what was trained on what, by which split, and holds calibration and thresholds of
+every seed; beside it lie each seed's weights and its converted network. Thresholds are chosen on
+the scores of the converted network, because that is what the sensor runs.
+"""
+
+import json
+import platform
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sensor
+from sensor.errors import BundleError, MissingInputError, OutputError
+from sensor.model.encoding import Encoded
+from sensor.model.inference import Inference
+from sensor.model.inference import calibrate as calibrated_scores
+from sensor.model.schema import FeatureSchema, TaskSpec
+from trainer.datasets.dataset import Dataset
+from trainer.datasets.examples import Patterns, make_examples, task_labels
+from trainer.datasets.splits import PARTS, Split
+from trainer.evaluation import flow_scores
+from trainer.settings import Settings
+from trainer.tasks import chosen
+from trainer.thresholds import budget, calibrate, choose_threshold
+
+FORMAT = 1
+
+RUN = "run.json"
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One trained network.
+
+    Attributes:
+        seed: from which it was initialised.
+        best_epoch: whose weights were kept, from 1.
+        training_losses, validation_losses: of every epoch.
+        tasks: with calibration and thresholds.
+    """
+
+    seed: int
+    best_epoch: int
+    training_losses: tuple[float, ...]
+    validation_losses: tuple[float, ...]
+    tasks: tuple[TaskSpec, ...]
+
+    @property
+    def validation_loss(self) -> float:
+        """Of the epoch that was kept."""
+        return self.validation_losses[self.best_epoch - 1]
+
+
+@dataclass(frozen=True)
+class Run:
+    """All seeds of a run.
+
+    Attributes:
+        folder: where it lies.
+        schema: of its features.
+        settings: of its fits.
+        split: of the sources it was made from.
+        sha256: of every source of the split, by name.
+        per_day: budget of false positives.
+        allowed: benign validation flows that the budget lets pass.
+        seeds: the networks.
+        versions: of the software that made it.
+    """
+
+    folder: Path
+    schema: FeatureSchema
+    settings: Settings
+    split: Split
+    sha256: dict[str, str]
+    per_day: float
+    allowed: int
+    seeds: tuple[SeedResult, ...]
+    versions: dict[str, str]
+
+    @property
+    def best(self) -> SeedResult:
+        """The seed with the lowest validation loss: the one that is exported."""
+        return min(self.seeds, key=lambda result: result.validation_loss)
+
+    @property
+    def task_names(self) -> tuple[str, ...]:
+        """Outputs of the network."""
+        return tuple(task.name for task in self.seeds[0].tasks)
+
+    def tflite(self, seed: int) -> bytes:
+        """The converted network of a seed."""
+        return _content(self.folder / f"seed-{seed}.tflite")
+
+    def weights_path(self, seed: int) -> Path:
+        """File of the trained weights of a seed."""
+        return self.folder / f"seed-{seed}.weights.h5"
+
+    def scores(self, result: SeedResult, encoded: Encoded) -> NDArray[np.float32]:
+        """Calibrated scores ``(rows, tasks)`` of the converted network of a seed."""
+        raw = raw_scores(self.tflite(result.seed), encoded, self.task_names)
+        return calibrated_scores(result.tasks, raw)
+
+
+def raw_scores(tflite: bytes, encoded: Encoded, task_names: Sequence[str]) -> NDArray[np.float32]:
+    """Raw scores ``(rows, tasks)`` of a converted network, on the sensor's own runtime."""
+    return Inference(tflite, encoded.schema, task_names, "the converted network").scores(encoded)
+
+
+def train(
+    dataset: Dataset,
+    task_names: Sequence[str],
+    settings: Settings,
+    split: Split,
+    seeds: Sequence[int],
+    per_day: float,
+    folder: Path,
+) -> Run:
+    """Trains every seed, converts it, calibrates it and chooses its thresholds.
+
+    Args:
+        dataset: rows of all sources of the split.
+        task_names: outputs, in order.
+        settings: of the fits.
+        split: its training rows are fitted to; its validation rows decide when to stop, the
+            calibration and the thresholds.
+        seeds: one network each.
+        per_day: false positives that a threshold may let pass a day, counted in benign flows.
+        folder: of the run.
+
+    Raises:
+        OutputError: the folder can't be written.
+    """
+    from trainer.export import convert  # noqa: PLC0415 -- TensorFlow takes seconds to load
+    from trainer.fit import fit  # noqa: PLC0415
+
+    tasks = chosen(task_names)
+    patterns, labels, rows = Patterns.of(dataset), task_labels(dataset, tasks), split.rows(dataset)
+    training = make_examples(patterns, labels, rows["train"])
+    validation = make_examples(patterns, labels, rows["validation"])
+    held_out = dataset.take(rows["validation"])
+    allowed = budget(per_day, spanned_seconds(held_out))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: {error.strerror}; name a folder that can be written"
+        ) from None
+    results = []
+    for seed in seeds:
+        fitted = fit(dataset.schema, task_names, settings, seed, training, validation)
+        tflite = convert(fitted.model, dataset.schema)
+        raw = raw_scores(tflite, patterns.encoded, task_names)[patterns.number]
+        results.append(
+            SeedResult(
+                seed,
+                fitted.best_epoch,
+                fitted.training_losses,
+                fitted.validation_losses,
+                decide(
+                    held_out,
+                    patterns.number[rows["validation"]],
+                    tasks,
+                    raw[rows["validation"]],
+                    allowed,
+                ),
+            )
+        )
+        (folder / f"seed-{seed}.tflite").write_bytes(tflite)
+        fitted.model.save_weights(folder / f"seed-{seed}.weights.h5")
+    run = Run(
+        folder,
+        dataset.schema,
+        settings,
+        split,
+        {
+            record.name: record.capture_sha256
+            for record in dataset.sources
+            if any(record.name in getattr(split, part) for part in PARTS)
+        },
+        per_day,
+        allowed,
+        tuple(results),
+        versions(),
+    )
+    _save(run)
+    return run
+
+
+def decide(
+    dataset: Dataset,
+    patterns: NDArray[np.int64],
+    tasks: Sequence[TaskSpec],
+    raw: NDArray[np.float32],
+    allowed: int,
+) -> tuple[TaskSpec, ...]:
+    """Calibrates tasks and chooses their thresholds.
+
+    Args:
+        dataset: held-out rows.
+        patterns: ``(rows,)`` numbers of their patterns.
+        tasks: to decide.
+        raw: ``(rows, tasks)`` raw scores.
+        allowed: benign flows that may be positive, for each task.
+    """
+    labels = task_labels(dataset, tasks)
+    decided = []
+    for column, task in enumerate(tasks):
+        flows = flow_scores(dataset, patterns, task, labels[:, column], raw[:, column])
+        calibrated = replace(task, calibration=calibrate(flows.scores, flows.labels))
+        scores = calibrated_scores([calibrated], flows.scores[:, None])[:, 0]
+        attack = flows.labels == 1
+        # A flow is positive if any of its rows is, so all rows of benign flows are held below.
+        benign = _highest_by_flow(dataset, calibrated, labels[:, column], raw[:, column])
+        threshold = choose_threshold(benign, scores[attack], allowed)
+        decided.append(replace(calibrated, threshold=threshold))
+    return tuple(decided)
+
+
+def _highest_by_flow(
+    dataset: Dataset, task: TaskSpec, labels: NDArray[np.int8], raw: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Highest calibrated score of each benign flow."""
+    rows = np.flatnonzero(labels == 0)
+    scores = calibrated_scores([task], raw[rows, None])[:, 0]
+    _, inverse = np.unique(dataset.flow[rows], return_inverse=True)
+    highest = np.zeros(int(inverse.max(initial=-1)) + 1, np.float32)
+    np.maximum.at(highest, inverse.reshape(-1), scores)
+    return highest
+
+
+def spanned_seconds(dataset: Dataset) -> float:
+    """Packet time that the rows span, source by source."""
+    total = 0
+    for source in np.unique(dataset.source):
+        rows = dataset.source == source
+        last = int(dataset.batch.last_packet_ns[rows].max())
+        total += last - int(dataset.batch.flow_start_ns[rows].min())
+    return total / 1e9
+
+
+def versions() -> dict[str, str]:
+    """Software that decides what comes out of a run."""
+    found = {"multa": sensor.__version__, "python": platform.python_version()}
+    for package in ("numpy", "keras", "ai-edge-litert", "tensorflow-cpu", "tensorflow"):
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
+
+
+def load(folder: Path) -> Run:
+    """Loads a run.
+
+    Raises:
+        MissingInputError: there is none.
+        BundleError: it is damaged or of another version.
+    """
+    try:
+        document = json.loads(_content(folder / RUN))
+        if document["format"] != FORMAT:
+            raise BundleError(f"{folder / RUN}: is of another version; train again")
+        split = document["split"]
+        return Run(
+            folder,
+            FeatureSchema.from_manifest(document["schema"], str(folder / RUN)),
+            _settings(document["settings"]),
+            Split(split["kind"], *(tuple(split[part]) for part in PARTS)),
+            document["sha256"],
+            document["per_day"],
+            document["allowed"],
+            tuple(_seed(entry) for entry in document["seeds"]),
+            document["versions"],
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{folder / RUN}: damaged ({error}); train again") from None
+
+
+def _settings(entry: dict[str, Any]) -> Settings:
+    return Settings(
+        **{**entry, **{name: tuple(entry[name]) for name in ("tower_units", "task_weights")}}
+    )
+
+
+def _seed(entry: dict[str, Any]) -> SeedResult:
+    tasks = chosen(list(entry["tasks"]))
+    return SeedResult(
+        entry["seed"],
+        entry["best_epoch"],
+        tuple(entry["training_losses"]),
+        tuple(entry["validation_losses"]),
+        tuple(
+            replace(
+                task,
+                threshold=entry["tasks"][task.name]["threshold"],
+                calibration=tuple(entry["tasks"][task.name]["calibration"]),
+            )
+            for task in tasks
+        ),
+    )
+
+
+def _save(run: Run) -> None:
+    document = {
+        "format": FORMAT,
+        "schema": run.schema.to_manifest(),
+        "settings": asdict(run.settings),
+        "split": asdict(run.split),
+        "sha256": run.sha256,
+        "per_day": run.per_day,
+        "allowed": run.allowed,
+        "seeds": [
+            {
+                "seed": result.seed,
+                "best_epoch": result.best_epoch,
+                "training_losses": result.training_losses,
+                "validation_losses": result.validation_losses,
+                "tasks": {
+                    task.name: {"calibration": task.calibration, "threshold": task.threshold}
+                    for task in result.tasks
+                },
+            }
+            for result in run.seeds
+        ],
+        "versions": run.versions,
+    }
+    (run.folder / RUN).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise MissingInputError(
+            f"{path}: {error.strerror}; make a run with `multa-trainer train`"
+        ) from None
