@@ -1,0 +1,96 @@
+import numpy as np
+import pytest
+
+from sensor.model.tflite_file import OPERATORS, Signature, Tensor, TFLiteFile
+
+interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert")
+
+
+@pytest.fixture(scope="module")
+def model(random_bundle) -> bytes:
+    return (random_bundle / "model.tflite").read_bytes()
+
+
+def test_signatures_equal_those_that_the_runtime_sees(model):
+    parsed = TFLiteFile.parse(model)
+    runtime = interpreter.Interpreter(model_content=model)
+    names = runtime.get_signature_list()
+    assert set(parsed.signatures) == set(names) == {"n4", "n8", "n16"}
+    for name, signature in parsed.signatures.items():
+        runner = runtime.get_signature_runner(name)
+        for mine, theirs in (
+            (signature.inputs, runner.get_input_details()),
+            (signature.outputs, runner.get_output_details()),
+        ):
+            shapes = {key: tuple(entry["shape_signature"]) for key, entry in theirs.items()}
+            assert {key: tensor.shape for key, tensor in mine.items()} == shapes
+            assert all(entry["dtype"] is np.float32 for entry in theirs.values())
+            assert all(tensor.type == 0 for tensor in mine.values())
+    assert parsed.signatures["n8"] == Signature(
+        {"x": Tensor.float32(8, 13), "c": Tensor.float32(6)},
+        {name: Tensor.float32(1) for name in ("ssdp_flood", "ssl_renegotiation", "syn_dos")},
+    )
+
+
+def test_operators_are_those_of_tensorflows_schema(model):
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    for number, (name, _) in OPERATORS.items():
+        assert getattr(schema.BuiltinOperator, name) == number
+    assert TFLiteFile.parse(model).foreign == ()
+
+
+def operator_offsets(model: bytes) -> dict[str, int]:
+    """Byte positions of the version of FULLY_CONNECTED and of the number of TANH."""
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    root = schema.Model.GetRootAsModel(model, 0)
+    found = {}
+    for i in range(root.OperatorCodesLength()):
+        table = root.OperatorCodes(i)._tab
+        code = root.OperatorCodes(i).BuiltinCode()
+        if code == schema.BuiltinOperator.FULLY_CONNECTED:
+            found["version"] = table.Pos + table.Offset(8)
+        if code == schema.BuiltinOperator.TANH:
+            found["number"] = table.Pos + table.Offset(10)
+    return found
+
+
+def test_a_newer_version_and_another_operator_are_foreign(model):
+    places = operator_offsets(model)
+    newer = bytearray(model)
+    newer[places["version"]] = 12
+    assert TFLiteFile.parse(bytes(newer)).foreign == ("FULLY_CONNECTED version 12",)
+    other = bytearray(model)
+    other[places["number"]] = 119  # WHILE
+    assert TFLiteFile.parse(bytes(other)).foreign == ("number 119 version 1",)
+
+
+def test_a_custom_operator_is_foreign():
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    code = schema.OperatorCodeT()
+    code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"FlexLSTM"
+    root = schema.ModelT()
+    root.version, root.operatorCodes = 3, [code]
+    builder = flatbuffers.Builder(64)
+    builder.Finish(root.Pack(builder), b"TFL3")
+    assert TFLiteFile.parse(bytes(builder.Output())).foreign == ("custom 'FlexLSTM'",)
+
+
+@pytest.mark.parametrize("file", [b"", b"TFL3", b"\0" * 100, b"\x10\0\0\0TFL3" + b"\xff" * 200])
+def test_other_files_are_refused(file):
+    with pytest.raises(ValueError, match=r"TFL3|outside|before"):
+        TFLiteFile.parse(file)
+
+
+def test_damage_is_refused_or_read_but_never_runs_away(model):
+    generator = np.random.default_rng(11)
+    refused = 0
+    for _ in range(300):
+        damaged = bytearray(model)
+        for place in generator.integers(8, len(model), 40):
+            damaged[place] = generator.integers(0, 256)
+        try:
+            TFLiteFile.parse(bytes(damaged[: generator.integers(8, len(model) + 1)]))
+        except ValueError:
+            refused += 1
+    assert refused > 100

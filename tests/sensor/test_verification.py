@@ -1,0 +1,160 @@
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from forged import with_file
+
+from sensor.errors import BundleError
+from sensor.model import verification
+from sensor.model.bundle import Bundle
+from sensor.model.golden import GoldenVectors
+from sensor.model.verification import answer, verify
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def folder(random_bundle, tmp_path) -> Path:
+    """A copy that a test may damage."""
+    return Path(shutil.copytree(random_bundle, tmp_path / "copy"))
+
+
+def test_a_good_bundle_answers(random_bundle):
+    bundle = Bundle.read(random_bundle)
+    result = verify(bundle)
+    assert result.manifest_sha256 == bundle.manifest_sha256
+    assert result.rows == 64
+    assert result.max_difference <= 1e-3
+    assert result == answer(bundle)
+
+
+def test_a_relative_path_works_from_any_folder(random_bundle, monkeypatch):
+    monkeypatch.chdir(random_bundle.parent)
+    assert verify(Bundle.read(Path(random_bundle.name))).rows == 64
+
+
+def changed(folder: Path, change) -> Bundle:
+    """The bundle with other golden vectors and forged hashes."""
+    golden = Bundle.read(folder).golden
+    return Bundle.read(with_file(folder, "golden.npz", change(golden).to_npz()))
+
+
+def moved(golden: GoldenVectors, by: float) -> GoldenVectors:
+    scores = golden.scores.copy()
+    scores[3, 1] += np.float32(by)
+    return replace(golden, scores=scores)
+
+
+def test_a_score_beyond_the_tolerance_is_refused(folder):
+    bundle = changed(folder, lambda golden: moved(golden, 0.0012))
+    with pytest.raises(BundleError, match=r"golden row 3 scores .* for ssdp_flood") as caught:
+        verify(bundle)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_score_within_the_tolerance_passes(folder):
+    result = verify(changed(folder, lambda golden: moved(golden, 0.0008)))
+    assert 0.0007 < result.max_difference < 0.001
+
+
+def test_a_score_that_is_no_number_is_refused(folder):
+    with pytest.raises(BundleError, match="expected nan"):
+        verify(changed(folder, lambda golden: moved(golden, np.nan)))
+
+
+def test_the_other_side_of_a_threshold_is_refused(folder):
+    """The scores agree within the tolerance, but a threshold lies between them."""
+    bundle = changed(folder, lambda golden: moved(golden, 0.0005))
+    raw = bundle.golden.scores[3, 1] - 0.00025
+    between = 1 / (1 + np.exp(1 - 1.5 * np.log(raw / (1 - raw))))
+    tasks = list(bundle.tasks)
+    tasks[1] = replace(tasks[1], threshold=float(between))
+    with pytest.raises(BundleError, match="golden row 3"):
+        answer(replace(bundle, tasks=tuple(tasks)))
+
+
+def test_another_encoding_is_refused(folder):
+    def shifted(golden: GoldenVectors) -> GoldenVectors:
+        golden.rows.ip_length[0, 0] ^= 0x4000
+        return golden
+
+    with pytest.raises(BundleError, match="encodes the golden rows differently"):
+        verify(changed(folder, shifted))
+
+
+def test_a_bundle_replaced_after_reading_is_noticed(folder):
+    bundle = Bundle.read(folder)
+    with_file(folder, "README.md", b"another card\n")
+    with pytest.raises(BundleError, match="was replaced while it was read"):
+        verify(bundle)
+
+
+def test_a_model_that_kills_the_runtime_is_refused(folder, monkeypatch, tmp_path):
+    """The child is a real process that dies of SIGSEGV, as some damaged models make it do."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(BundleError, match=r"crashed the TFLite runtime \(SIGSEGV\)"):
+        verify(Bundle.read(folder))
+
+
+def test_a_model_that_never_answers_is_refused(folder, monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 600\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    monkeypatch.setattr(verification, "TIMEOUT_S", 0.1)
+    with pytest.raises(BundleError, match="were not answered within"):
+        verify(Bundle.read(folder))
+
+
+def test_weights_that_were_tampered_with_do_not_pass_unseen(folder):
+    """A forger who gets every hash right still has to answer the vectors."""
+    model = bytearray((folder / "model.tflite").read_bytes())
+    bundle = Bundle.read(folder)
+    # The longest run of bytes without structure is the experts' matrix.
+    kernel = (13 + 24) * 4 * 24
+    place = next(
+        start
+        for start in range(0, len(model) - kernel, 4)
+        if int.from_bytes(model[start : start + 4], "little") == kernel
+    )
+    model[place + 4 : place + 4 + kernel // 2] = bytes(kernel // 2)
+    with_file(folder, "model.tflite", bytes(model))
+    assert Bundle.read(folder).schema == bundle.schema
+    with pytest.raises(BundleError, match="golden row"):
+        verify(Bundle.read(folder))
+
+
+def test_the_child_says_one_line_and_uses_the_exit_status(tmp_path):
+    child = subprocess.run(
+        [sys.executable, "-m", "sensor.model.verification", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert child.returncode == 66
+    assert child.stdout == ""
+    assert len(child.stderr.splitlines()) == 1
+
+
+def test_the_answer_is_one_json_object(random_bundle):
+    child = subprocess.run(
+        [sys.executable, "-m", "sensor.model.verification", str(random_bundle)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert child.stderr == ""
+    digest = hashlib.sha256((random_bundle / "model.tflite").read_bytes()).hexdigest()
+    assert json.loads(child.stdout)["rows"] == 64
+    assert digest == Bundle.read(random_bundle).model_sha256
