@@ -1,0 +1,86 @@
+# Every target makes the environment that it needs: git, make and a Python 3.10 to 3.13 with venv
+# are enough to begin with. PYTHON chooses the interpreter.
+
+PYTHON ?= python3
+PREFIX ?= /opt/multa
+DESTDIR ?=
+UNITDIR ?= /usr/lib/systemd/system
+SYSUSERSDIR ?= /usr/lib/sysusers.d
+TMPFILESDIR ?= /usr/lib/tmpfiles.d
+SYSCONFDIR ?= /etc
+
+DEMO_CAPTURE := tests/captures/demo.pcap
+DEMO_MODELS := models/iot-gateway
+
+PIP := -m pip install -qq --disable-pip-version-check --no-input
+
+# tflite-runtime 2.14, the last release, has wheels up to Python 3.11.
+OLD_ENOUGH := import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 11))
+RUNTIME_PYTHON = $(firstword $(foreach python,$(PYTHON) python3.11 python3.10,\
+	$(if $(shell $(python) -c '$(OLD_ENOUGH)' 2>/dev/null && echo yes),$(python))))
+# The tests of what depends on the runtime.
+RUNTIME_TESTS := tests/sensor/test_inference.py tests/sensor/test_verification.py
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check runtime-test test-packages model verify install uninstall clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.complete ## Replay a shipped capture with the shipped model (no TensorFlow)
+	.venv/bin/multa-sensor replay $(DEMO_CAPTURE) --models $(DEMO_MODELS)
+
+test: test-packages .venv-test/.complete runtime-test check ## Lint, types, and all tests with coverage
+	.venv-test/bin/python -m pytest --quiet --cov --cov-report=term:skip-covered
+
+check: .venv-test/.complete
+	.venv-test/bin/ruff format --check .
+	.venv-test/bin/ruff check .
+	.venv-test/bin/mypy
+
+test-packages:
+	@tests/install-debian-packages.sh
+
+runtime-test:
+ifeq ($(RUNTIME_PYTHON),)
+	@echo "Not tested with tflite-runtime: it needs python3.11 or python3.10, and neither is here"
+else
+	@$(MAKE) --no-print-directory .venv-tflite-runtime/.complete
+	.venv-tflite-runtime/bin/python -m pytest --quiet $(RUNTIME_TESTS)
+endif
+
+verify: ## Run the long proofs of TARGET=..., dated output in docs/results/
+	@test -f "verify/$(TARGET)" || { \
+		echo "usage: make verify TARGET=...; there are:" $$(ls verify) >&2; exit 64; }
+	@$(MAKE) --no-print-directory .venv-test/.complete
+	PATH="$(CURDIR)/.venv-test/bin:$$PATH" verify/$(TARGET)
+
+.venv/.complete: pyproject.toml
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP) --editable .
+	@touch $@
+
+.venv-test/.complete: pyproject.toml
+	$(PYTHON) -m venv .venv-test
+	.venv-test/bin/python $(PIP) --editable '.[test]'
+	@touch $@
+
+# The sensor without its default runtime: `--no-deps`, then what it imports.
+.venv-tflite-runtime/.complete: pyproject.toml
+	$(RUNTIME_PYTHON) -m venv .venv-tflite-runtime
+	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
+	.venv-tflite-runtime/bin/python $(PIP) tflite-runtime==2.14.0 'numpy<2' dpkt click pytest
+	@touch $@
+
+install: ## Install the sensor and its systemd unit (as root; PREFIX, DESTDIR)
+	@systemd/install.sh "$(PYTHON)" "$(DESTDIR)" "$(PREFIX)" \
+		"$(UNITDIR)" "$(SYSUSERSDIR)" "$(TMPFILESDIR)" "$(SYSCONFDIR)"
+
+uninstall: ## Remove what install made, less configuration, logs and user
+	@systemd/uninstall.sh "$(DESTDIR)" "$(PREFIX)" \
+		"$(UNITDIR)" "$(SYSUSERSDIR)" "$(TMPFILESDIR)" "$(SYSCONFDIR)"
+
+clean: ## Remove environments, caches and build output
+	rm -rf .venv .venv-test .venv-tflite-runtime build dist out *.egg-info .coverage
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,111 @@
+"""Which way dependencies point, in the source and in a running process.
+
+A folder of the sensor imports only from folders that a packet passes before it, and from the
+contract; the trainer imports the sensor, never the other way round; no sensor process loads
+TensorFlow.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+CHAIN = ("capture", "packets", "flows", "model", "alerts")
+LEAVES = {"sensor", "sensor.errors", "sensor.model.schema"}
+SURFACE = ("service", "cli")
+FOREIGN = ("trainer", "tensorflow", "keras", "sklearn", "matplotlib")
+
+
+def modules(package: str) -> dict[str, Path]:
+    """Dotted names and files of all modules of a package."""
+    found = {}
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+SENSOR, TRAINER = modules("sensor"), modules("trainer")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports anywhere in it, as dotted names."""
+    known = SENSOR.keys() | TRAINER.keys()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import in line {node.lineno}"
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in known else str(node.module)
+
+
+def folder(module: str) -> str:
+    """`capture` of `sensor.capture.pcap`; empty for modules at the top of the sensor."""
+    return (
+        module.split(".")[1]
+        if module.count(".") > 1
+        or module.rsplit(".", maxsplit=1)[-1]
+        in {
+            *CHAIN,
+            *SURFACE,
+        }
+        else ""
+    )
+
+
+def test_folders_of_the_sensor_follow_the_chain() -> None:
+    wrong = []
+    for name, path in SENSOR.items():
+        mine = folder(name)
+        if mine not in CHAIN:
+            continue
+        allowed = CHAIN[: CHAIN.index(mine) + 1]
+        for imported in imports(path):
+            if imported.split(".")[0] == "sensor" and imported not in LEAVES:
+                wrong += [(name, imported)] if folder(imported) not in allowed else []
+    assert not wrong
+
+
+def test_only_the_surface_imports_the_surface() -> None:
+    wrong = [
+        (name, imported)
+        for name, path in (SENSOR | TRAINER).items()
+        for imported in imports(path)
+        if imported.startswith("sensor.")
+        and folder(imported) in SURFACE
+        and not (name.startswith("sensor.") and folder(name) in SURFACE)
+    ]
+    assert not wrong
+
+
+def test_leaves_import_no_other_part() -> None:
+    for name in LEAVES:
+        inside = {module for module in imports(SENSOR[name]) if module.startswith("sensor")}
+        assert inside <= LEAVES, name
+
+
+def test_sensor_never_names_the_trainer() -> None:
+    wrong = [
+        (name, imported)
+        for name, path in SENSOR.items()
+        for imported in imports(path)
+        if imported.split(".")[0] in FOREIGN
+    ]
+    assert not wrong
+
+
+def test_sensor_process_loads_nothing_of_the_trainer() -> None:
+    names = [name for name in SENSOR if not name.endswith("__main__")]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        f"print([name for name in {FOREIGN!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stderr, done.stdout) == ("", "[]\n")

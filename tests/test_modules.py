@@ -1,0 +1,49 @@
+"""Every module has its tests: `sensor/**/x.py` has `tests/sensor/test_x*.py`, likewise trainer."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TESTS = ROOT / "tests"
+
+TESTED_ELSEWHERE: dict[str, str] = {
+    "sensor/errors.py": "classes without code; every command's tests assert their exit status",
+    "sensor/flows/sequences.py": "columns without rules; tests/sensor/test_table.py reads them all",
+    "sensor/packets/headers.py": "columns without rules; tests/sensor/test_decode.py reads them",
+    "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
+}
+"""Modules without a test file of their own, and why."""
+
+
+def sources(package: str) -> list[str]:
+    return [
+        str(path.relative_to(ROOT))
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if not path.name.startswith("__")
+    ]
+
+
+@pytest.mark.parametrize("package", ["sensor", "trainer"])
+def test_every_module_has_a_test_file(package: str) -> None:
+    untested = [
+        source
+        for source in sources(package)
+        if source not in TESTED_ELSEWHERE
+        and not list((TESTS / package).glob(f"test_{Path(source).stem}*.py"))
+    ]
+    assert not untested
+
+
+def test_reasons_are_of_modules_that_exist_and_lack_a_file() -> None:
+    for source in TESTED_ELSEWHERE:
+        package = source.split("/")[0]
+        assert (ROOT / source).is_file(), source
+        assert not (TESTS / package / f"test_{Path(source).stem}.py").exists(), source
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """Without packages, pytest can't tell two test files of one name apart."""
+    counts = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert [name for name, count in counts.items() if count > 1] == []
