@@ -51,10 +51,12 @@ def toy_recording(folder: Path, seed: int, *, attacks: bool = True) -> Path:
             _label(began + 10, began + 15, FLOODED, 80, "tcp", "syn_dos"),
             _label(began + 40, began + 45, REFLECTED, "*", "udp", "ssdp_flood"),
         ]
-        sizes = [rng.randrange(20, 1200) for _ in range(20)]
-        sizes += [value for _ in range(40) for value in (200, 91, 120, 61)]
-        conversation(int(70e9), "10.0.0.66", 44_444, TLS_SERVER, 443, sizes, 0.01)
-        rows.append(_label(began + 69, began + 71, TLS_SERVER, 443, "tcp", "ssl_renegotiation"))
+        for number in range(10):
+            sizes = [rng.randrange(20, 1200) for _ in range(20)]
+            sizes += [value for _ in range(40) for value in (200, 91, 120, 61)]
+            start = int(70e9 + number * 1e9)
+            conversation(start, "10.0.0.66", 44_444 + number, TLS_SERVER, 443, sizes, 0.01)
+        rows.append(_label(began + 69, began + 80, TLS_SERVER, 443, "tcp", "ssl_renegotiation"))
     packets.sort()
     folder.mkdir(parents=True)
     times = [began * 10**9 + time for time, _ in packets]

@@ -102,17 +102,24 @@ def test_rows_of_a_split_by_source():
 
 def test_a_split_by_time_cuts_each_source_at_its_own_times_and_no_flow_in_two():
     # Started in the opposite order of their numbers; the first has a second row.
-    each = [(flow(100 - i, i), i % 2) for i in range(20)]
+    each = [(flow(100 - i, i), 0) for i in range(20)]
     each.insert(1, (flow(100, 0, row=1), 0))
-    late = [(flow(1000 + i, i), i % 2) for i in range(20)]
+    late = [(flow(1000 + i, i), 1) for i in range(20)]
     rows_of = dataset({"a": each, "b": late})
     parts = split_by_time(rows_of).rows(rows_of)
     starts = {part: rows_of.batch.flow_start_ns[rows] // 10**9 for part, rows in parts.items()}
     assert sorted(starts["train"]) == [*range(81, 92), *range(1000, 1011)]
     assert sorted(starts["validation"]) == [*range(92, 95), *range(1011, 1014)]
     assert sorted(starts["test"]) == [*range(95, 100), 100, 100, *range(1014, 1020)]
-    with pytest.raises(LabelError, match="no row of train has syn_dos = 1"):
-        split_by_time(dataset({"a": [(flow(i, i), int(i > 15)) for i in range(20)]}))
+
+
+def test_a_split_by_time_has_a_part_of_every_attack_in_every_part():
+    rows_of = dataset({"a": [(flow(i, i), int(i > 70)) for i in range(100)]})
+    parts = split_by_time(rows_of).rows(rows_of)
+    for part in parts.values():
+        assert set(rows_of.labels[part, 0]) == {0, 1}
+    with pytest.raises(LabelError, match="no row of validation has syn_dos = 1"):
+        split_by_time(dataset({"a": [(flow(i, i), int(i == 7)) for i in range(20)]}))
 
 
 def test_a_flow_in_two_captures_is_kept_once_with_all_its_rows():

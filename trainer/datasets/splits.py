@@ -21,7 +21,7 @@ PARTS = ("train", "validation", "test")
 
 
 TIME_PERCENT = (55, 15, 30)
-"""Share of a source's flows, in order of their start, of each part of a split by time."""
+"""Share of a source's flows of the same labels, by their start, of each part of a split by time."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def split_by_source(
 
 
 def split_by_time(dataset: Dataset) -> Split:
-    """Divides the flows of each source among the parts, in order of their start (`TIME_PERCENT`).
+    """Divides the flows of each source and label among the parts by their start (`TIME_PERCENT`).
 
     Raises:
         LabelError: training or validation lacks flows with or without one of the tasks.
@@ -136,15 +136,24 @@ def _check_classes(dataset: Dataset, split: Split) -> None:
 
 
 def _time_percent(dataset: Dataset) -> NDArray[np.int64]:
-    """``(rows,)`` place of each row's flow among those of its source by start, from 0 to 99."""
+    """``(rows,)`` place of each row's flow by start, from 0 to 99.
+
+    Its place is that among the flows of its source with the same labels: attacks are short, and
+    each has to be in every part.
+    """
     flows, first, inverse = np.unique(dataset.flow, return_index=True, return_inverse=True)
-    source = dataset.source[first]
-    order = np.lexsort((flows, dataset.batch.flow_start_ns[first], source))
-    counts = np.bincount(source, minlength=len(dataset.sources))
+    labels = dataset.labels[first].astype(np.int64) + 1
+    digits = 3 ** np.arange(labels.shape[1] + 1)
+    kind = np.concatenate([labels, dataset.source[first, None]], axis=1) @ digits
+    _, kind = np.unique(kind, return_inverse=True)
+    kind = kind.reshape(-1)
+    order = np.lexsort((flows, dataset.batch.flow_start_ns[first], kind))
+    counts = np.bincount(kind)
     begin = np.cumsum(counts) - counts
     place = np.empty(flows.size, np.int64)
-    place[order] = np.arange(flows.size) - begin[source[order]]
-    return (place * 100 // counts[source])[inverse.reshape(-1)]
+    place[order] = np.arange(flows.size) - begin[kind[order]]
+    percent: NDArray[np.int64] = place * 100 // counts[kind]
+    return percent[inverse.reshape(-1)]
 
 
 def without_repeated_flows(dataset: Dataset) -> tuple[Dataset, int]:
