@@ -1,0 +1,215 @@
+"""Incident events as lines of Suricata's EVE JSON.
+
+`alert.schema.json` beside this module describes every key; `docs/alerts.md` is made from it. EVE
+has a closed top level, so what it has no key for lies under ``alert.metadata.multa``.
+
+A line is a function of the event and the options, with keys in a fixed order. Only `Options.host`
+and `Options.wall_clock_ns` bring in anything but the packets; a replay leaves both out, so it
+writes the same bytes again.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from ipaddress import IPv4Address, IPv6Address
+from typing import Any
+
+from sensor.alerts.community_id import TWO_WAY_TYPES, address_bytes, community_id
+from sensor.alerts.event import Address, FlowEvidence, IncidentEvent
+from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
+from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
+
+GENERATOR_ID = 4200
+"""EVE's ``gid``: sets our signature ids apart from those of other sensors."""
+
+REVISION = 1
+"""EVE's ``rev``: raised when the meaning of an alert's keys changes."""
+
+_PROTOCOLS = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPV6: "IPv6-ICMP", SCTP: "SCTP"}
+"""As Suricata spells them; it writes others as a number of three digits."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Model:
+    """What an alert says about a detector: `version`, and `sha256` of its network if it has one."""
+
+    version: str
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What lines say beside the event.
+
+    Attributes:
+        models: by the detector's name.
+        interface: where the packets were captured; empty for a file.
+        host: name of this machine; empty in a replay.
+        wall_clock_ns: gives the time since 1970, for ``emitted_at``; None in a replay.
+    """
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+    interface: str = ""
+    host: str = ""
+    wall_clock_ns: Callable[[], int] | None = None
+
+
+def line(event: IncidentEvent, options: Options) -> bytes:
+    """The event as one line of ASCII JSON with its newline."""
+    text = json.dumps(document(event, options), separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii") + b"\n"
+
+
+def document(event: IncidentEvent, options: Options) -> dict[str, Any]:
+    """The event as `alert.schema.json` describes it."""
+    task, flow = event.task, event.worst
+    address = _address_text(event.address)
+    role = "source" if task.incident.role == "originator" else "victim"
+    techniques = list(task.mitre_technique_id)
+    return {
+        "timestamp": timestamp(event.time_ns),
+        "event_type": "alert",
+        **({"host": options.host} if options.host else {}),
+        **({"in_iface": options.interface} if options.interface else {}),
+        "flow_id": flow_id(flow),
+        **_tuple(flow),
+        "community_id": community_id(flow.version, flow.protocol, *_endpoints(flow)),
+        "flow": {
+            "start": timestamp(flow.flow_start_ns),
+            "pkts_toserver": flow.packets_from_originator,
+            "pkts_toclient": flow.packets_to_originator,
+            "bytes_toserver": flow.bytes_from_originator,
+            "bytes_toclient": flow.bytes_to_originator,
+        },
+        "alert": {
+            "action": "allowed",
+            "gid": GENERATOR_ID,
+            "signature_id": task.signature_id,
+            "rev": REVISION,
+            "signature": task.signature,
+            "category": task.category,
+            "severity": task.severity,
+            ("source" if role == "source" else "target"): {"ip": address},
+            "metadata": {
+                **({"mitre_technique_id": techniques} if techniques else {}),
+                "multa": _multa(event, options, role, address),
+            },
+        },
+    }
+
+
+def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> dict[str, Any]:
+    task, flow, model = event.task, event.worst, options.models.get(event.detector)
+    return {
+        "alert_id": alert_id(event),
+        "event": event.kind,
+        **({"reason": event.reason} if event.reason else {}),
+        "task": task.name,
+        "role": role,
+        "address": address,
+        "score": _score(flow),
+        "threshold": task.threshold,
+        "flows": event.flows,
+        "rows": event.rows,
+        "first_packet": timestamp(event.first_packet_ns),
+        "last_packet": timestamp(event.last_packet_ns),
+        "packets_used": flow.length,
+        "sequence_index": flow.sequence_index,
+        "end_reason": END_REASONS[flow.end_reason],
+        "context": dict(zip(CONTEXT_COLUMNS, flow.context, strict=True)),
+        "quality": {"midstream": flow.midstream, "context_saturated": flow.context_saturated},
+        "sample": [
+            {
+                "flow_id": flow_id(each),
+                **_tuple(each),
+                "start": timestamp(each.flow_start_ns),
+                "packets_used": each.length,
+                "score": _score(each),
+            }
+            for each in event.sample
+        ],
+        "model": {
+            "name": event.detector,
+            **({"version": model.version} if model else {}),
+            **({"sha256": model.sha256} if model and model.sha256 else {}),
+        },
+        "features": {"fingerprint": event.fingerprint},
+        **(
+            {"emitted_at": timestamp(options.wall_clock_ns())}
+            if options.wall_clock_ns is not None
+            else {}
+        ),
+    }
+
+
+def timestamp(time_ns: int) -> str:
+    """EVE's form of a time: UTC in microseconds, rounded down."""
+    time = _EPOCH + timedelta(microseconds=time_ns // 1000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
+
+
+def alert_id(event: IncidentEvent) -> str:
+    """Name of an incident (`docs/semantics.md` 15); its events share it."""
+    parts = (
+        event.task.name,
+        _address_text(event.address),
+        str(event.first_packet_ns),
+        event.fingerprint,
+    )
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def flow_id(flow: FlowEvidence) -> int:
+    """A number for a flow, from its key and start; 53 bits, as JSON readers round longer ones."""
+    ends = sorted(
+        address_bytes(flow.version, high, low) + port.to_bytes(2, "big")
+        for high, low, port in _endpoints(flow)
+    )
+    start = flow.flow_start_ns.to_bytes(8, "big", signed=True)
+    digest = hashlib.sha256(bytes([flow.version, flow.protocol]) + b"".join(ends) + start).digest()
+    return int.from_bytes(digest[:8], "big") >> 11
+
+
+def _endpoints(flow: FlowEvidence) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+    return (
+        (flow.source_high, flow.source_low, flow.source_port),
+        (flow.destination_high, flow.destination_low, flow.destination_port),
+    )
+
+
+def _tuple(flow: FlowEvidence) -> dict[str, Any]:
+    source = _address_text((flow.version, flow.source_high, flow.source_low))
+    destination = _address_text((flow.version, flow.destination_high, flow.destination_low))
+    protocol = _PROTOCOLS.get(flow.protocol, f"{flow.protocol:03d}")
+    if two_way := TWO_WAY_TYPES.get(flow.protocol):
+        # The port of the other side is the counterpart's type then; such messages have code 0.
+        code = 0 if flow.source_port in two_way else flow.destination_port
+        return {
+            "src_ip": source,
+            "dest_ip": destination,
+            "proto": protocol,
+            "icmp_type": flow.source_port,
+            "icmp_code": code,
+        }
+    if flow.protocol in (TCP, UDP, SCTP):
+        return {
+            "src_ip": source,
+            "src_port": flow.source_port,
+            "dest_ip": destination,
+            "dest_port": flow.destination_port,
+            "proto": protocol,
+        }
+    return {"src_ip": source, "dest_ip": destination, "proto": protocol}
+
+
+def _address_text(address: Address) -> str:
+    version, high, low = address
+    return str(IPv4Address(low) if version == 4 else IPv6Address(high << 64 | low))
+
+
+def _score(flow: FlowEvidence) -> float:
+    return round(flow.score, 4)

@@ -1,0 +1,167 @@
+"""Where alerts go: a file to which lines are appended, or standard output.
+
+A live sensor keeps detecting when its log can't be written: lines wait in memory within a bound,
+what does not fit is counted as lost, and writing goes on as soon as it works again. A replay ends
+with an error instead.
+"""
+
+import os
+import stat
+from collections import deque
+from pathlib import Path
+
+from sensor.errors import OutputError
+
+SPOOL_LINES = 1_000
+"""Lines that wait while the log can't be written; later ones are lost."""
+
+STDOUT = "-"
+_STDOUT_DESCRIPTOR = 1
+
+
+class AlertLog:
+    """A log of alerts.
+
+    Every line is handed to the kernel with one ``write`` and no buffer of ours, so whoever
+    follows the log sees it at once, and lines of several writers do not mix. A regular file that
+    was renamed or deleted under the log is noticed at the next line, which then goes to a new
+    file.
+
+    Attributes:
+        written: lines written whole.
+        lost: lines that were given up.
+        failures: attempts to write or to open that failed.
+    """
+
+    def __init__(self, path: str, *, strict: bool) -> None:
+        """Opens the log.
+
+        Args:
+            path: of the file, made with mode 0640 if it does not exist, or ``-``.
+            strict: a failed write is an error and nothing waits.
+
+        Raises:
+            OutputError: the file can't be opened.
+        """
+        self._path, self._strict = path, strict
+        self._spool: deque[bytes] = deque()
+        self._torn = 0  # bytes of the first waiting line that are in the file already
+        self._descriptor = -1
+        self.written = self.lost = self.failures = 0
+        try:
+            self._open()
+        except OSError as error:
+            raise self._error("opened", error) from None
+
+    @property
+    def spooled(self) -> int:
+        """Lines that wait."""
+        return len(self._spool)
+
+    def write(self, line: bytes) -> None:
+        """Writes a line, which ends with a newline, after those that wait.
+
+        Raises:
+            OutputError: the log is strict and can't be written.
+            BrokenPipeError: the log is strict and nobody reads standard output any more.
+        """
+        self._spool.append(line)
+        self.flush()
+        if len(self._spool) > SPOOL_LINES:
+            self._spool.pop()
+            self.lost += 1
+
+    def flush(self) -> None:
+        """Writes the lines that wait, as far as possible; without any it does nothing.
+
+        Raises:
+            OutputError, BrokenPipeError: as for `write`.
+        """
+        try:
+            while self._spool:
+                self._follow_path()
+                waiting = self._spool[0][self._torn :]
+                count = os.write(self._descriptor, waiting)
+                if count < len(waiting):
+                    self._torn += count
+                    continue
+                self._torn = 0
+                self._spool.popleft()
+                self.written += 1
+        except OSError as error:
+            self.failures += 1
+            if self._strict:
+                self._give_up()
+                if isinstance(error, BrokenPipeError) and self._path == STDOUT:
+                    raise
+                raise self._error("written", error) from None
+
+    def reopen(self) -> None:
+        """Opens the path anew, as after the file was rotated; on failure the old file stays.
+
+        Raises:
+            OutputError: the file can't be opened and the log is strict.
+        """
+        try:
+            self._open()
+        except OSError as error:
+            self.failures += 1
+            if self._strict:
+                raise self._error("opened", error) from None
+        self.flush()
+
+    def close(self) -> None:
+        """Writes what waits, counts the rest as lost, and closes the file."""
+        if self._descriptor < 0:
+            return
+        try:
+            self.flush()
+        finally:
+            self._give_up()
+            self._release()
+
+    def _open(self) -> None:
+        if self._path == STDOUT:
+            self._descriptor = _STDOUT_DESCRIPTOR
+            return
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        descriptor = os.open(self._path, flags, 0o640)
+        if self._descriptor >= 0 and not os.path.samestat(
+            os.fstat(descriptor), os.fstat(self._descriptor)
+        ):
+            self._torn = 0  # the other file has the line's beginning; this one gets all of it
+        self._release()
+        self._descriptor = descriptor
+
+    def _follow_path(self) -> None:
+        """Opens the path anew if it is no longer the regular file that is open."""
+        if self._path == STDOUT:
+            return
+        opened = os.fstat(self._descriptor)
+        if not stat.S_ISREG(opened.st_mode):
+            return
+        try:
+            same = os.path.samestat(opened, Path(self._path).stat())
+        except (FileNotFoundError, NotADirectoryError):
+            same = False
+        except OSError:
+            same = True  # who can't look at the path can't open it either
+        if not same:
+            self._open()
+
+    def _give_up(self) -> None:
+        self.lost += len(self._spool)
+        self._spool.clear()
+        self._torn = 0
+
+    def _release(self) -> None:
+        if self._descriptor >= 0 and self._path != STDOUT:
+            os.close(self._descriptor)
+        self._descriptor = -1
+
+    def _error(self, done: str, error: OSError) -> OutputError:
+        name = "standard output" if self._path == STDOUT else self._path
+        return OutputError(
+            f"{name}: alerts can't be {done} ({(error.strerror or str(error)).lower()}); "
+            "make room or choose another place"
+        )
