@@ -1,0 +1,316 @@
+"""Alert lines: both schemas, bytes that repeat, and every value worked out by hand."""
+
+import hashlib
+import importlib.util
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import communityid
+import jsonschema
+import numpy as np
+import pytest
+from flow_rows import rows
+
+from sensor.alerts.eve import Model, Options, alert_id, document, flow_id, line, timestamp
+from sensor.alerts.incidents import IncidentTracker
+from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
+from sensor.model.schema import IncidentRule, TaskSpec
+
+ROOT = Path(__file__).parents[2]
+OWN = json.loads((ROOT / "sensor" / "alerts" / "alert.schema.json").read_text())
+EVE = ROOT.parent / "shared" / "data" / "schemas" / "eve-schema.json"
+
+EPOCH_NS = 1_700_000_000 * 10**9
+FINGERPRINT = "0123456789abcdef" * 4
+SYN_DOS = TaskSpec(
+    name="syn_dos",
+    policy="first",
+    threshold=0.71,
+    signature_id=1,
+    signature="MULTA syn_dos: TCP SYN flood",
+    category="Attempted Denial of Service",
+    severity=2,
+    incident=IncidentRule("responder", 2, 10),
+    mitre_technique_id=("T1499.001",),
+)
+LIVE = Options(
+    models={"iot-gateway": Model("1.0.0", "ab" * 32)},
+    interface="br-lan",
+    host="gw-17",
+    wall_clock_ns=lambda: 1_700_000_009_000_000_999,
+)
+
+
+def started(milliseconds):
+    start_ns = EPOCH_NS + milliseconds * 1_000_000
+    return {"flow_start_ns": start_ns, "first_packet_ns": start_ns}
+
+
+def events(task=SYN_DOS, **columns):
+    """Start and end of an incident of two flows."""
+    shared = {
+        "source": ("10.0.0.1", 40_000),
+        "destination": ("10.0.0.9", 443),
+        "protocol": 6,
+        "direction": [1, -1, 1],
+        "ip_length": [60, 52, 40],
+        "context": [1, 2, 3, 4, 5, 6],
+        "end_reason": END_REASONS.index("early"),
+        **started(250),
+        "last_packet_ns": EPOCH_NS + 10**9,
+        "decided_ns": EPOCH_NS + 1_250_000_000,
+        **columns,
+    }
+
+    class Detector:
+        name, fingerprint, tasks = "iot-gateway", FINGERPRINT, (task,)
+
+    tracker = IncidentTracker(Detector())
+    tracker.add(
+        rows(shared, {**shared, "flow_ordinal": 1, **started(500)}),
+        np.float32([[0.91234567], [0.8]]),
+    )
+    return tracker.finish()
+
+
+def validate(found):
+    jsonschema.Draft202012Validator(
+        OWN, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+    ).validate(found)
+
+
+@pytest.fixture(scope="module")
+def eve():
+    if not EVE.exists():
+        pytest.skip(f"needs {EVE}")
+    return jsonschema.validators.validator_for(json.loads(EVE.read_text()))(
+        json.loads(EVE.read_text())
+    )
+
+
+VARIANTS = {
+    "tcp": {},
+    "udp6": {"protocol": 17, "source": ("fe80::1", 1), "destination": ("2001:db8::2", 1900)},
+    "sctp": {"protocol": 132},
+    "icmp": {"protocol": 1, "source": ("10.0.0.1", 8), "destination": ("10.0.0.9", 0)},
+    "icmp6": {"protocol": 58, "source": ("fe80::1", 3), "destination": ("fe80::2", 1)},
+    "gre": {"protocol": 47, "source": ("10.0.0.1", 0), "destination": ("10.0.0.9", 0)},
+    "no packets back": {"direction": [1], "ip_length": [40]},
+}
+
+
+@pytest.mark.parametrize("columns", VARIANTS.values(), ids=VARIANTS)
+@pytest.mark.parametrize("role", ["responder", "originator", "reflection_victim"])
+@pytest.mark.parametrize("options", [LIVE, Options()], ids=["live", "replay"])
+def test_every_kind_of_alert_is_valid(columns, role, options, eve):
+    task = replace(SYN_DOS, incident=IncidentRule(role, 2, 10, 1900), mitre_technique_id=())
+    for event in [*events(task, **columns), *events(**columns)]:
+        found = json.loads(line(event, options))
+        validate(found)
+        eve.validate(found)
+
+
+def test_the_own_schema_is_valid_and_refuses_what_it_does_not_know():
+    jsonschema.Draft202012Validator.check_schema(OWN)
+    start, end = (document(event, LIVE) for event in events())
+    validate(start)
+    broken = []
+    for change in ("surplus", "reason"):
+        copy = json.loads(json.dumps(start))
+        copy["alert"]["metadata"]["multa"][change] = "quiet"
+        broken.append(copy)
+    copy = json.loads(json.dumps(end))
+    del copy["alert"]["metadata"]["multa"]["reason"]
+    broken += [copy, {**start, "src_ip": "10.0.0.256"}, {**start, "timestamp": "now"}]
+    for wrong in broken:
+        with pytest.raises(jsonschema.ValidationError):
+            validate(wrong)
+
+
+def test_a_live_start_word_for_word():
+    digest = hashlib.sha256(f"syn_dos\n10.0.0.9\n1700000000250000000\n{FINGERPRINT}".encode())
+    name = communityid.CommunityID().calc(
+        communityid.FlowTuple.make_tcp("10.0.0.1", "10.0.0.9", 40_000, 443)
+    )
+    start = events()[0]
+    first, second = (flow_id(flow) for flow in start.sample)
+    assert first != second
+    ports = {"src_ip": "10.0.0.1", "src_port": 40_000, "dest_ip": "10.0.0.9", "dest_port": 443}
+    multa = {
+        "alert_id": digest.hexdigest()[:16],
+        "event": "start",
+        "task": "syn_dos",
+        "role": "victim",
+        "address": "10.0.0.9",
+        "score": 0.9123,
+        "threshold": 0.71,
+        "flows": 2,
+        "rows": 2,
+        "first_packet": "2023-11-14T22:13:20.250000+0000",
+        "last_packet": "2023-11-14T22:13:21.000000+0000",
+        "packets_used": 3,
+        "sequence_index": 0,
+        "end_reason": "early",
+        "context": dict(zip(CONTEXT_COLUMNS, (1, 2, 3, 4, 5, 6), strict=True)),
+        "quality": {"midstream": False, "context_saturated": False},
+        "sample": [
+            {
+                "flow_id": number,
+                **ports,
+                "proto": "TCP",
+                "start": f"2023-11-14T22:13:20.{fraction}+0000",
+                "packets_used": 3,
+                "score": score,
+            }
+            for number, fraction, score in ((first, 250000, 0.9123), (second, 500000, 0.8))
+        ],
+        "model": {"name": "iot-gateway", "version": "1.0.0", "sha256": "ab" * 32},
+        "features": {"fingerprint": FINGERPRINT},
+        "emitted_at": "2023-11-14T22:13:29.000000+0000",
+    }
+    wanted = {
+        "timestamp": "2023-11-14T22:13:21.250000+0000",
+        "event_type": "alert",
+        "host": "gw-17",
+        "in_iface": "br-lan",
+        "flow_id": first,
+        **ports,
+        "proto": "TCP",
+        "community_id": name,
+        "flow": {
+            "start": "2023-11-14T22:13:20.250000+0000",
+            "pkts_toserver": 2,
+            "pkts_toclient": 1,
+            "bytes_toserver": 100,
+            "bytes_toclient": 52,
+        },
+        "alert": {
+            "action": "allowed",
+            "gid": 4200,
+            "signature_id": 1,
+            "rev": 1,
+            "signature": "MULTA syn_dos: TCP SYN flood",
+            "category": "Attempted Denial of Service",
+            "severity": 2,
+            "target": {"ip": "10.0.0.9"},
+            "metadata": {"mitre_technique_id": ["T1499.001"], "multa": multa},
+        },
+    }
+    found = line(start, LIVE).decode()
+    assert json.loads(found) == wanted
+    assert found == json.dumps(wanted, separators=(",", ":")) + "\n"
+
+
+def test_a_replay_says_nothing_about_this_machine_or_this_moment():
+    for event in events():
+        found = document(event, Options())
+        assert {"host", "in_iface"}.isdisjoint(found)
+        assert "emitted_at" not in found["alert"]["metadata"]["multa"]
+        assert line(event, Options()) == line(event, Options())
+
+
+def test_a_line_is_one_line_of_ascii_whatever_names_hold():
+    text = line(events()[0], Options(interface="ü\n\x7f", host="\udce4"))
+    assert text.isascii()
+    assert text.count(b"\n") == 1
+    assert json.loads(text)["in_iface"] == "ü\n\x7f"
+
+
+def test_start_and_end_share_the_alert_id_and_other_incidents_have_others():
+    start, end = events()
+    assert alert_id(start) == alert_id(end)
+    assert (end.kind, document(end, LIVE)["alert"]["metadata"]["multa"]["reason"]) == (
+        "end",
+        "quiet",
+    )
+    others = [
+        events(destination=("10.0.0.8", 443))[0],
+        events(replace(SYN_DOS, name="other"))[0],
+        events(**started(125))[0],
+        replace(start, fingerprint="0" * 64),
+    ]
+    assert len({alert_id(event) for event in [start, *others]}) == 5
+
+
+def test_flow_ids_fit_a_double_and_come_from_key_and_start():
+    flow = events()[0].worst
+    back = replace(
+        flow,
+        source_low=flow.destination_low,
+        destination_low=flow.source_low,
+        source_port=flow.destination_port,
+        destination_port=flow.source_port,
+    )
+    assert flow_id(back) == flow_id(flow)
+    ids = {flow_id(replace(flow, flow_start_ns=start)) for start in range(1000)}
+    assert len(ids) == 1000
+    assert max(ids) < 2**53
+    assert max(ids) > 2**52
+    for name in ("version", "protocol", "source_low", "source_port"):
+        assert flow_id(replace(flow, **{name: getattr(flow, name) ^ 2})) != flow_id(flow)
+
+
+def test_icmp_has_type_and_code_instead_of_ports():
+    def found(protocol, source, destination):
+        flow = document(events(protocol=protocol, source=source, destination=destination)[0], LIVE)
+        assert {"src_port", "dest_port"}.isdisjoint(flow)
+        return flow["proto"], flow["icmp_type"], flow["icmp_code"]
+
+    assert found(1, ("10.0.0.1", 8), ("10.0.0.9", 0)) == ("ICMP", 8, 0)
+    assert found(1, ("10.0.0.1", 0), ("10.0.0.9", 8)) == ("ICMP", 0, 0)
+    assert found(1, ("10.0.0.1", 3), ("10.0.0.9", 13)) == ("ICMP", 3, 13)
+    assert found(58, ("fe80::1", 135), ("fe80::2", 136)) == ("IPv6-ICMP", 135, 0)
+    assert found(58, ("fe80::1", 1), ("fe80::2", 4)) == ("IPv6-ICMP", 1, 4)
+
+
+def test_other_protocols_are_numbers_without_ports():
+    found = document(events(**VARIANTS["gre"])[0], LIVE)
+    assert found["proto"] == "047"
+    assert {"src_port", "dest_port", "icmp_type"}.isdisjoint(found)
+
+
+def test_the_role_is_told_in_eves_words_too():
+    source = replace(SYN_DOS, incident=IncidentRule("originator", 2, 10))
+    alert = document(events(source)[0], LIVE)["alert"]
+    assert alert["source"] == {"ip": "10.0.0.1"}
+    assert "target" not in alert
+    assert alert["metadata"]["multa"]["role"] == "source"
+    assert alert["metadata"]["multa"]["address"] == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00.000000+0000"),
+        (999, "1970-01-01T00:00:00.000000+0000"),
+        (1_700_000_000_123_456_789, "2023-11-14T22:13:20.123456+0000"),
+        (1_700_000_000_999_999_999, "2023-11-14T22:13:20.999999+0000"),
+        (2**63 - 1, "2262-04-11T23:47:16.854775+0000"),
+    ],
+)
+def test_times_are_utc_in_microseconds_rounded_down(time_ns, text):
+    assert timestamp(time_ns) == text
+
+
+def test_the_schema_describes_every_key_and_names_what_the_code_has():
+    def undescribed(node, path=""):
+        for name, entry in node.get("properties", {}).items():
+            if not entry.get("description", "").endswith("."):
+                yield f"{path}{name}"
+            yield from undescribed(entry, f"{path}{name}.")
+            yield from undescribed(entry.get("items", {}), f"{path}{name}.")
+
+    assert list(undescribed(OWN)) == []
+    alert = OWN["properties"]["alert"]["properties"]
+    multa = alert["metadata"]["properties"]["multa"]["properties"]
+    assert tuple(multa["end_reason"]["enum"]) == END_REASONS
+    assert tuple(multa["context"]["properties"]) == CONTEXT_COLUMNS
+
+
+def test_the_page_about_alerts_is_made_from_the_schema():
+    place = ROOT / "docs" / "generate_alerts.py"
+    spec = importlib.util.spec_from_file_location("generate_alerts", place)
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    assert generator.PAGE.read_text() == generator.page(OWN), "run: python docs/generate_alerts.py"

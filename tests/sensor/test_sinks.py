@@ -1,0 +1,208 @@
+"""The alert log: whole lines, rotation, full disks, and nobody listening."""
+
+import os
+import resource
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sensor.alerts import sinks
+from sensor.alerts.sinks import AlertLog
+from sensor.errors import OutputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def log_path(tmp_path):
+    return tmp_path / "log" / "alerts.jsonl"
+
+
+@pytest.fixture
+def log(log_path):
+    log_path.parent.mkdir()
+    log = AlertLog(str(log_path), strict=False)
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def file_size_limit():
+    """Sets the size at which writing to a file fails with EFBIG, as on a full disk, mid-line."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_lines_are_appended_and_seen_at_once(log, log_path):
+    log.write(b"one\n")
+    assert log_path.read_bytes() == b"one\n"
+    again = AlertLog(str(log_path), strict=True)
+    again.write(b"two\n")
+    log.write(b"three\n")
+    again.close()
+    again.close()
+    assert log_path.read_bytes() == b"one\ntwo\nthree\n"
+    assert (log.written, log.spooled, log.lost, log.failures) == (2, 0, 0, 0)
+
+
+def test_a_new_file_is_readable_by_its_group_only(tmp_path):
+    umask = os.umask(0o022)
+    AlertLog(str(tmp_path / "alerts"), strict=True).close()
+    os.umask(umask)
+    assert stat.S_IMODE((tmp_path / "alerts").stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("path", ["absent/alerts", ".", "file/alerts"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_what_cannot_be_opened_is_an_error_at_once(tmp_path, path, strict):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"alerts can't be opened \(.+\); make room or choose"):
+        AlertLog(str(tmp_path / path), strict=strict)
+
+
+def test_a_full_disk_ends_a_replay():
+    log = AlertLog("/dev/full", strict=True)
+    with pytest.raises(OutputError, match="/dev/full: alerts can't be written"):
+        log.write(b"one\n")
+    log.close()
+    assert (log.written, log.lost) == (0, 1)
+
+
+def test_a_full_disk_is_survived_within_the_bound():
+    log = AlertLog("/dev/full", strict=False)
+    for _ in range(sinks.SPOOL_LINES + 5):
+        log.write(b"line\n")
+    assert (log.written, log.spooled, log.lost) == (0, sinks.SPOOL_LINES, 5)
+    log.close()
+    assert (log.spooled, log.lost) == (0, sinks.SPOOL_LINES + 5)
+
+
+def test_a_torn_line_is_completed_when_there_is_room_again(log, log_path, file_size_limit):
+    log.write(b"first line\n")
+    file_size_limit(16)
+    log.write(b"second line\n")
+    log.write(b"third line\n")
+    assert log_path.read_bytes() == b"first line\nsecon"
+    assert (log.written, log.spooled) == (1, 2)
+    assert log.failures >= 2
+    file_size_limit(10_000)
+    log.flush()
+    assert log_path.read_bytes() == b"first line\nsecond line\nthird line\n"
+    assert (log.written, log.spooled, log.lost) == (3, 0, 0)
+
+
+def test_a_torn_line_is_whole_in_the_file_after_rotation(log, log_path, file_size_limit):
+    file_size_limit(4)
+    log.write(b"first line\n")
+    log_path.rename(log_path.with_suffix(".1"))
+    file_size_limit(10_000)
+    log.write(b"second line\n")
+    assert log_path.read_bytes() == b"first line\nsecond line\n"
+    assert log_path.with_suffix(".1").read_bytes() == b"firs"
+
+
+def test_the_latest_lines_are_lost_and_the_order_is_kept(
+    log, log_path, file_size_limit, monkeypatch
+):
+    monkeypatch.setattr(sinks, "SPOOL_LINES", 3)
+    file_size_limit(0)
+    for number in range(5):
+        log.write(b"%d\n" % number)
+    file_size_limit(10_000)
+    log.write(b"5\n")
+    assert log_path.read_bytes() == b"0\n1\n2\n5\n"
+    assert (log.written, log.spooled, log.lost) == (4, 0, 2)
+
+
+def test_reopening_after_rotation_goes_on_in_a_new_file(log, log_path):
+    log.write(b"one\n")
+    log_path.rename(log_path.with_suffix(".1"))
+    log.reopen()
+    assert log_path.read_bytes() == b""
+    log.write(b"two\n")
+    assert log_path.read_bytes() == b"two\n"
+    assert log_path.with_suffix(".1").read_bytes() == b"one\n"
+
+
+@pytest.mark.parametrize("rotate", [Path.unlink, lambda path: path.rename(path.with_suffix(".1"))])
+def test_a_file_that_went_away_unannounced_is_made_anew(log, log_path, rotate):
+    log.write(b"one\n")
+    rotate(log_path)
+    log.write(b"two\n")
+    assert log_path.read_bytes() == b"two\n"
+
+
+def test_a_folder_that_went_away_is_waited_for(log, log_path):
+    log.write(b"one\n")
+    log_path.unlink()
+    log_path.parent.rmdir()
+    log.write(b"two\n")
+    log.reopen()
+    assert (log.written, log.spooled, log.failures) == (1, 1, 3)
+    log_path.parent.mkdir()
+    log.write(b"three\n")
+    assert log_path.read_bytes() == b"two\nthree\n"
+    assert (log.written, log.spooled, log.lost) == (3, 0, 0)
+
+
+def test_descriptors_do_not_pile_up(log, log_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(5):
+        log.reopen()
+        log_path.unlink()
+        log.write(b"line\n")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def child(program, **kwargs):
+    return subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, **kwargs
+    )
+
+
+def test_standard_output_gets_the_lines_and_stays_open():
+    program = """
+from sensor.alerts.sinks import AlertLog
+log = AlertLog("-", strict=True)
+log.write(b"one\\n")
+log.reopen()
+log.write(b"two\\n")
+log.close()
+print("after")
+"""
+    with child(program) as process:
+        assert process.stdout.read() == "one\ntwo\nafter\n"
+
+
+@pytest.mark.parametrize(
+    ("strict", "outcome"), [(True, "BrokenPipeError 0 2"), (False, "quiet 2 0")]
+)
+def test_a_reader_that_went_away_is_no_output_error(strict, outcome):
+    program = f"""
+import sys
+from sensor.alerts.sinks import AlertLog
+log = AlertLog("-", strict={strict})
+sys.stdin.readline()
+try:
+    log.write(b"one\\n")
+    outcome = "quiet"
+except BrokenPipeError:
+    outcome = "BrokenPipeError"
+try:
+    log.write(b"two\\n")
+except BrokenPipeError:
+    pass
+sys.stderr.write(f"{{outcome}} {{log.spooled}} {{log.lost}}")
+"""
+    with child(program, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        process.stdin.write("go\n")
+        process.stdin.close()
+        assert process.stderr.read() == outcome
