@@ -19,6 +19,13 @@ esac
 if [ -e "$target" ] && [ ! -e "$target/bin/multa-sensor" ] && [ -n "$(ls -A "$target")" ]; then
     fail "$target exists and holds something else; choose another PREFIX"
 fi
+# The unit hides home directories, and its user could not read them anyway.
+case $("$python" -c 'import os, sys; print(os.path.realpath(sys._base_executable))') in
+/home/* | /root/*)
+    [ -n "$destdir" ] || fail "$python lives in a home directory, which the service can't read; \
+use another, such as PYTHON=/usr/bin/python3"
+    ;;
+esac
 if [ -z "$destdir" ] && [ "$(id -u)" != 0 ]; then
     fail "run it as root, or with DESTDIR=... to fill a folder"
 fi
