@@ -49,6 +49,10 @@ else
 	.venv-tflite-runtime/bin/python -m pytest --quiet $(RUNTIME_TESTS)
 endif
 
+model: ## Record in the lab (as root), train, and export models/iot-gateway; hours
+	@$(MAKE) --no-print-directory .venv-test/.complete
+	.venv-test/bin/multa-trainer recipe iot-gateway --out models/iot-gateway
+
 verify: ## Run the long proofs of TARGET=..., dated output in docs/results/
 	@test -f "verify/$(TARGET)" || { \
 		echo "usage: make verify TARGET=...; there are:" $$(ls verify) >&2; exit 64; }
