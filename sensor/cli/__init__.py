@@ -1,1 +1,98 @@
-"""The command `multa-sensor`, a file per command group."""
+"""The command `multa-sensor`, a file per command.
+
+Data goes to standard output, messages to standard error. Whatever a person can mend ends in one
+line and in the exit status of its kind (`docs/exit-status.md`). Commands are loaded when they are
+called, so that help answers at once.
+"""
+
+import errno
+import importlib
+import os
+import sys
+
+import click
+
+import sensor
+from sensor.errors import HostError, MultaError, OutputError, UsageError
+
+COMMANDS = {
+    "replay": "Detect in capture files.",
+    "run": "Detect on a network interface.",
+    "flows": "Write the flows of capture files, without detecting.",
+    "check": "Prove that a run would start, without starting it.",
+    "models": "List, verify and inspect model bundles.",
+    "interfaces": "List network interfaces.",
+}
+"""One line of help for every command; its module has its name."""
+
+INTERRUPTED = 128 + 2
+"""As shells report a program that SIGINT ended."""
+
+PIPE_CLOSED = 128 + 13
+"""As shells report a program that SIGPIPE ended."""
+
+_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
+
+
+class _Commands(click.Group):
+    """Loads a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"sensor.cli.{cmd_name}"), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sensor.__version__, prog_name="multa-sensor")
+def commands() -> None:
+    """Watch network traffic and raise alerts, from one small neural network.
+
+    \b
+    Examples:
+      multa-sensor replay capture.pcap
+      multa-sensor run -i eth0 -o alerts.json
+    """  # noqa: D301 -- click's mark for lines to leave alone
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs the command line and exits."""
+    try:
+        commands.main(arguments, prog_name="multa-sensor", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as request:
+        sys.exit(request.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        hint = f" (see {context.command_path} -h)" if context else ""
+        _fail(UsageError(error.format_message().rstrip(".") + hint))
+    except MultaError as error:
+        _fail(error)
+    except BrokenPipeError:
+        # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        sys.exit(PIPE_CLOSED)
+    except OSError as error:
+        kind = OutputError if error.errno in _OUTPUT_ERRORS else HostError
+        _fail(kind(f"{error.filename or 'system'}: {(error.strerror or str(error)).lower()}"))
+
+
+def _fail(error: MultaError) -> None:
+    say(f"error: {error}")
+    sys.exit(error.exit_status)
+
+
+def say(message: str) -> None:
+    """Shows a line to a person, on standard error."""
+    line = f"multa-sensor: {' '.join(message.split())}"
+    click.echo(line.encode("utf-8", "backslashreplace").decode(), err=True)

@@ -1,0 +1,62 @@
+"""``multa-sensor flows``: the extractor alone."""
+
+import contextlib
+
+import click
+
+from sensor.cli import options
+from sensor.extract import Extraction
+from sensor.model.schema import KEYS, FeatureSchema
+from sensor.service.progress import with_progress
+from sensor.service.row_files import STDOUT, open_rows
+from sensor.service.statistics import Statistics
+
+
+@click.command()
+@options.files
+@click.option(
+    "--output",
+    "-o",
+    metavar="FILE|-",
+    help="Where rows go: FILE.jsonl, FILE.csv, FILE.parquet, or JSON lines to -.  [default: -, "
+    "or nowhere with --stats]",
+)
+@click.option(
+    "--n",
+    type=click.IntRange(min=1, max=255),
+    default=FeatureSchema().n,
+    show_default=True,
+    help="Packets in a full sequence.",
+)
+@click.option("--key", type=click.Choice(KEYS), default=KEYS[0], show_default=True)
+@options.stats
+def flows(
+    files: tuple[str, ...], *, output: str | None, n: int, key: str, stats: str | None
+) -> None:
+    """Write sequences of the first packets of flows, without detecting anything.
+
+    The rows are those that models score and learn from; docs/flows.md describes the columns. With
+    --stats and without -o they are only assembled and counted.
+
+    \b
+    Examples:
+      multa-sensor flows capture.pcap -o flows.csv
+      multa-sensor flows monday.pcap tuesday.pcap --n 32 -o flows.parquet
+      multa-sensor flows capture.pcap --stats -
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    output = output or (None if stats else STDOUT)
+    extraction = Extraction(files, FeatureSchema(lengths=(n,), key=key))
+    with contextlib.closing(extraction), contextlib.ExitStack() as opened:
+        statistics_file = options.open_statistics(stats, output)
+        writer = opened.enter_context(contextlib.closing(open_rows(output))) if output else None
+        source = extraction.source
+        statistics = Statistics(source.counters, extraction.decoder, extraction.table)
+        blocks = with_progress(source, hidden=options.shares_terminal(output))
+        for batch in extraction.rows_of(statistics.counted(blocks)):
+            statistics.count_rows(batch)
+            if writer and len(batch):
+                writer.write(batch)
+    statistics.truncated = source.truncated
+    if statistics_file:
+        statistics_file.write(statistics)
+    extraction.raise_if_truncated()

@@ -1,0 +1,139 @@
+"""``multa-sensor models``: what bundles there are, and what is in them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sensor.errors import MissingInputError
+from sensor.model.bundle import MANIFEST, Bundle
+from sensor.model.verification import verify as verify_bundle
+from sensor.service.lanes import shipped_models
+
+_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+_folders = click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR..."
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def models() -> None:
+    """List, verify and inspect model bundles.
+
+    \b
+    Example:
+      multa-sensor models verify models/iot-gateway
+    """  # noqa: D301 -- click's mark for lines to leave alone
+
+
+@models.command("list")
+@click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
+@_as_json
+def list_(folder: Path | None, *, as_json: bool) -> None:
+    """List the bundles in a folder; without one, those that came with the sensor.
+
+    \b
+    Example:
+      multa-sensor models list models
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    folder = folder or shipped_models()
+    if not folder.is_dir():
+        raise MissingInputError(f"{folder}: no such folder")
+    found = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    for path in found:
+        bundle = Bundle.read(path)
+        tasks = [task.name for task in bundle.tasks]
+        if as_json:
+            click.echo(json.dumps({**_identity(bundle), "tasks": tasks}))
+        else:
+            click.echo(f"{path}  {bundle.name} {bundle.version}  {', '.join(tasks)}")
+
+
+@models.command()
+@_folders
+@_as_json
+def verify(folders: tuple[Path, ...], *, as_json: bool) -> None:
+    """Prove that bundles are intact and answer their golden vectors here.
+
+    \b
+    Example:
+      multa-sensor models verify models/iot-gateway
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    for path in folders:
+        bundle = Bundle.read(path)
+        proof = verify_bundle(bundle)
+        if as_json:
+            outcome = {
+                "runtime": proof.runtime,
+                "golden_rows": proof.rows,
+                "max_difference": proof.max_difference,
+            }
+            click.echo(json.dumps({**_identity(bundle), **outcome}))
+        else:
+            click.echo(
+                f"{path}: ok ({proof.rows} golden rows, largest difference "
+                f"{proof.max_difference:.1e}, {proof.runtime})"
+            )
+
+
+@models.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+@click.option("--card", is_flag=True, help="The model card instead.")
+def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
+    """Show what a bundle detects, in what, and where it comes from.
+
+    \b
+    Example:
+      multa-sensor models inspect models/iot-gateway
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    bundle = Bundle.read(folder)
+    if card:
+        click.echo(bundle.card, nl=False)
+        return
+    if as_json:
+        click.echo(json.dumps(bundle.manifest))
+        return
+    schema = bundle.schema
+    lines: list[tuple[str, str]] = [
+        ("name", f"{bundle.name} {bundle.version}"),
+        ("manifest", bundle.manifest_sha256),
+        ("model", f"{bundle.model_sha256} ({len(bundle.model):,} bytes)"),
+        ("features", schema.fingerprint()),
+        ("sequences", f"{schema.n} packets by {schema.key}, {' and '.join(schema.policies)}"),
+        ("fields", ", ".join(schema.fields)),
+        ("context", ", ".join(schema.context) or "none"),
+    ]
+    for task in bundle.tasks:
+        rule = task.incident
+        about = (
+            f"threshold {task.threshold}, policy {task.policy}, incident of {rule.open_flows} "
+            f"flows in {rule.open_seconds} s about the {rule.role.replace('_', ' ')}"
+        )
+        lines.append((f"task {task.name}", about))
+    lines += [(f"provenance {key}", _short(value)) for key, value in _items(bundle, "provenance")]
+    lines += [(f"metrics {key}", _short(value)) for key, value in _items(bundle, "metrics")]
+    width = max(len(name) for name, _ in lines)
+    for name, value in lines:
+        click.echo(f"{name:<{width}}  {value}")
+
+
+def _identity(bundle: Bundle) -> dict[str, Any]:
+    return {
+        "path": str(bundle.path),
+        "name": bundle.name,
+        "version": bundle.version,
+        "manifest_sha256": bundle.manifest_sha256,
+        "fingerprint": bundle.schema.fingerprint(),
+    }
+
+
+def _items(bundle: Bundle, entry: str) -> list[tuple[str, Any]]:
+    content = bundle.manifest[entry]
+    return sorted(content.items()) if isinstance(content, dict) else [("", content)]
+
+
+def _short(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,79 @@
+"""Options that several commands share, and the outputs that they open."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import click
+
+from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.errors import UsageError
+from sensor.service.lanes import shipped_bundle
+from sensor.service.statistics import StatisticsFile
+
+files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+
+models = click.option(
+    "--models",
+    "-m",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="DIR",
+    help="Folder of a model bundle; may be given again. Default: the one that came with the "
+    "sensor.",
+)
+no_models = click.option("--no-models", is_flag=True, help="Use the counting rule alone.")
+no_rule = click.option("--no-rule", is_flag=True, help="Leave the counting rule out.")
+stats = click.option(
+    "--stats", metavar="FILE|-", help="Write one JSON object of counters at the end."
+)
+summary = click.option(
+    "--summary",
+    is_flag=True,
+    help="Tell what was found on standard error; on a terminal this is the default.",
+)
+
+
+def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:
+    """The bundles to use.
+
+    Raises:
+        UsageError: models are given and excluded.
+        MissingInputError: none is given, and none came with the sensor.
+    """
+    if no_models and given:
+        raise UsageError("--models and --no-models exclude each other")
+    return [] if no_models else list(given) or [shipped_bundle()]
+
+
+def open_statistics(path: str | None, other_output: str | None) -> StatisticsFile | None:
+    """Where ``--stats`` goes, opened.
+
+    Raises:
+        UsageError: the other output goes there too.
+        OutputError: it can't be written.
+    """
+    if path is None:
+        return None
+    if path == other_output:
+        name = "standard output" if path == STDOUT else path
+        raise UsageError(f"{name}: two outputs can't go there; choose another with -o or --stats")
+    return StatisticsFile(path)
+
+
+def open_fresh_log(path: str) -> AlertLog:
+    """A log of alerts that stops the run if it can't be written; an old one is emptied.
+
+    Raises:
+        OutputError: it can't be opened.
+    """
+    log = AlertLog(path, strict=True)
+    if path != STDOUT and stat.S_ISREG(Path(path).stat().st_mode):
+        os.truncate(path, 0)
+    return log
+
+
+def shares_terminal(output: str | None) -> bool:
+    """Whether an output goes to the terminal on which messages are shown."""
+    return output == STDOUT and sys.stdout.isatty()

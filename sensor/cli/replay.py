@@ -1,0 +1,73 @@
+"""``multa-sensor replay``: detect in capture files."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from sensor.alerts.sinks import STDOUT
+from sensor.capture.files import CaptureFiles
+from sensor.cli import options
+from sensor.extract import raise_if_truncated
+from sensor.service.lanes import build_lanes
+from sensor.service.progress import with_progress
+from sensor.service.run import Run
+
+
+@click.command()
+@options.files
+@options.models
+@options.no_models
+@options.no_rule
+@click.option(
+    "--output",
+    "-o",
+    default=STDOUT,
+    show_default=True,
+    metavar="FILE|-",
+    help="Where alerts go, as JSON lines; a file is replaced.",
+)
+@options.stats
+@options.summary
+def replay(
+    files: tuple[str, ...],
+    models: tuple[Path, ...],
+    *,
+    no_models: bool,
+    no_rule: bool,
+    output: str,
+    stats: str | None,
+    summary: bool,
+) -> None:
+    """Detect in capture files and write alerts.
+
+    Classic pcap files with Ethernet frames; several are read as one stream in order of time, and
+    - is standard input. The same files give the same alerts, byte for byte. A file that ends
+    within a packet is processed to there, and the exit status is 80.
+
+    \b
+    Examples:
+      multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
+      tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    source = CaptureFiles(files)
+    try:
+        bundles = options.chosen_models(models, no_models=no_models)
+        lanes = build_lanes(bundles, rule=not no_rule)
+        statistics_file = options.open_statistics(stats, output)
+        log = options.open_fresh_log(output)
+        try:
+            run = Run(source.counters, lanes, log)
+            run.over(with_progress(source, hidden=options.shares_terminal(output)))
+        finally:
+            log.close()
+    finally:
+        source.close()
+    run.statistics.truncated = source.truncated
+    if statistics_file:
+        statistics_file.write(run.statistics)
+    if summary or sys.stderr.isatty():
+        names = [Path(name).name for name in files]
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        run.summary.show(names[0] + more, run.statistics)
+    raise_if_truncated(source.truncated)

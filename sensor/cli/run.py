@@ -1,0 +1,116 @@
+"""``multa-sensor run``: detect on a network interface."""
+
+import contextlib
+import sys
+from pathlib import Path
+
+import click
+
+from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.capture.interfaces import describe
+from sensor.capture.record import Recorder, recorded
+from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
+from sensor.cli import options, say
+from sensor.errors import OutputError
+from sensor.pipeline import Lane
+from sensor.service.lanes import build_lanes
+from sensor.service.live import Attendant, limited
+from sensor.service.notify import ServiceManager
+from sensor.service.run import Run
+
+
+@click.command()
+@click.option(
+    "--interface", "-i", required=True, metavar="NAME", help="Where to capture; `interfaces` lists."
+)
+@options.models
+@options.no_models
+@options.no_rule
+@click.option(
+    "--output",
+    "-o",
+    default=STDOUT,
+    show_default=True,
+    metavar="FILE|-",
+    help="Where alerts go, as JSON lines; a file is appended to.",
+)
+@click.option(
+    "--record",
+    metavar="FILE",
+    help="Also write every frame to a capture file, whose replay gives the same alerts.",
+)
+@options.stats
+@click.option("--duration", type=click.FloatRange(min=0), metavar="S", help="End after S seconds.")
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="End after N packets.")
+@click.option(
+    "--buffer",
+    type=click.IntRange(min=2, max=2048),
+    default=BLOCK_BYTES * BLOCKS >> 20,
+    show_default=True,
+    metavar="MIB",
+    help="Memory for frames that wait to be read.",
+)
+@click.option(
+    "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."
+)
+@options.summary
+def run(
+    interface: str,
+    models: tuple[Path, ...],
+    *,
+    no_models: bool,
+    no_rule: bool,
+    output: str,
+    record: str | None,
+    stats: str | None,
+    duration: float | None,
+    count: int | None,
+    buffer: int,
+    no_promiscuous: bool,
+    summary: bool,
+) -> None:
+    """Detect on a network interface and write alerts, until SIGTERM or Ctrl-C.
+
+    It takes CAP_NET_RAW and nothing else. SIGUSR1 shows the counters, SIGHUP opens the alert log
+    anew. An interface that goes away is waited for.
+
+    \b
+    Examples:
+      multa-sensor run -i br-lan -o /var/log/multa/alerts.json
+      multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    describe(interface)  # an unknown name is told before models are proved
+    bundles = options.chosen_models(models, no_models=no_models)
+    lanes = build_lanes(bundles, rule=not no_rule)
+    statistics_file = options.open_statistics(stats, output)
+    with contextlib.ExitStack() as opened:
+        # Whoever reads standard output can't come back, but a full disk can be emptied.
+        log = opened.enter_context(contextlib.closing(AlertLog(output, strict=output == STDOUT)))
+        recorder = opened.enter_context(contextlib.closing(Recorder(record))) if record else None
+        ring = Ring(
+            interface,
+            blocks=max(8, (buffer << 20) // BLOCK_BYTES),
+            snap_bytes=FULL_FRAMES if record else SNAP_BYTES,
+            promiscuous=not no_promiscuous,
+        )
+        opened.enter_context(contextlib.closing(ring))
+        chain = Run(ring.counters, lanes, log)
+        manager = ServiceManager()
+        attendant = Attendant(ring, log, chain.statistics, manager, say)
+        blocks = attendant.attended(limited(ring, count, duration))
+        with attendant.signals():
+            manager.ready()
+            say(f"watching {interface} with {_names(lanes)}")
+            chain.over(recorded(blocks, recorder) if recorder else blocks, interface)
+            manager.stopping()
+    chain.statistics.alerts_lost = log.lost
+    if statistics_file:
+        statistics_file.write(chain.statistics)
+    if summary or sys.stderr.isatty():
+        chain.summary.show(interface, chain.statistics)
+    if log.lost:
+        raise OutputError(f"{output}: {log.lost} alerts could not be written and are lost")
+
+
+def _names(lanes: list[Lane]) -> str:
+    return ", ".join(detector.name for lane in lanes for detector in lane.detectors)

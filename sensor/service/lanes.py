@@ -1,0 +1,94 @@
+"""From model folders to the lanes of the chain."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
+
+import sensor
+from sensor.alerts.eve import Model
+from sensor.alerts.rule import CountingRule
+from sensor.errors import MissingInputError, UsageError
+from sensor.flows.table import FlowTable
+from sensor.model.bundle import Bundle
+from sensor.model.detector import BundleDetector
+from sensor.model.schema import FeatureSchema
+from sensor.model.verification import verify
+from sensor.pipeline import Detector, Lane
+
+SHIPPED_MODEL = "iot-gateway"
+
+
+def shipped_models() -> Path:
+    """The folder of the bundles that come with the sensor.
+
+    That of the source tree if the package lies in one, else ``share/multa/models`` of the
+    installation.
+    """
+    beside = Path(sensor.__file__).resolve().parents[1] / "models"
+    return beside if beside.is_dir() else Path(sys.prefix, "share", "multa", "models")
+
+
+def shipped_bundle() -> Path:
+    """The bundle that is used if no other is asked for.
+
+    Raises:
+        MissingInputError: none came with this installation.
+    """
+    path = shipped_models() / SHIPPED_MODEL
+    if not path.is_dir():
+        raise MissingInputError(
+            f"{path}: no model came with this installation; give one with --models, or use the "
+            "counting rule alone with --no-models"
+        )
+    return path
+
+
+def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
+    """Reads and proves the bundles, and gives those with equal features one flow table.
+
+    The counting rule joins the first lane that counts context, or has one of its own.
+
+    Args:
+        models: folders of bundles, perhaps none.
+        rule: whether the counting rule runs beside them.
+
+    Raises:
+        MultaError: a bundle is missing, corrupt or does not answer its golden vectors, or no
+            TFLite runtime is installed.
+        UsageError: two bundles have the same name, or nothing is left to detect with.
+    """
+    detectors: list[tuple[FeatureSchema, Detector]] = []
+    for path in models:
+        bundle = Bundle.read(path)
+        verify(bundle)
+        detectors.append((bundle.schema, BundleDetector(bundle)))
+    names = [detector.name for _, detector in detectors]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(f"two of the models are called {min(twice)}; alerts could not name theirs")
+    if rule:
+        schemas = [schema for schema, _ in detectors if schema.context]
+        schema = schemas[0] if schemas else FeatureSchema()
+        # Its `tasks` are typed as a tuple of one, the protocol's as one of any length.
+        detectors.append((schema, cast("Detector", CountingRule(schema))))
+    if not detectors:
+        raise UsageError("nothing to detect with: --no-models and --no-rule exclude each other")
+    groups: dict[str, list[tuple[FeatureSchema, Detector]]] = {}
+    for schema, detector in detectors:
+        groups.setdefault(schema.fingerprint(), []).append((schema, detector))
+    return [
+        Lane(FlowTable(group[0][0]), [detector for _, detector in group])
+        for group in groups.values()
+    ]
+
+
+def described(lanes: Sequence[Lane]) -> dict[str, Model]:
+    """What alerts say about each detector."""
+    models = {}
+    for detector in (each for lane in lanes for each in lane.detectors):
+        if isinstance(detector, BundleDetector):
+            bundle = detector.bundle
+            models[detector.name] = Model(bundle.version, bundle.model_sha256)
+        elif isinstance(detector, CountingRule):
+            models[detector.name] = Model(detector.version)
+    return models

@@ -1,0 +1,195 @@
+"""Rows of packets as files for other tools: JSON lines, CSV or Parquet.
+
+`docs/flows.md` describes the columns. Fields of packets are lists, cut to the row's length; CSV
+has them as numbers separated by spaces.
+"""
+
+import csv
+import importlib
+import io
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+from typing import Any, Protocol
+
+from sensor.errors import HostError, OutputError, UsageError
+from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
+
+STDOUT = "-"
+
+PACKET_COLUMNS = ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags")
+
+_FIRST_COLUMNS = ("flow_ordinal", "row", "sequence_index", "end_reason", "decided_ns")
+_FLOW_COLUMNS = ("flow_start_ns", "first_packet_ns", "last_packet_ns", "flow_packets", "midstream")
+
+COLUMNS = (
+    *_FIRST_COLUMNS,
+    *_FLOW_COLUMNS,
+    "src_ip",
+    "src_port",
+    "dest_ip",
+    "dest_port",
+    "protocol",
+    *CONTEXT_COLUMNS,
+    "context_saturated",
+    "length",
+    *PACKET_COLUMNS,
+)
+"""Names of the columns, in order."""
+
+
+def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
+    """The batch as Python values, column by column, named and ordered as `COLUMNS`."""
+    columns = {name: getattr(batch, name).tolist() for name in (*_FIRST_COLUMNS, *_FLOW_COLUMNS)}
+    columns["end_reason"] = [END_REASONS[reason] for reason in columns["end_reason"]]
+    version = batch.version.tolist()
+    for side, name in (("source", "src"), ("destination", "dest")):
+        high = getattr(batch, f"{side}_high").tolist()
+        low = getattr(batch, f"{side}_low").tolist()
+        words = zip(version, high, low, strict=True)
+        columns[f"{name}_ip"] = [address_text(*each) for each in words]
+        columns[f"{name}_port"] = getattr(batch, f"{side}_port").tolist()
+    columns["protocol"] = batch.protocol.tolist()
+    for place, name in enumerate(CONTEXT_COLUMNS):
+        columns[name] = batch.context[:, place].tolist()
+    columns["context_saturated"] = batch.context_saturated.tolist()
+    columns["length"] = length = batch.length.tolist()
+    for name in PACKET_COLUMNS:
+        values = getattr(batch, name).tolist()
+        columns[name] = [row[:count] for row, count in zip(values, length, strict=True)]
+    return columns
+
+
+class RowWriter(Protocol):
+    """Writes batches of rows to wherever it was opened."""
+
+    def write(self, batch: SequenceBatch) -> None:
+        """Appends the rows."""
+        ...
+
+    def close(self) -> None:
+        """Ends the file; closing twice is allowed."""
+        ...
+
+
+def open_rows(path: str) -> RowWriter:
+    """Opens an output for rows; the end of its name says the format, ``-`` is JSON lines.
+
+    Raises:
+        UsageError: the name has another end.
+        HostError: Parquet is asked for and not installed.
+        OutputError: the file can't be written.
+    """
+    suffix = ".jsonl" if path == STDOUT else Path(path).suffix.lower()
+    try:
+        if suffix == ".parquet":
+            return _Parquet(path)
+        if suffix == ".csv":
+            return _Text(path, _csv, ",".join(COLUMNS) + "\n")
+        if suffix == ".jsonl":
+            return _Text(path, _json_lines)
+    except (OSError, ValueError) as error:
+        raise _failure(path, error) from None
+    raise UsageError(f"{path}: rows are written as .jsonl, .csv or .parquet, or to - as JSON lines")
+
+
+class _Text:
+    """A text file of rows."""
+
+    def __init__(
+        self, path: str, form: Callable[[Iterator[tuple[Any, ...]]], str], heading: str = ""
+    ) -> None:
+        self._path, self._form = path, form
+        descriptor = sys.stdout.fileno() if path == STDOUT else path
+        self._file = io.open(  # noqa: SIM115, UP020 -- closed by close(); takes a descriptor too
+            descriptor, "w", encoding="ascii", newline="", closefd=path != STDOUT
+        )
+        self._file.write(heading)
+
+    def write(self, batch: SequenceBatch) -> None:
+        rows = zip(*columns_of(batch).values(), strict=True)
+        try:
+            self._file.write(self._form(rows))
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failure(self._path, error) from None
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise _failure(self._path, error) from None
+
+
+def _json_lines(rows: Iterator[tuple[Any, ...]]) -> str:
+    encode = json.JSONEncoder(separators=(",", ":")).encode
+    return "".join(encode(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
+
+
+def _csv(rows: Iterator[tuple[Any, ...]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    lists = len(PACKET_COLUMNS)
+    for row in rows:
+        packed = [" ".join(map(str, values)) for values in row[-lists:]]
+        writer.writerow([*row[:-lists], *packed])
+    return text.getvalue()
+
+
+class _Parquet:
+    """Parquet by pyarrow, an optional dependency."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        try:
+            self._arrow = importlib.import_module("pyarrow")
+            parquet = importlib.import_module("pyarrow.parquet")
+        except ModuleNotFoundError:
+            raise HostError(
+                f"{path}: Parquet needs pyarrow, which is not installed; "
+                "pip install 'multa[parquet]', or write .csv or .jsonl"
+            ) from None
+        kinds = {name: self._arrow.int64() for name in COLUMNS}
+        kinds |= dict.fromkeys(("end_reason", "src_ip", "dest_ip"), self._arrow.string())
+        kinds |= dict.fromkeys(("midstream", "context_saturated"), self._arrow.bool_())
+        kinds |= {name: self._arrow.list_(self._arrow.int32()) for name in PACKET_COLUMNS}
+        self._schema = self._arrow.schema(list(kinds.items()))
+        self._file = os.fdopen(
+            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), "wb"
+        )
+        self._writer = parquet.ParquetWriter(self._file, self._schema, compression="zstd")
+
+    def write(self, batch: SequenceBatch) -> None:
+        try:
+            self._writer.write_table(
+                self._arrow.table(columns_of(batch), schema=self._schema), row_group_size=1 << 16
+            )
+        except OSError as error:
+            raise _failure(self._path, error) from None
+
+    def close(self) -> None:
+        if self._file.closed:
+            return
+        try:
+            self._writer.close()
+            self._file.close()
+        except OSError as error:
+            raise _failure(self._path, error) from None
+
+
+def address_text(version: int, high: int, low: int) -> str:
+    """An address of IP version 4 or 6, from its words."""
+    return str(IPv4Address(low) if version == 4 else IPv6Address(high << 64 | low))
+
+
+def _failure(path: str, error: OSError | ValueError) -> OutputError:
+    name = "standard output" if path == STDOUT else path
+    reason = getattr(error, "strerror", None) or str(error)
+    return OutputError(f"{name}: rows can't be written ({reason.lower()})")

@@ -1,0 +1,158 @@
+"""What a run has seen and done, as the one JSON object of ``--stats`` and of SIGUSR1."""
+
+import json
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+import sensor
+from sensor.alerts.eve import timestamp
+from sensor.alerts.event import IncidentEvent
+from sensor.capture.block import CaptureCounters, PacketBlock
+from sensor.errors import OutputError
+from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.table import FlowTable
+from sensor.model.detector import BundleDetector
+from sensor.packets.decode import Decoder
+from sensor.pipeline import Lane
+
+STDOUT = "-"
+
+
+class Statistics:
+    """Counts what passes, and reads the counters of the parts that count themselves.
+
+    Attributes:
+        packets, bytes: frames that entered the chain, and their bytes on the wire.
+        first_ns, last_ns: least and greatest time of a frame; 0 before the first one.
+        alerts, incidents: events and incidents so far, by task.
+        truncated: a line for each capture file that was cut.
+        alerts_lost: alerts that could not be written.
+    """
+
+    def __init__(
+        self,
+        capture: CaptureCounters,
+        decoder: Decoder,
+        table: FlowTable,
+        lanes: Sequence[Lane] = (),
+    ) -> None:
+        """Starts the clock.
+
+        Args:
+            capture: the source's, for what the kernel dropped or merged.
+            decoder: of the run.
+            table: what is said about flows is said by this one; of several lanes the first's.
+            lanes: where rows are scored; without them `count_rows` is told of rows.
+        """
+        self.packets = self.bytes = self.first_ns = self.last_ns = self.alerts_lost = 0
+        self.alerts: Counter[str] = Counter()
+        self.incidents: Counter[str] = Counter()
+        self.truncated: list[str] = []
+        self._capture, self._decoder, self._table, self._lanes = capture, decoder, table, lanes
+        self._detectors = [detector for lane in lanes for detector in lane.detectors]
+        for detector in self._detectors:
+            names = [task.name for task in detector.tasks]
+            self.alerts.update(dict.fromkeys(names, 0))
+            self.incidents.update(dict.fromkeys(names, 0))
+        self._rows = np.zeros(len(END_REASONS), np.int64)
+        self._started = time.monotonic()
+
+    def counted(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
+        """The blocks, counted when they are passed on."""
+        for block in blocks:
+            if len(block):
+                tags = int(np.count_nonzero(block.vlan_tpid))
+                self.packets += len(block)
+                self.bytes += int(block.wire_length.sum()) + 4 * tags
+                first = int(block.timestamp_ns.min())
+                self.first_ns = min(first, self.first_ns) if self.first_ns else first
+                self.last_ns = max(self.last_ns, int(block.timestamp_ns.max()))
+            yield block
+
+    def count_rows(self, batch: SequenceBatch) -> None:
+        """Counts rows that no lane counts."""
+        self._rows += np.bincount(batch.end_reason, minlength=len(END_REASONS))
+
+    def count_event(self, event: IncidentEvent) -> None:
+        """Counts an event of an incident."""
+        self.alerts[event.task.name] += 1
+        self.incidents[event.task.name] += event.kind == "start"
+
+    def document(self) -> dict[str, Any]:
+        """The object; `docs/statistics.md` says what each entry counts."""
+        table = self._table
+        rows = sum((lane.decided for lane in self._lanes), self._rows)
+        networks = [each for each in self._detectors if isinstance(each, BundleDetector)]
+        return {
+            "version": sensor.__version__,
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "first_packet": timestamp(self.first_ns) if self.packets else None,
+            "last_packet": timestamp(self.last_ns) if self.packets else None,
+            "decoded": self._decoder.decoded,
+            "refused": dict(self._decoder.refused),
+            "flows": table.flows,
+            "flows_evicted": table.evicted,
+            "packets_late": table.late,
+            "packets_trailing": table.trailing,
+            "sequences": dict(zip(END_REASONS, rows.tolist(), strict=True)),
+            "sequences_skipped": table.skipped,
+            "scored": sum(each.scored for each in networks),
+            "computed": sum(each.unique for each in networks),
+            "alerts": dict(self.alerts),
+            "incidents": dict(self.incidents),
+            "alerts_lost": self.alerts_lost,
+            "kernel_drops": self._capture.kernel_drops,
+            "offload_frames": self._capture.offload_frames,
+            "truncated": list(self.truncated),
+            "seconds": round(time.monotonic() - self._started, 3),
+        }
+
+    def line(self) -> str:
+        """The object on one line, with its newline."""
+        return json.dumps(self.document()) + "\n"
+
+
+class StatisticsFile:
+    """Where ``--stats`` goes: opened before the run, so that it fails early, written after it."""
+
+    def __init__(self, path: str) -> None:
+        """Opens the file, which is emptied, or takes standard output for ``-``.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        self._path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        try:
+            self._descriptor = 1 if path == STDOUT else os.open(path, flags, 0o644)
+        except (OSError, ValueError) as error:
+            raise self._failure(error) from None
+
+    def write(self, statistics: Statistics) -> None:
+        """Writes the object and closes the file.
+
+        Raises:
+            OutputError: it can't be written.
+        """
+        rest = statistics.line().encode()
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise self._failure(error) from None
+        finally:
+            if self._descriptor != 1:
+                os.close(self._descriptor)
+
+    def _failure(self, error: OSError | ValueError) -> OutputError:
+        reason = getattr(error, "strerror", None) or str(error)
+        name = "standard output" if self._path == STDOUT else self._path
+        return OutputError(f"{name}: statistics can't be written ({reason.lower()})")
