@@ -90,6 +90,9 @@ def samples() -> list[bytes]:
             ethernet(ipv4(datagram6 + bytes(12), 17, CLIENT, SERVER, total_length=length))
         )
         frames.append(ethernet(ipv6(datagram6, 17, CLIENT6, SERVER6, payload_length=length), IPV6))
+    frames += [
+        ethernet(ipv4(segment, 6, CLIENT, SERVER, total_length=length)) for length in range(38, 64)
+    ]
     generator = random.Random(3)
     for _ in range(400):
         numbers = [generator.choice((0, 43, 44, 51, 60)) for _ in range(generator.randint(1, 10))]
