@@ -4,6 +4,7 @@ capture → PacketBlock → decode → Headers → flow table → SequenceBatch 
 incidents. Live and replay run exactly this; the service owns sockets, signals and files.
 """
 
+import heapq
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
@@ -16,6 +17,9 @@ from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.schema import TaskSpec
 from sensor.packets.decode import Decoder
+
+SCORED_ROWS = 4_096
+"""Rows that are scored at once: a flood's batch would need tens of megabytes as it is encoded."""
 
 
 class Detector(Protocol):
@@ -50,23 +54,27 @@ class Lane:
         self.decided = np.zeros(len(END_REASONS), np.int64)
 
     def detect(self, batch: SequenceBatch) -> list[IncidentEvent]:
-        """Scores the rows that the table has released; returns the events that are now certain."""
+        """Scores the rows that the table has released; the events that are now certain."""
         self.decided += np.bincount(batch.end_reason, minlength=len(END_REASONS))
-        events: list[IncidentEvent] = []
-        for detector, tracker in zip(self.detectors, self.trackers, strict=True):
-            if len(batch):
-                tracker.add(batch, detector.score(batch))
-            events += tracker.release(self.table.clock_ns)
-        return events
+        for start in range(0, len(batch), SCORED_ROWS):
+            rows = batch.take(slice(start, start + SCORED_ROWS))
+            for detector, tracker in zip(self.detectors, self.trackers, strict=True):
+                tracker.add(rows, detector.score(rows))
+        return _in_order(tracker.release(self.table.clock_ns) for tracker in self.trackers)
+
+    def finish(self) -> Iterator[IncidentEvent]:
+        """The events that are left when no more packets come."""
+        for batch in self.table.finish():
+            yield from self.detect(batch)
 
 
 def assemble(
     blocks: Iterable[PacketBlock], decoder: Decoder, table: FlowTable
 ) -> Iterator[SequenceBatch]:
-    """Rows of a stream of blocks: a batch, perhaps an empty one, for each block and for its end."""
+    """Rows of a stream: a batch, perhaps an empty one, for each block, and those of its end."""
     for block in blocks:
         yield table.add(decoder.decode(block), block.clock_ns)
-    yield table.finish()
+    yield from table.finish()
 
 
 def detect(
@@ -75,11 +83,13 @@ def detect(
     """Incident events of a stream of blocks, in order of time, detector, task and flow."""
     for block in blocks:
         headers = decoder.decode(block)
-        batches = [lane.table.add(headers, block.clock_ns) for lane in lanes]
-        yield from _in_order(lanes, batches)
-    yield from _in_order(lanes, [lane.table.finish() for lane in lanes])
+        yield from _in_order(lane.detect(lane.table.add(headers, block.clock_ns)) for lane in lanes)
+    yield from heapq.merge(*(lane.finish() for lane in lanes), key=_order)
 
 
-def _in_order(lanes: Sequence[Lane], batches: Sequence[SequenceBatch]) -> list[IncidentEvent]:
-    events = [lane.detect(batch) for lane, batch in zip(lanes, batches, strict=True)]
-    return sorted((event for of_lane in events for event in of_lane), key=lambda e: e.order)
+def _in_order(released: Iterable[list[IncidentEvent]]) -> list[IncidentEvent]:
+    return sorted((event for events in released for event in events), key=_order)
+
+
+def _order(event: IncidentEvent) -> tuple[int, str, int, int, int]:
+    return event.order

@@ -34,9 +34,8 @@ class KeyIndex:
     def __init__(self, slots: int, words: int) -> None:
         self._words = np.zeros((words, slots + FIRST_SLOT), np.uint64)
         self._words[1, :FIRST_SLOT] = np.iinfo(np.uint64).max
-        bits = max((2 * slots - 1).bit_length(), 1)
+        bits = (slots * 3 // 2).bit_length()
         self._cells: Slots = np.zeros(1 << bits, np.int32)
-        self._claims = np.zeros(1 << bits, np.int32)
         self._mask = np.int64((1 << bits) - 1)
         self._shift = np.uint64(64 - bits)
         self._cell_of = np.zeros(slots + FIRST_SLOT, np.int64)
@@ -106,9 +105,10 @@ class KeyIndex:
 
     def _claim(self, cells: NDArray[np.int64], words: Words) -> Slots:
         """Gives a free slot to one key for each distinct cell."""
-        order = np.arange(cells.size, dtype=np.int32)
-        self._claims[cells] = order
-        winners = np.flatnonzero(self._claims[cells] == order)
+        # whoever is read back has won the cell; negative, as slots are not
+        claims = -1 - np.arange(cells.size, dtype=np.int32)
+        self._cells[cells] = claims
+        winners = np.flatnonzero(self._cells[cells] == claims)
         slots: Slots = self._stack[self.free - winners.size : self.free].copy()
         self.free -= winners.size
         self._words[: words.shape[0], slots] = words[:, winners]

@@ -88,6 +88,8 @@ class SequenceBatch:
     @classmethod
     def concatenate(cls, batches: "list[SequenceBatch]") -> "SequenceBatch":
         """One batch of all rows; at least one batch is given."""
+        if len(batches) == 1:
+            return batches[0]
         return cls(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)))
 
     @classmethod

@@ -6,6 +6,7 @@ has to say by the end of the block follows from its state and its segment, for a
 Every rule is in `docs/semantics.md`; time there is the flow clock, so block sizes don't matter.
 """
 
+from collections.abc import Iterator
 from dataclasses import fields
 
 import numpy as np
@@ -25,6 +26,8 @@ from sensor.packets.headers import ACK, SYN, TCP, Headers
 DEFAULT_SLOTS = 65_536
 EVICTION_PACKETS = 16_384
 """Room is made at every multiple of this many packets of the stream, and for as many flows."""
+FINISHED_FLOWS = 8_192
+"""Flows whose rows are made at once at the end of a stream; all of them would be tens of MB."""
 
 Index = NDArray[np.int64]
 
@@ -93,9 +96,11 @@ class FlowTable:
             released.append(self._advance(clock_ns))
         return SequenceBatch.concatenate(released) if released else self._pending.take(slice(0))
 
-    def finish(self) -> SequenceBatch:
-        """The rows that are left; the stream's end is silence without end."""
-        return self._advance(FOREVER)
+    def finish(self) -> Iterator[SequenceBatch]:
+        """The rows that are left, in batches; the stream's end is silence without end."""
+        while (due := self._due[self._due < FOREVER]).size > FINISHED_FLOWS:
+            yield self._advance(int(np.partition(due, FINISHED_FLOWS)[FINISHED_FLOWS]) + 1)
+        yield self._advance(FOREVER)
 
     def _piece_size(self, remaining: int) -> int:
         """Packets that can be taken at once without missing an eviction."""

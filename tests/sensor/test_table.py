@@ -42,6 +42,10 @@ def pieces(packets: Sequence[Timed], size: int) -> Iterator[Sequence[Timed]]:
         yield packets[start : start + size]
 
 
+def ending(table: FlowTable) -> SequenceBatch:
+    return SequenceBatch.concatenate([*table.finish()])
+
+
 def expected(packets: Sequence[Timed], schema: FeatureSchema) -> list[Row]:
     table = ReferenceTable(schema)
     for time_ns, packet in packets:
@@ -60,7 +64,7 @@ def assembled(packets: Sequence[Timed], schema: FeatureSchema, size: int) -> lis
         assert table.clock_ns == clock
         assert not (batch.decided_ns >= clock).any()
         rows += rows_of(batch)
-    last = table.finish()
+    last = ending(table)
     assert not (last.decided_ns < clock).any()
     return rows + rows_of(last)
 
@@ -137,7 +141,7 @@ def test_silence_is_a_tick() -> None:
                 rows += rows_of(table.add(headers_of([]), clock_ns=clock))
                 reference.tick(clock)
                 ticked = max(ticked, clock)
-        assert_same(rows + rows_of(table.finish()), reference.finish())
+        assert_same(rows + rows_of(ending(table)), reference.finish())
         assert late
 
 
@@ -186,7 +190,7 @@ def test_counts() -> None:
         table.add(headers_of(piece))
     for time_ns, packet in packets:
         reference.packet(time_ns, packet)
-    table.finish()
+    ending(table)
     wanted = reference.finish()
     assert table.flows == max(row.flow_ordinal for row in wanted) + 1
     assert table.skipped == reference.skipped > 0
@@ -195,7 +199,7 @@ def test_counts() -> None:
 def test_column_types() -> None:
     table = FlowTable(DEFAULT)
     batches = [table.add(headers_of([])), table.add(headers_of(random_packets(1, 100, BUSY)))]
-    batches.append(table.finish())
+    batches += table.finish()
     model = SequenceBatch.empty(DEFAULT.n)
     for batch in batches:
         for name in model.__slots__:
@@ -223,6 +227,6 @@ def test_real_captures(archive: str, wanted: tuple[str, ...], size: int) -> None
         for block in blocks_of(frames, size):
             rows += rows_of(table.add(decoder.decode(block)))
         reference = reference_rows(frames)
-        assert_same(rows + rows_of(table.finish()), reference), name
+        assert_same(rows + rows_of(ending(table)), reference), name
         compared += len(reference)
     assert compared > 1_000

@@ -42,7 +42,7 @@ def test_rows_are_those_of_the_sensors_chain(recorded, extracted):
     source = open_capture(recorded / "capture.pcap")
     each = [table.add(decoder.decode(block)) for block in source]
     source.close()
-    expected = SequenceBatch.concatenate([*each, table.finish()])
+    expected = SequenceBatch.concatenate([*each, *table.finish()])
     for column in fields(SequenceBatch):
         np.testing.assert_array_equal(getattr(rows, column.name), getattr(expected, column.name))
 
