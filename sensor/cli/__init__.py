@@ -9,6 +9,7 @@ import errno
 import importlib
 import os
 import sys
+from typing import Any, NoReturn
 
 import click
 
@@ -46,12 +47,29 @@ class _Commands(click.Group):
         command = getattr(importlib.import_module(f"sensor.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Ends quietly where click would write a line."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            ctx.exit(PIPE_CLOSED)
+        return result
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    no_args_is_help=False,
+)
 @click.version_option(sensor.__version__, prog_name="multa-sensor")
 def commands() -> None:
     """Watch network traffic and raise alerts, from one small neural network.
@@ -63,14 +81,12 @@ def commands() -> None:
     """  # noqa: D301 -- click's mark for lines to leave alone
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
     try:
-        commands.main(arguments, prog_name="multa-sensor", standalone_mode=False)
-        sys.stdout.flush()
-    except click.exceptions.Exit as request:
-        sys.exit(request.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+        # What is returned is the status of an early end; commands themselves return nothing.
+        status = commands.main(arguments, prog_name="multa-sensor", standalone_mode=False)
+    except click.Abort:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
@@ -78,16 +94,14 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(UsageError(error.format_message().rstrip(".") + hint))
     except MultaError as error:
         _fail(error)
-    except BrokenPipeError:
-        # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.exit(PIPE_CLOSED)
     except OSError as error:
         kind = OutputError if error.errno in _OUTPUT_ERRORS else HostError
         _fail(kind(f"{error.filename or 'system'}: {(error.strerror or str(error)).lower()}"))
+    else:
+        sys.exit(status)
 
 
-def _fail(error: MultaError) -> None:
+def _fail(error: MultaError) -> NoReturn:
     say(f"error: {error}")
     sys.exit(error.exit_status)
 

@@ -28,7 +28,13 @@ from sensor.service.statistics import Statistics
     show_default=True,
     help="Packets in a full sequence.",
 )
-@click.option("--key", type=click.Choice(KEYS), default=KEYS[0], show_default=True)
+@click.option(
+    "--key",
+    type=click.Choice(KEYS),
+    default=KEYS[0],
+    show_default=True,
+    help="What the packets of a flow have in common.",
+)
 @options.stats
 def flows(
     files: tuple[str, ...], *, output: str | None, n: int, key: str, stats: str | None

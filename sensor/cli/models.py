@@ -17,7 +17,7 @@ _folders = click.argument(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False)
 def models() -> None:
     """List, verify and inspect model bundles.
 

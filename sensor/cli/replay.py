@@ -29,6 +29,7 @@ from sensor.service.run import Run
 )
 @options.stats
 @options.summary
+@click.option("--fail-on-alert", is_flag=True, help="Exit with 1 if there was an alert.")
 def replay(
     files: tuple[str, ...],
     models: tuple[Path, ...],
@@ -38,6 +39,7 @@ def replay(
     output: str,
     stats: str | None,
     summary: bool,
+    fail_on_alert: bool,
 ) -> None:
     """Detect in capture files and write alerts.
 
@@ -71,3 +73,5 @@ def replay(
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         run.summary.show(names[0] + more, run.statistics)
     raise_if_truncated(source.truncated)
+    if fail_on_alert and run.statistics.alerts.total():
+        sys.exit(1)

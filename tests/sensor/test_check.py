@@ -1,0 +1,48 @@
+import netns
+import pytest
+from command import assert_fails, sensor_command, sensor_process
+from test_pcap import unprivileged
+
+
+def test_model_and_log_are_told(capfd, random_bundle, tmp_path):
+    log = tmp_path / "alerts.json"
+    outcome = sensor_command(capfd, "check", "-m", random_bundle, "-o", log)
+    assert (outcome.status, outcome.err) == (0, "")
+    model, told_log = outcome.out.splitlines()
+    assert model.startswith(f"model {random_bundle}: ok (random 0.0.1, ")
+    assert told_log == f"alert log {log}: ok (can be appended to)"
+    assert log.read_bytes() == b""
+
+
+def test_existing_log_is_left_alone(capfd, tmp_path):
+    log = tmp_path / "alerts.json"
+    log.write_text("line\n")
+    assert sensor_command(capfd, "check", "--no-models", "-o", log).status == 0
+    assert log.read_text() == "line\n"
+
+
+def test_unwritable_log_fails(capfd, tmp_path):
+    log = tmp_path / "none" / "alerts.json"
+    assert_fails(sensor_command(capfd, "check", "--no-models", "-o", log), 74, log)
+
+
+def test_unknown_interface_fails(capfd):
+    outcome = sensor_command(capfd, "check", "--no-models", "-i", "none0")
+    assert outcome.status in (69, 77)  # without the capability one does not get as far
+    assert outcome.err.count("\n") == 1
+
+
+def test_missing_capability_fails(capfd):
+    with unprivileged():
+        outcome = sensor_command(capfd, "check", "--no-models", "-i", "lo")
+    assert_fails(outcome, 77, "CAP_NET_RAW")
+
+
+@pytest.mark.network
+def test_interface_is_told():
+    with netns.link() as cable, netns.inside(cable.far):
+        done = sensor_process("check", "--no-models", "-i", cable.port)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().splitlines() == [
+        f"interface {cable.port}: ok (up, capture permitted)"
+    ]

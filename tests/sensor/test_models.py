@@ -1,0 +1,62 @@
+import json
+import shutil
+
+import pytest
+from command import assert_fails, sensor_command
+
+
+@pytest.fixture
+def bundle(random_bundle, tmp_path):
+    """A copy that may be damaged."""
+    return shutil.copytree(random_bundle, tmp_path / "bundles" / "random")
+
+
+def test_list_names_bundles_and_tasks(capfd, bundle):
+    (bundle.parent / "no-bundle").mkdir()
+    outcome = sensor_command(capfd, "models", "list", bundle.parent)
+    (line,) = outcome.out.splitlines()
+    assert line.startswith(f"{bundle}  random 0.0.1  ")
+    (record,) = map(
+        json.loads,
+        sensor_command(capfd, "models", "list", bundle.parent, "--json").out.splitlines(),
+    )
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert record["manifest_sha256"] == manifest["manifest_sha256"]
+    assert record["fingerprint"] == manifest["features"]["fingerprint"]
+    assert record["tasks"] == [task["name"] for task in manifest["tasks"]]
+    assert line.endswith(", ".join(record["tasks"]))
+
+
+def test_list_of_a_missing_folder(capfd, tmp_path):
+    outcome = sensor_command(capfd, "models", "list", tmp_path / "none")
+    assert_fails(outcome, 66, tmp_path / "none")
+
+
+def test_verify_answers_golden_vectors(capfd, bundle):
+    outcome = sensor_command(capfd, "models", "verify", bundle, "--json")
+    assert (outcome.status, outcome.err) == (0, "")
+    record = json.loads(outcome.out)
+    assert record["golden_rows"] > 0
+    assert 0 <= record["max_difference"] <= 1e-3
+    assert f"{bundle}: ok (" in sensor_command(capfd, "models", "verify", bundle).out
+
+
+def test_verify_refuses_a_changed_model(capfd, bundle):
+    model = bundle / "model.tflite"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    outcome = sensor_command(capfd, "models", "verify", bundle)
+    assert_fails(outcome, 82, model, "SHA-256")
+
+
+def test_inspect_shows_the_manifest(capfd, bundle):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert json.loads(sensor_command(capfd, "models", "inspect", bundle, "--json").out) == manifest
+    card = sensor_command(capfd, "models", "inspect", bundle, "--card").out
+    assert card == (bundle / "README.md").read_text()
+    shown = sensor_command(capfd, "models", "inspect", bundle).out
+    for task in manifest["tasks"]:
+        assert f"task {task['name']}" in shown
+        assert f"threshold {task['threshold']}" in shown
+    assert manifest["features"]["fingerprint"] in shown
