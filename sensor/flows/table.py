@@ -73,7 +73,7 @@ class FlowTable:
         self._touched = np.zeros(size, np.bool_)
         self._scratch = np.zeros(size, np.uint16)
         self._store = PacketStore(schema.n, size)
-        self._pending = SequenceBatch.empty(schema.n)
+        self._none = self._pending = SequenceBatch.empty(schema.n)
 
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:
         """Takes a block of packets and returns the rows that are decided.
@@ -94,7 +94,7 @@ class FlowTable:
         if clock_ns > self.clock_ns:
             self._ticked_ns = clock_ns
             released.append(self._advance(clock_ns))
-        return SequenceBatch.concatenate(released) if released else self._pending.take(slice(0))
+        return SequenceBatch.concatenate(released) if released else self._none
 
     def finish(self) -> Iterator[SequenceBatch]:
         """The rows that are left, in batches; the stream's end is silence without end."""
@@ -308,6 +308,8 @@ class FlowTable:
         return rows
 
     def _end(self, slots: NDArray[np.int32], ends: Ends, now: int) -> SequenceBatch:
+        if not slots.size:
+            return self._none
         flow = take(self._flow, slots)
         pieces = Pieces.none()
         plan = plan_rows(self.schema, flow, pieces, ends, now)
@@ -343,10 +345,13 @@ class FlowTable:
 
     def _release(self, rows: list[SequenceBatch], now: int) -> SequenceBatch:
         """Rows decided before now, in order; the others wait, as more may be decided with them."""
-        batch = SequenceBatch.concatenate([self._pending, *rows])
+        self.clock_ns = now
+        some = [batch for batch in (self._pending, *rows) if len(batch)]
+        if not some:
+            return self._none
+        batch = SequenceBatch.concatenate(some)
         ordered = np.lexsort((batch.row, batch.flow_ordinal, batch.decided_ns))
         ready = int(np.searchsorted(batch.decided_ns[ordered], now))
-        self.clock_ns = now
         self._pending = batch.take(ordered[ready:])
         return batch.take(ordered[:ready])
 
