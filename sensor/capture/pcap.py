@@ -28,7 +28,9 @@ from sensor.errors import (
     PermissionDeniedError,
 )
 
-CHUNK_BYTES = 8 << 20
+CHUNK_BYTES = 4 << 20
+"""Enough for blocks of thousands of packets; twice as much gains nothing that was measured."""
+
 FILE_HEADER_BYTES = 24
 
 _FORMATS = {

@@ -8,8 +8,8 @@ Documentation/networking/packet_mmap.rst tells the story.
 
 How much a stalled reader may fall behind is the ring's memory at high rates and
 ``blocks × timeout_ms`` at low ones, as a block whose timer expired is used up however empty it
-is: 64 blocks of 256 KiB at 100 ms tolerate 6 s, and the 16 MiB (which the kernel counts as
-resident from the start) hold about 60,000 frames of which only headers are kept.
+is: 32 blocks of 256 KiB at 100 ms tolerate 3 s, and the 8 MiB (which the kernel counts as
+resident from the start) hold some 30,000 frames of which only headers are kept.
 """
 
 import ctypes
@@ -42,7 +42,7 @@ from sensor.errors import (
 )
 
 BLOCK_BYTES = 1 << 18
-BLOCKS = 64
+BLOCKS = 32
 TIMEOUT_MS = 100
 SNAP_BYTES = 192
 """Enough for VLAN tags, IPv6 with extension headers, and TCP with options."""

@@ -18,6 +18,9 @@ from sensor.service.live import Attendant, limited
 from sensor.service.notify import ServiceManager
 from sensor.service.run import Run
 
+RECORDING_MIB = 32
+"""Whole frames take more room than headers."""
+
 
 @click.command()
 @click.option(
@@ -45,10 +48,9 @@ from sensor.service.run import Run
 @click.option(
     "--buffer",
     type=click.IntRange(min=2, max=2048),
-    default=BLOCK_BYTES * BLOCKS >> 20,
-    show_default=True,
     metavar="MIB",
-    help="Memory for frames that wait to be read.",
+    help=f"Memory for frames that wait to be read.  [default: {BLOCK_BYTES * BLOCKS >> 20}, with "
+    f"--record {RECORDING_MIB}]",
 )
 @click.option(
     "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."
@@ -65,7 +67,7 @@ def run(
     stats: str | None,
     duration: float | None,
     count: int | None,
-    buffer: int,
+    buffer: int | None,
     no_promiscuous: bool,
     summary: bool,
 ) -> None:
@@ -87,9 +89,10 @@ def run(
         # Whoever reads standard output can't come back, but a full disk can be emptied.
         log = opened.enter_context(contextlib.closing(AlertLog(output, strict=output == STDOUT)))
         recorder = opened.enter_context(contextlib.closing(Recorder(record))) if record else None
+        memory_mib = buffer or (RECORDING_MIB if record else BLOCK_BYTES * BLOCKS >> 20)
         ring = Ring(
             interface,
-            blocks=max(8, (buffer << 20) // BLOCK_BYTES),
+            blocks=(memory_mib << 20) // BLOCK_BYTES,
             snap_bytes=FULL_FRAMES if record else SNAP_BYTES,
             promiscuous=not no_promiscuous,
         )

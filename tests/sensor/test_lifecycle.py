@@ -1,0 +1,174 @@
+"""Start, signals, limits and end of a live run."""
+
+import json
+import signal
+import socket
+import subprocess
+
+import frames
+import netns
+import pytest
+from command import ROOT, conversation, flood
+from running import started, told, until
+
+from sensor.capture.pcap import open_capture
+
+pytestmark = pytest.mark.network
+
+RULE = ("--no-models",)
+
+
+@pytest.fixture
+def cable():
+    with netns.link() as cable:
+        yield cable
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_it_with_what_was_received(cable, tmp_path, number):
+    log, record = tmp_path / "alerts.json", tmp_path / "record.pcap"
+    contents, _ = flood(60)
+    outputs = ("-o", str(log), "--record", str(record), "--stats", "-")
+    with started(cable, *RULE, *outputs) as sensor:
+        netns.play(cable.near, cable.port, contents)
+        sensor.wait_for_recording(record, contents)
+        assert sensor.end(number) == 0
+    # The flows were not even a second old: the end of the stream decides them.
+    assert told(log) == [("flow_rate", kind, "10.0.0.2") for kind in ("start", "update", "end")]
+    counted = json.loads(sensor.output)
+    assert counted["packets"] == 60
+    assert counted["incidents"] == {"flow_rate": 1}
+
+
+def test_count_is_exact_and_so_is_its_recording(cable, tmp_path):
+    record = tmp_path / "record.pcap"
+    contents, _ = flood(500)
+    arguments = ("--count", "123", "--record", str(record), "-o", "/dev/null", "--stats", "-")
+    with started(cable, *RULE, *arguments) as sensor:
+        netns.play(cable.near, cable.port, contents)
+        assert sensor.wait() == 0
+    assert json.loads(sensor.output)["packets"] == 123
+    assert sum(map(len, open_capture_closed(record))) == 123
+
+
+def open_capture_closed(path):
+    source = open_capture(path)
+    yield from source
+    source.close()
+
+
+def test_duration_ends_it(cable):
+    arguments = ("--duration", "0.2", "-o", "/dev/null", "--stats", "-")
+    with started(cable, *RULE, *arguments) as sensor:
+        assert sensor.wait() == 0
+    assert json.loads(sensor.output)["packets"] == 0
+
+
+def test_usr1_tells_counters_while_it_runs(cable):
+    contents, _ = flood(40)
+    with started(cable, *RULE, "-o", "/dev/null") as sensor:
+        assert sensor.statistics()["packets"] == 0
+        netns.play(cable.near, cable.port, contents)
+        until(lambda: sensor.statistics()["packets"] == 40, "40 packets")
+        assert sensor.end() == 0
+
+
+def test_hangup_opens_the_log_anew(cable, tmp_path):
+    log, old = tmp_path / "alerts.json", tmp_path / "alerts.json.1"
+    with started(cable, *RULE, "-o", str(log)) as sensor:
+        log.rename(old)
+        sensor.process.send_signal(signal.SIGHUP)
+        until(log.exists, "a new log")
+        netns.play(cable.near, cable.port, flood(60)[0])
+        sensor.wait_for_alert(log, "start", "10.0.0.2")
+        assert sensor.end() == 0
+    assert old.read_bytes() == b""
+
+
+def test_alert_comes_in_silence(cable, tmp_path):
+    """Nothing follows the flood: the tick decides it, about a second later."""
+    log = tmp_path / "alerts.json"
+    with started(cable, *RULE, "-o", str(log)) as sensor:
+        netns.play(cable.near, cable.port, flood(60)[0])
+        sensor.wait_for_alert(log, "start", "10.0.0.2")
+        record = json.loads(log.read_text().splitlines()[0])
+        assert record["in_iface"] == cable.port
+        assert record["host"] == socket.gethostname()
+        assert sensor.end() == 0
+
+
+def test_log_that_exists_is_appended_to(cable, tmp_path):
+    log = tmp_path / "alerts.json"
+    log.write_text("kept\n")
+    with started(cable, *RULE, "-o", str(log)) as sensor:
+        netns.play(cable.near, cable.port, flood(60)[0])
+        assert sensor.end() == 0
+    assert log.read_text().startswith("kept\n")
+
+
+def test_full_disk_does_not_end_it(cable):
+    with started(cable, *RULE, "-o", "/dev/full", "--stats", "-") as sensor:
+        netns.play(cable.near, cable.port, flood(60)[0])
+        sensor.wait_for_message("alerts wait in memory")
+        assert sensor.statistics()["packets"] == 60
+        assert sensor.end() == 74
+    assert json.loads(sensor.output)["alerts_lost"] == 3
+    assert sensor.messages[-1].startswith("multa-sensor: error: /dev/full: 3 alerts")
+
+
+def test_interface_that_goes_away_is_said_and_waited_for(cable):
+    ip = ["ip", "-n", cable.far, "link", "set", cable.port]
+    with started(cable, *RULE, "-o", "/dev/null", "--stats", "-") as sensor:
+        subprocess.run([*ip, "down"], check=True)
+        sensor.wait_for_message("blind until it comes back")
+        subprocess.run([*ip, "up"], check=True)
+        sensor.wait_for_message("is back")
+        netns.play(cable.near, cable.port, conversation(packets=10)[0])
+        until(lambda: sensor.statistics()["packets"] == 10, "10 packets")
+        assert sensor.end() == 0
+
+
+def test_service_manager_hears_ready_alive_and_stopping(cable, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        told_it = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"}
+        with started(cable, *RULE, "-o", "/dev/null", environment=told_it) as sensor:
+            heard = [manager.recv(100) for _ in range(3)]
+            assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+            assert sensor.end() == 0
+            rest = []
+            while b"STOPPING=1" not in rest:
+                rest.append(manager.recv(100))
+
+
+def test_not_ready_before_the_model_has_answered(cable, tmp_path, random_bundle):
+    (broken := tmp_path / "broken").mkdir()
+    for file in random_bundle.iterdir():
+        (broken / file.name).write_bytes(file.read_bytes())
+    (broken / "model.tflite").write_bytes(b"no model")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(0)
+        told_it = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        starting = started(cable, "-m", str(broken), environment=told_it)
+        with pytest.raises(AssertionError, match="it ended without saying"), starting:
+            pass
+        with pytest.raises(BlockingIOError):
+            manager.recv(100)
+
+
+def test_resident_memory_with_a_bundle_stays_below_100_mb(cable, random_bundle):
+    rng_frames = [
+        frames.tcp_frame(
+            f"10.3.{k >> 8 & 255}.{k & 255}", 1000 + (k >> 16), "10.0.0.2", 80, frames.SYN
+        )
+        for k in range(70_000)
+    ]
+    with started(cable, "-m", str(random_bundle), "-o", "/dev/null") as sensor:
+        netns.play(cable.near, cable.port, rng_frames, packets_per_second=30_000)
+        until(lambda: sensor.statistics()["flows"] > 60_000, "flows")
+        status = (ROOT / f"/proc/{sensor.process.pid}/status").read_text()
+        resident_kib = int(status.split("VmRSS:")[1].split()[0])
+        assert sensor.end() == 0
+    assert resident_kib * 1024 < 100e6
