@@ -4,6 +4,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,14 @@ def sensor_command(capfd: Any, *arguments: object) -> Outcome:
     return Outcome(status, out, err)
 
 
-def sensor_process(*arguments: object, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+def sensor_process(
+    *arguments: object, environment: Mapping[str, str] | None = None, **options: Any
+) -> "subprocess.CompletedProcess[bytes]":
     """Runs a command as a process of its own."""
     command = [sys.executable, "-m", "sensor.cli", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
     return subprocess.run(
-        command, capture_output=True, check=False, timeout=120, env=environment, **options
+        command, capture_output=True, check=False, timeout=120, env=variables, **options
     )
 
 

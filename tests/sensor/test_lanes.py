@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sensor
+from sensor.errors import MissingInputError, UsageError
+from sensor.service import lanes
+from sensor.service.lanes import build_lanes, described, shipped_bundle, shipped_models
+
+
+def test_rule_alone_has_a_lane():
+    (lane,) = build_lanes([], rule=True)
+    assert [detector.name for detector in lane.detectors] == ["counting-rule"]
+    assert lane.table.schema.context
+
+
+def test_nothing_to_detect_with_is_refused():
+    with pytest.raises(UsageError, match="nothing to detect with"):
+        build_lanes([], rule=False)
+
+
+def test_rule_shares_the_flow_table_of_the_model(random_bundle):
+    (lane,) = build_lanes([random_bundle], rule=True)
+    assert [detector.name for detector in lane.detectors] == ["random", "counting-rule"]
+    assert lane.table.schema.fingerprint() == lane.detectors[0].fingerprint
+    models = described([lane])
+    assert models["random"].version == "0.0.1"
+    assert len(models["random"].sha256) == 64
+    assert models["counting-rule"].sha256 == ""
+
+
+def test_same_name_twice_is_refused(random_bundle):
+    with pytest.raises(UsageError, match="called random"):
+        build_lanes([random_bundle, random_bundle], rule=True)
+
+
+def test_shipped_models_are_those_of_the_tree_else_of_the_installation(monkeypatch, tmp_path):
+    assert shipped_models() == Path(sensor.__file__).parents[1] / "models"
+    monkeypatch.setattr(lanes.sensor, "__file__", str(tmp_path / "site" / "sensor" / "x.py"))
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    assert shipped_models() == tmp_path / "share" / "multa" / "models"
+    with pytest.raises(MissingInputError, match="--no-models"):
+        shipped_bundle()
+    (shipped_models() / "iot-gateway").mkdir(parents=True)
+    assert shipped_bundle() == shipped_models() / "iot-gateway"
+
+
+def test_lanes_are_built_without_tensorflow(random_bundle):
+    code = (
+        "import sys; from pathlib import Path; from sensor.service.lanes import build_lanes\n"
+        f"build_lanes([Path('{random_bundle}')], rule=True)\n"
+        "print([name for name in sys.modules if name.startswith(('tensorflow', 'keras'))])"
+    )
+    done = subprocess.check_output([sys.executable, "-c", code], text=True)
+    assert done == "[]\n"

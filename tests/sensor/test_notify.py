@@ -1,0 +1,60 @@
+import contextlib
+import os
+import socket
+
+import pytest
+
+from sensor.service.notify import ServiceManager
+
+
+@pytest.fixture(params=["path", "abstract"])
+def manager(request, tmp_path):
+    """A socket as systemd makes it, with what it puts into the environment."""
+    name = f"\0multa-{os.getpid()}" if request.param == "abstract" else str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(name)
+        receiver.settimeout(0)
+        yield receiver, name.replace("\0", "@")
+
+
+def heard(receiver):
+    messages = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            messages.append(receiver.recv(100).decode())
+    return messages
+
+
+def test_ready_and_stopping(manager):
+    receiver, name = manager
+    service = ServiceManager({"NOTIFY_SOCKET": name})
+    service.ready()
+    service.alive()  # nobody asked for a watchdog
+    service.stopping()
+    assert heard(receiver) == ["READY=1", "STOPPING=1"]
+
+
+def test_watchdog_is_pinged_once_in_half_its_time(manager):
+    receiver, name = manager
+    hour = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": str(3_600_000_000)}
+    service = ServiceManager(hour)
+    for _ in range(10):
+        service.alive()
+    assert heard(receiver) == ["WATCHDOG=1"]
+
+
+@pytest.mark.parametrize("meant", [True, False])
+def test_watchdog_of_another_process_is_not_ours(manager, meant):
+    receiver, name = manager
+    pid = os.getpid() if meant else os.getppid()
+    given = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": str(pid)}
+    ServiceManager(given).alive()
+    assert heard(receiver) == (["WATCHDOG=1"] if meant else [])
+
+
+def test_without_a_manager_nothing_happens(tmp_path):
+    for given in ({}, {"NOTIFY_SOCKET": str(tmp_path / "gone")}):
+        service = ServiceManager(given)
+        service.ready()
+        service.alive()
+        service.stopping()

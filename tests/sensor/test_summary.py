@@ -1,0 +1,75 @@
+import frames
+from command import SECOND, START, flood, sensor_command, sensor_process
+
+from sensor.service.summary import SHOWN
+
+
+def told(capfd, *paths):
+    outcome = sensor_command(capfd, "replay", *paths, "--no-models", "-o", "/dev/null", "--summary")
+    assert outcome.status == 0
+    assert outcome.out == ""
+    return outcome.err
+
+
+def test_incident_is_told_with_its_time_and_size(capfd, tmp_path):
+    contents, times = flood(1000)
+    # The flood is the last second of ten.
+    quiet = frames.udp_frame("10.0.0.9", 1, "10.0.0.8", 53)
+    path = frames.write_pcap(tmp_path / "x.pcap", [quiet, *contents], [START - 9 * SECOND, *times])
+    text = told(capfd, path)
+    assert "x.pcap" in text
+    assert "1,001 packets in 1,001 flows, 10 s from 2023-11-14 22:13:11 UTC on" in text
+    assert "flow_rate: 1 incident (found by counting-rule)" in text
+    (line,) = [line for line in text.splitlines() if "victim" in line]
+    assert "victim 10.0.0.2" in line
+    assert "22:13:20 for 1.0 s" in line
+    assert "971 flows" in line  # those after the 29th
+    assert "worst score 0.971" in line  # 1000 / 1030
+    bar = line.split()[2]
+    assert bar == "─" * 28 + "█" * 4
+
+
+def test_nothing_found_is_said(capfd, tmp_path):
+    path = frames.write_pcap(tmp_path / "x.pcap", *flood(5))
+    text = told(capfd, path)
+    assert "nothing of flow_rate" in text
+    assert "victim" not in text
+
+
+def test_empty_capture_has_no_time(capfd, tmp_path):
+    assert "0 packets in 0 flows; looked at" in told(
+        capfd, frames.write_pcap(tmp_path / "x.pcap", [])
+    )
+
+
+def test_worst_incidents_are_listed_and_the_others_counted(capfd, tmp_path):
+    contents, times = [], []
+    for number in range(SHOWN + 3):
+        attack, at = flood(40 + number, victim=f"10.9.0.{number + 1}")
+        contents += attack
+        times += [time + number * 10 * SECOND for time in at]
+    text = told(capfd, frames.write_pcap(tmp_path / "x.pcap", contents, times))
+    assert f"flow_rate: {SHOWN + 3} incidents" in text
+    victims = [line.split()[1] for line in text.splitlines() if "victim" in line]
+    assert victims == [f"10.9.0.{number + 1}" for number in range(3, SHOWN + 3)]
+    assert "… and 3 more" in text
+
+
+def test_several_files_are_named_by_the_first(capfd, tmp_path):
+    paths = [frames.write_pcap(tmp_path / f"{k}.pcap", *flood(3)) for k in range(3)]
+    assert "0.pcap and 2 more" in told(capfd, *paths)
+
+
+def test_terminal_that_knows_no_lines_gets_others(tmp_path):
+    path = frames.write_pcap(tmp_path / "x.pcap", *flood(100))
+    done = sensor_process(
+        "replay",
+        path,
+        "--no-models",
+        "-o",
+        "/dev/null",
+        "--summary",
+        environment={"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0
+    assert b"victim 10.0.0.2  ?" in done.stderr
