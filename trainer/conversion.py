@@ -51,8 +51,7 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     def _forward(self, x: Any, c: Any) -> dict[str, Any]:
         steps = tf.unstack(x, axis=1)
         states = [state for kernel in self.groups for state in self._experts(steps, kernel)]
-        pooled = tf.reduce_sum(x, axis=1) * (1.0 / self.spec["n"])
-        gate_input = tf.concat([pooled, c], axis=1)
+        gate_input = tf.concat([*states, c], axis=1)
         return {task: self._task(task, states, gate_input, c) for task in self.spec["tasks"]}
 
     def _experts(self, steps: list[Any], kernel: Any) -> list[Any]:
@@ -71,11 +70,12 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return list(tf.split(state, width // self.spec["units"], axis=1))
 
     def _task(self, task: str, states: list[Any], gate_input: Any, c: Any) -> Any:
-        gate = tf.nn.softmax(self._dense(f"gate_{task}", gate_input))
-        weights = tf.split(gate, len(states), axis=1)
-        weighted = [w * state for w, state in zip(weights, states, strict=True)]
-        # Not add_n: the accelerated kernels have no such operator.
-        mix = reduce(operator.add, weighted)
+        mix = states[0]
+        if len(states) > 1:
+            gate = tf.nn.softmax(self._dense(f"gate_{task}", gate_input))
+            shares = tf.split(gate, len(states), axis=1)
+            # Not add_n: the accelerated kernels have no such operator.
+            mix = reduce(operator.add, map(operator.mul, shares, states))
         hidden = tf.concat([mix, c], axis=1)
         for i in range(self.spec["tower_layers"]):
             hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
@@ -98,7 +98,7 @@ def _block_diagonal(weights: Weights, group: range, units: int) -> NDArray[np.fl
 
 
 def convert(weights: Weights, spec: dict[str, Any], folder: Path) -> bytes:
-    """The TFLite file: dynamic-range int8, builtin operators, a signature ``nLENGTH`` a length."""
+    """The TFLite file: quantized, builtin operators only, a signature ``nLENGTH`` a length."""
     module = Unrolled(weights, spec)
     signatures: dict[str, Callable[..., Any]] = {
         f"n{length}": module.signature(length) for length in spec["lengths"]
@@ -109,6 +109,8 @@ def convert(weights: Weights, spec: dict[str, Any], folder: Path) -> bytes:
         str(saved), signature_keys=list(signatures)
     )
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if spec["quantization"] == "float16":
+        converter.target_spec.supported_types = [tf.float16]
     # Files with per-channel scales need FULLY_CONNECTED version 12, which tflite-runtime 2.14 has
     # not; there is no public switch.
     converter._experimental_disable_per_channel_quantization_for_dense_layers = True  # noqa: SLF001

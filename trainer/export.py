@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -31,9 +31,8 @@ from sensor.model.verification import verify
 GOLDEN_ROWS = 64
 """Golden vectors of a bundle, at most."""
 
-MAX_SCORE_DIFFERENCE = 0.15
-"""Largest |Keras − TFLite| of a single score that is exported. Dynamic-range int8 moves scores by
-less than 0.1 where the network is steepest; what exceeds this is another network."""
+MAX_SCORE_DIFFERENCE = 0.2
+"""Largest |Keras − TFLite| of a single score that is exported."""
 
 MAX_AUC_DIFFERENCE = 0.005
 """Largest |AUC Keras − AUC TFLite| of a task that is exported."""
@@ -41,10 +40,22 @@ MAX_AUC_DIFFERENCE = 0.005
 _CONVERSION_TIMEOUT_S = 600
 
 
-def convert(model: keras.Model, schema: FeatureSchema) -> bytes:
+def convert(
+    model: keras.Model, schema: FeatureSchema, quantization: Literal["float16", "int8"] = "float16"
+) -> bytes:
     """The TFLite file of a trained `trainer.models.lmmoe.build` model.
 
     Runs `trainer.conversion` in a process of its own.
+
+    Args:
+        model: the network.
+        schema: what it was trained on.
+        quantization: ``float16`` stores 16-bit weights and computes in float32: scores of trained
+            networks stay within 0.003 of Keras', and within 1e-5 of each other on both runtimes.
+            ``int8`` stores the large matrices in 8 bits and quantizes the activations as it runs:
+            up to twice as fast on LiteRT from about 64 state units (E·u) on and no faster below;
+            the AUC stays, but single scores were seen to move by 0.5 and to differ by 0.07
+            between runtimes.
 
     Raises:
         HostError: the conversion failed; the message ends with the converter's last line.
@@ -57,9 +68,9 @@ def convert(model: keras.Model, schema: FeatureSchema) -> bytes:
         "units": layers[experts[0]].units,
         "channels": len(schema.channels),
         "context": len(schema.context),
-        "n": schema.n,
         "lengths": schema.lengths,
         "tasks": tasks,
+        "quantization": quantization,
         "tower_layers": sum(name.startswith(f"tower_{tasks[0]}_") for name in layers),
     }
     weights = {
@@ -257,5 +268,5 @@ def _check_parity(report: dict[str, dict[str, float]], out: Path) -> None:
             if not value <= bound:
                 raise BundleError(
                     f"{out}: quantization moves {what} of {task} by {value:.4f}, more than "
-                    f"{bound}; train longer, or with smaller weights"
+                    f"{bound}; convert it as float16, or train it with smaller weights"
                 )

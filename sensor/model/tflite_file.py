@@ -13,6 +13,7 @@ import numpy as np
 OPERATORS = {
     0: ("ADD", 1),
     2: ("CONCATENATION", 1),
+    6: ("DEQUANTIZE", 3),
     9: ("FULLY_CONNECTED", 9),
     14: ("LOGISTIC", 1),
     18: ("MUL", 1),
@@ -22,7 +23,6 @@ OPERATORS = {
     34: ("PAD", 1),
     45: ("STRIDED_SLICE", 1),
     49: ("SPLIT", 1),
-    74: ("SUM", 1),
     88: ("UNPACK", 1),
 }
 """Builtin operators that a model may use, by number in the schema: name, and the highest version

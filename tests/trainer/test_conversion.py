@@ -1,0 +1,63 @@
+"""The converted network against Keras; each conversion is a real one in a process of its own."""
+
+import numpy as np
+import pytest
+from feature_rows import random_rows
+
+from sensor.model.encoding import encode
+from sensor.model.schema import FeatureSchema
+from sensor.model.tflite_file import TFLiteFile
+
+keras = pytest.importorskip("keras", reason="needs the extra `trainer`")
+flatbuffer = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+
+from trainer.export import convert, converted_scores, keras_scores  # noqa: E402
+from trainer.models.lmmoe import build  # noqa: E402
+
+TASKS = ["syn_dos", "dns"]
+
+
+def network(schema, **sizes):
+    keras.utils.set_random_seed(5)
+    model = build(schema, TASKS, **sizes)
+    model.set_weights([2 * weights for weights in model.get_weights()])
+    return model
+
+
+CASES = {
+    "shared matrix, float16": ({"experts": 2, "units": 12}, "float16", 2e-3, 1),
+    "shared matrix, int8": ({"experts": 2, "units": 12}, "int8", 0.1, 1),
+    "a matrix an expert": (
+        {"experts": 4, "units": 32, "tower_units": (6, 5)},
+        "float16",
+        2e-3,
+        4,
+    ),
+    "one expert without towers": (
+        {"experts": 1, "units": 6, "tower_units": ()},
+        "float16",
+        2e-3,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_converted_network_is_kerass(case):
+    sizes, quantization, tolerance, matrices = CASES[case]
+    schema = FeatureSchema(lengths=(3, 9))
+    model = network(schema, **sizes)
+    tflite = convert(model, schema, quantization)
+    parsed = TFLiteFile.parse(tflite)
+    assert parsed.foreign == ()
+    assert set(parsed.signatures) == {"n3", "n9"}
+    buffers = flatbuffer.ModelT.InitFromPackedBuf(tflite, 0).buffers
+    # Both signatures share the weights: no matrix is there twice.
+    large = [bytes(b.data) for b in buffers if b.data is not None and len(b.data) > 400]
+    assert len(large) == len(set(large)) >= matrices
+    encoded = encode(schema, random_rows(9, 300, seed=51))
+    expected = keras_scores(model, encoded, TASKS)
+    assert (expected.std(axis=0) > 10 * tolerance / 3).all() or quantization == "int8"
+    for plain_kernels in (False, True):
+        found = converted_scores(tflite, encoded, TASKS, plain_kernels=plain_kernels)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
