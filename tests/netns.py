@@ -11,6 +11,7 @@ import itertools
 import os
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -131,6 +132,22 @@ def play(namespace: str, port: str, frames: Iterable[bytes], packets_per_second:
             sender.send(frame)
             count += 1
     return count
+
+
+def play_merged(namespace: str, port: str, frame: bytes) -> None:
+    """Sends a TCP/IPv4 frame longer than the MTU as one, as if the sender's network card cut it.
+
+    The link must have its offloads on.
+    """
+    # struct virtio_net_hdr (linux/virtio_net.h): the checksum is to be filled in at byte 34 + 16,
+    # TCP over IPv4 in segments of 1,448 bytes behind 54 bytes of headers.
+    header = struct.pack("BBHHHH", 1, 1, 54, 1448, 34, 16)
+    with inside(namespace):
+        sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+        sender.bind((port, 0))
+    with sender:
+        sender.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+        sender.send(header + frame)
 
 
 def _setns(library: ctypes.CDLL, descriptor: int) -> None:

@@ -57,6 +57,11 @@ class Running:
         self.process.send_signal(signal.SIGUSR1)
         return json.loads(self.wait_for_message('"packets"'))
 
+    def is_stopped(self) -> bool:
+        """Whether SIGSTOP has had its effect."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return "State:\tT" in status
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Sends a signal and waits for the end; keeps what else was said."""
         self.process.send_signal(number)

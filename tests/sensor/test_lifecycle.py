@@ -51,6 +51,10 @@ def test_count_is_exact_and_so_is_its_recording(cable, tmp_path):
     assert sum(map(len, open_capture_closed(record))) == 123
 
 
+def accounted(counted):
+    return counted["packets"] + counted["kernel_drops"]
+
+
 def open_capture_closed(path):
     source = open_capture(path)
     yield from source
@@ -125,6 +129,32 @@ def test_interface_that_goes_away_is_said_and_waited_for(cable):
         sensor.wait_for_message("is back")
         netns.play(cable.near, cable.port, conversation(packets=10)[0])
         until(lambda: sensor.statistics()["packets"] == 10, "10 packets")
+        assert sensor.end() == 0
+
+
+def test_merged_frames_are_said_once_with_the_remedy():
+    segment = frames.tcp_frame("10.0.0.1", 1, "10.0.0.2", 2, payload=bytes(20_000))
+    with netns.link(offloads="on") as cable, started(cable, *RULE, "-o", "/dev/null") as sensor:
+        for _ in range(2):
+            netns.play_merged(cable.near, cable.port, segment)
+        sensor.wait_for_message(f"ethtool -K {cable.port} gro off")
+        until(lambda: sensor.statistics()["offload_frames"] == 2, "both merged frames")
+        assert sensor.end() == 0
+    assert sum("ethtool" in message for message in sensor.messages) == 1
+
+
+def test_frames_that_the_kernel_dropped_are_counted_and_said(cable, tmp_path):
+    contents = [frames.udp_frame("10.0.0.1", 1, "10.0.0.2", 2, bytes(1400))] * 4000
+    outputs = ("-o", "/dev/null", "--record", str(tmp_path / "record.pcap"), "--buffer", "2")
+    with started(cable, *RULE, *outputs) as sensor:
+        # A process that is stopped reads nothing: six megabytes don't fit into two.
+        sensor.process.send_signal(signal.SIGSTOP)
+        until(sensor.is_stopped, "the process to stop")
+        netns.play(cable.near, cable.port, contents)
+        sensor.process.send_signal(signal.SIGCONT)
+        sensor.wait_for_message("the kernel dropped")
+        until(lambda: accounted(sensor.statistics()) == 4000, "every frame to be accounted for")
+        assert sensor.statistics()["kernel_drops"] > 0
         assert sensor.end() == 0
 
 

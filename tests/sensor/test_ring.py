@@ -3,7 +3,6 @@
 import contextlib
 import random
 import socket
-import struct
 import subprocess
 import threading
 import time
@@ -158,18 +157,10 @@ def test_silence_ticks_and_the_clock_never_runs_ahead():
 
 def test_merged_frames_are_counted_as_such():
     segment = frames.tcp_frame("10.0.0.1", 1, "10.0.0.2", 2, payload=bytes(20_000))
-    # struct virtio_net_hdr: checksum to be filled in, TCP over IPv4 in segments of 1,448 bytes.
-    offload = struct.pack("BBHHHH", 1, 1, 54, 1448, 34, 16)
     ordinary = [*traffic(2), frames.udp_frame("10.0.0.1", 1, "10.0.0.2", 2, bytes(1472))]
     with netns.link(offloads="on") as cable, listening(cable, **QUICK) as ring:
-        with netns.inside(cable.near):
-            sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-            sender.bind((cable.port, 0))
-        with sender:
-            for frame in ordinary:
-                sender.send(frame)
-            sender.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
-            sender.send(offload + segment)
+        netns.play(cable.near, cable.port, ordinary)
+        netns.play_merged(cable.near, cable.port, segment)
         rows: list = []
         collect(until(ring, 4), rows)
     assert [row[3] for row in rows][-1] == len(segment)
