@@ -4,8 +4,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from reference_incidents import SECOND, Limits, PlainRow, plain_incidents
 
 from sensor.alerts import incidents, positives
@@ -230,16 +228,15 @@ STEPS = [0, 0, 0, 1, SECOND // 3, SECOND, 4 * SECOND, 10 * SECOND, 10 * SECOND +
 PAUSES = [60 * SECOND, 60 * SECOND + 1, 59 * SECOND, 900 * SECOND]
 
 
-@st.composite
-def streams(draw):
-    """Random rows of few addresses and flows, and their scores.
+def random_stream(seed):
+    """Random rows of few addresses and flows, their scores, and the number of flows to open.
 
     A flow keeps its address; flows come back within `reach` flows of the newest.
     """
-    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    rows = draw(st.integers(1, 400))
-    addresses, reach = draw(st.sampled_from([(1, 1), (2, 3), (5, 10), (40, 60)]))
-    choices = STEPS + draw(st.sampled_from([[], PAUSES]))
+    rng = np.random.default_rng(seed)
+    rows = int(rng.integers(1, 400))
+    addresses, reach = ((1, 1), (2, 3), (5, 10), (40, 60))[rng.integers(4)]
+    choices = STEPS + PAUSES * int(rng.integers(2))
     ordinals = np.maximum(np.arange(rows) // 2 - rng.integers(0, reach, rows), 0)
     times = np.cumsum(rng.choice(choices, rows)) / SECOND
     owner = rng.integers(0, addresses, rows)  # by flow
@@ -248,7 +245,7 @@ def streams(draw):
     batch.last_packet_ns[:] -= rng.integers(0, 2, rows)
     scores = rng.choice(np.float32([0.2, 0.5, 0.5, 0.75, 0.9]), rows)
     scores[rng.random(rows) < 0.1] = np.nan
-    return batch, scores
+    return batch, scores, int(rng.choice([1, 2, 3, 10]))
 
 
 def expected(batch, scores, chosen, limits=None):
@@ -289,37 +286,35 @@ def seen(events):
     ]
 
 
-@settings(max_examples=150, deadline=None)
-@given(streams(), st.sampled_from([1, 2, 3, 10]), st.sampled_from([1, 10, 100]))
-def test_equals_the_plain_implementation_however_rows_are_batched(given_, flows, window):
-    batch, scores = given_
-    chosen = task(flows, window)
-    wanted = expected(batch, scores, chosen)
-    for size, release in ((1, True), (7, True), (1000, True), (7, False)):
-        assert seen(run(batch, scores, chosen, size=size, release=release)) == wanted
+@pytest.mark.parametrize("open_seconds", [1, 10, 100])
+def test_equals_the_plain_implementation_however_rows_are_batched(open_seconds):
+    for seed in range(60):
+        batch, scores, open_flows = random_stream(seed)
+        chosen = task(open_flows, open_seconds)
+        wanted = expected(batch, scores, chosen)
+        for size, release in ((1, True), (7, True), (1000, True), (7, False)):
+            assert seen(run(batch, scores, chosen, size=size, release=release)) == wanted, seed
 
 
-@settings(max_examples=100, deadline=None)
-@given(streams(), st.sampled_from([1, 2, 3]))
-def test_equals_the_plain_implementation_at_its_limits(given_, flows):
-    batch, scores = given_
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(incidents, "EPOCH_ROWS", 16)
-        patch.setattr(incidents, "REMEMBERED_ROWS", 5)
-        patch.setattr(incidents, "OPEN_INCIDENTS", 3)
-        wanted = expected(batch, scores, task(flows), Limits(16, 5, 3))
+def test_equals_the_plain_implementation_at_its_limits(monkeypatch):
+    monkeypatch.setattr(incidents, "EPOCH_ROWS", 16)
+    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
+    monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 3)
+    for seed in range(100):
+        batch, scores, open_flows = random_stream(seed)
+        chosen = task(min(open_flows, 5))
+        wanted = expected(batch, scores, chosen, Limits(16, 5, 3))
         for size in (1, 7, 1000):
-            assert seen(run(batch, scores, task(flows), size=size)) == wanted
+            assert seen(run(batch, scores, chosen, size=size)) == wanted, seed
 
 
-@settings(max_examples=50, deadline=None)
-@given(streams())
-def test_flows_that_the_table_forgets_are_forgotten_however_rows_are_batched(given_):
-    batch, scores = given_
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(positives, "COUNTED_FLOWS", 4)
+def test_flows_that_the_table_forgets_are_forgotten_however_rows_are_batched(monkeypatch):
+    monkeypatch.setattr(positives, "COUNTED_FLOWS", 4)
+    for seed in range(60):
+        batch, scores, _ = random_stream(seed)
         one, seven, all_ = (seen(run(batch, scores, task(2), size=n)) for n in (1, 7, 1000))
-        assert one == seven == all_
+        assert one == seven == all_, seed
+        assert all(event["flows"] == 2 for event in one if event["kind"] == "start"), seed
 
 
 def test_a_flood_from_spoofed_sources_holds_no_more_than_the_limits():
@@ -344,6 +339,15 @@ def test_a_flood_from_spoofed_sources_holds_no_more_than_the_limits():
     events = hasty.finish()
     assert sum(event.kind == "start" for event in events) == rows
     assert sum(event.reason == "evicted" for event in events) == hasty.incidents_evicted
+
+
+def test_remembered_rows_are_found_among_thousands_of_other_addresses():
+    victims = np.random.default_rng(2).permutation(np.repeat(np.arange(1500), 3))
+    batch = stream(np.arange(4500) / 1e3, range(4500), victims * 1_000_003)
+    for size in (64, 4500):
+        starts = [e for e in run(batch, np.ones(4500), task(), size=size) if e.kind == "start"]
+        assert sorted(e.address[2] for e in starts) == [v * 1_000_003 for v in range(1500)]
+        assert {e.flows for e in starts} == {3}
 
 
 def test_many_incidents_at_once_are_each_counted_exactly():
