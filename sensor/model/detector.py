@@ -17,10 +17,6 @@ class BundleDetector:
         fingerprint: of its features.
         tasks: in the order of the score columns.
         bundle: where it comes from.
-        runtime: name and version of the TFLite runtime.
-        scored: rows that at least one task looked at.
-        unique: how many of them had to be computed; the others were identical to one in the same
-            batch.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -51,7 +47,7 @@ class BundleDetector:
 
     @property
     def unique(self) -> int:
-        """Rows that had to be computed."""
+        """How many of them had to be computed; the others equalled one of the same batch."""
         return self._inference.unique
 
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
