@@ -288,7 +288,7 @@ def seen(events):
 
 @pytest.mark.parametrize("open_seconds", [1, 10, 100])
 def test_equals_the_plain_implementation_however_rows_are_batched(open_seconds):
-    for seed in range(60):
+    for seed in range(40):
         batch, scores, open_flows = random_stream(seed)
         chosen = task(open_flows, open_seconds)
         wanted = expected(batch, scores, chosen)
@@ -300,7 +300,7 @@ def test_equals_the_plain_implementation_at_its_limits(monkeypatch):
     monkeypatch.setattr(incidents, "EPOCH_ROWS", 16)
     monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
     monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 3)
-    for seed in range(100):
+    for seed in range(60):
         batch, scores, open_flows = random_stream(seed)
         chosen = task(min(open_flows, 5))
         wanted = expected(batch, scores, chosen, Limits(16, 5, 3))
@@ -312,9 +312,11 @@ def test_flows_that_the_table_forgets_are_forgotten_however_rows_are_batched(mon
     monkeypatch.setattr(positives, "COUNTED_FLOWS", 4)
     for seed in range(60):
         batch, scores, _ = random_stream(seed)
-        one, seven, all_ = (seen(run(batch, scores, task(2), size=n)) for n in (1, 7, 1000))
+        one, seven, all_ = (seen(run(batch, scores, task(3), size=n)) for n in (1, 7, 1000))
         assert one == seven == all_, seed
-        assert all(event["flows"] == 2 for event in one if event["kind"] == "start"), seed
+    # Flow 4 has the place of flow 0; what opens an incident is counted exactly all the same.
+    start, _ = run(stream(range(4), [0, 4, 0, 1], [7] * 4), np.ones(4), task(3))
+    assert (start.flows, start.rows, len(start.sample)) == (3, 4, 3)
 
 
 def test_a_flood_from_spoofed_sources_holds_no_more_than_the_limits():
