@@ -41,7 +41,7 @@ class CountingRule:
         self.fingerprint = hashlib.sha256(
             f"{self.name} {self.version} {schema.fingerprint()}".encode()
         ).hexdigest()
-        self.tasks = (
+        self.tasks: tuple[TaskSpec, ...] = (
             TaskSpec(
                 name="flow_rate",
                 policy="first",
