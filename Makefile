@@ -26,7 +26,9 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.complete ## Replay a shipped capture with the shipped model (no TensorFlow)
-	.venv/bin/multa-sensor replay $(DEMO_CAPTURE) --models $(DEMO_MODELS)
+	@mkdir -p out
+	.venv/bin/multa-sensor replay $(DEMO_CAPTURE) --models $(DEMO_MODELS) --summary -o out/demo-alerts.json
+	@echo "The alerts, one JSON object a line: out/demo-alerts.json"
 
 test: test-packages .venv-test/.complete other-runtime check ## Lint, types, and all tests with coverage
 	.venv-test/bin/python -m pytest --quiet --cov --cov-report=term:skip-covered

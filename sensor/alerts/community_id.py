@@ -6,18 +6,12 @@ https://github.com/corelight/community-id-spec
 import base64
 import hashlib
 
-from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
+from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, TWO_WAY_TYPES, UDP
 
 Endpoint = tuple[int, int, int]
 """High and low word of the address, and port, as in `sensor.packets.headers.Headers`."""
 
 _WITH_PORTS = frozenset({ICMP, TCP, UDP, ICMPV6, SCTP})
-
-TWO_WAY_TYPES = {
-    ICMP: frozenset({0, 8, 9, 10, 13, 14, 15, 16, 17, 18}),
-    ICMPV6: frozenset({128, 129, 130, 131, 133, 134, 135, 136, 139, 140, 144, 145}),
-}
-"""Message types that have a counterpart; only their flows have two directions."""
 
 
 def address_bytes(version: int, high: int, low: int) -> bytes:

@@ -16,10 +16,10 @@ from datetime import datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
-from sensor.alerts.community_id import TWO_WAY_TYPES, address_bytes, community_id
+from sensor.alerts.community_id import address_bytes, community_id
 from sensor.alerts.event import Address, FlowEvidence, IncidentEvent
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
-from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
+from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, TWO_WAY_TYPES, UDP
 
 GENERATOR_ID = 4200
 """EVE's ``gid``: sets our signature ids apart from those of other sensors."""
@@ -158,6 +158,7 @@ def alert_id(event: IncidentEvent) -> str:
         event.task.name,
         _address_text(event.address),
         str(event.first_packet_ns),
+        str(event.opened_ns),
         event.fingerprint,
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

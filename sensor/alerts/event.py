@@ -141,6 +141,7 @@ class IncidentEvent:
         task, task_index: the task and its place among the detector's tasks.
         address: whom the incident is about; `task.incident.role` says in which role.
         time_ns: flow clock at which the event was decided.
+        opened_ns: flow clock at the start of the incident.
         first_packet_ns: earliest first packet among the rows that opened the incident; it never
             changes afterwards.
         last_packet_ns: latest last packet among its positive rows so far.
@@ -159,6 +160,7 @@ class IncidentEvent:
     task_index: int
     address: Address
     time_ns: int
+    opened_ns: int
     first_packet_ns: int
     last_packet_ns: int
     flows: int

@@ -377,6 +377,7 @@ class _TaskIncidents:
                 task_index=self._index,
                 address=incident.address,
                 time_ns=time_ns,
+                opened_ns=incident.opened_ns,
                 first_packet_ns=incident.first_packet_ns,
                 last_packet_ns=incident.last_packet_ns,
                 flows=incident.flows,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.capture.block import PacketBlock
-from sensor.packets.headers import ICMP, ICMPV6, REFUSALS, SCTP, TCP, UDP, Headers
+from sensor.packets.headers import ICMP, ICMPV6, REFUSALS, SCTP, TCP, TWO_WAY_TYPES, UDP, Headers
 
 ETHERNET_HEADER = 14
 VLAN_TYPES = (0x8100, 0x88A8, 0x9100)
@@ -41,16 +41,7 @@ _HEADER = _table({UDP: 8, ICMP: 8, ICMPV6: 8, SCTP: 12})
 _EXTENSIONS = _table({0: 1, 43: 1, 44: 1, 51: 1, 60: 1}).astype(np.bool_)
 """Hop-by-hop, routing, fragment, authentication, destination options (RFC 8200, RFC 4302)."""
 
-_TWO_WAY = {
-    ICMP: ((8, 0), (13, 14), (15, 16), (17, 18), (10, 9)),
-    ICMPV6: ((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)),
-}
-"""Message types that answer each other, from the Community ID specification version 1."""
-
-_COUNTERPART = {
-    protocol: _table({a: b for pair in pairs for a, b in (pair, pair[::-1])}, default=-1)
-    for protocol, pairs in _TWO_WAY.items()
-}
+_COUNTERPART = {protocol: _table(types, default=-1) for protocol, types in TWO_WAY_TYPES.items()}
 
 
 _ADDRESSES = ("source_high", "source_low", "destination_high", "destination_low")

@@ -11,6 +11,17 @@ UDP = 17
 ICMPV6 = 58
 SCTP = 132
 
+_COUNTERPARTS = {
+    ICMP: ((8, 0), (13, 14), (15, 16), (17, 18), (10, 9)),
+    ICMPV6: ((128, 129), (130, 131), (133, 134), (135, 136), (139, 140), (144, 145)),
+}
+TWO_WAY_TYPES = {
+    protocol: {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+    for protocol, pairs in _COUNTERPARTS.items()
+}
+"""ICMP message types that answer each other, by protocol: type to its counterpart's type, from
+the Community ID specification version 1. Only their flows have two directions."""
+
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 """TCP flag bits, RFC 9293 section 3.1."""
 

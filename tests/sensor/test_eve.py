@@ -129,7 +129,9 @@ def test_the_own_schema_is_valid_and_refuses_what_it_does_not_know():
 
 
 def test_a_live_start_word_for_word():
-    digest = hashlib.sha256(f"syn_dos\n10.0.0.9\n1700000000250000000\n{FINGERPRINT}".encode())
+    # first packet of the first flow, then the decision about the second
+    times = "1700000000250000000\n1700000001250000000"
+    digest = hashlib.sha256(f"syn_dos\n10.0.0.9\n{times}\n{FINGERPRINT}".encode())
     name = communityid.CommunityID().calc(
         communityid.FlowTuple.make_tcp("10.0.0.1", "10.0.0.9", 40_000, 443)
     )

@@ -56,7 +56,7 @@ def test_a_flood_on_the_wire_becomes_one_incident_and_slow_traffic_none(tmp_path
     source = open_capture(path)
     batches = [table.add(decoder.decode(block)) for block in source]
     source.close()
-    for batch in [*batches, table.finish()]:
+    for batch in [*batches, *table.finish()]:
         tracker.add(batch, rule.score(batch))
     events = tracker.finish()
 
