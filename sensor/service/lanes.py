@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import sensor
 from sensor.alerts.eve import Model
@@ -69,8 +68,7 @@ def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
     if rule:
         schemas = [schema for schema, _ in detectors if schema.context]
         schema = schemas[0] if schemas else FeatureSchema()
-        # Its `tasks` are typed as a tuple of one, the protocol's as one of any length.
-        detectors.append((schema, cast("Detector", CountingRule(schema))))
+        detectors.append((schema, CountingRule(schema)))
     if not detectors:
         raise UsageError("nothing to detect with: --no-models and --no-rule exclude each other")
     groups: dict[str, list[tuple[FeatureSchema, Detector]]] = {}
