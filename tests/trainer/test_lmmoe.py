@@ -130,6 +130,12 @@ def test_every_weight_learns(inputs):
         assert not np.array_equal(old, new)
 
 
+@pytest.mark.parametrize("names", [["c"], ["a", "gate_a"], ["a", "a"], ["states"]])
+def test_a_task_named_like_a_layer_is_refused(names):
+    with pytest.raises(ConfigurationError, match="a task can't be named"):
+        build(SCHEMA, names, experts=2, units=4)
+
+
 @pytest.mark.parametrize(
     ("schema", "words"),
     [

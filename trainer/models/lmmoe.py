@@ -33,6 +33,9 @@ import numpy as np
 from sensor.errors import ConfigurationError
 from sensor.model.schema import FeatureSchema
 
+_LAYERS = ("x", "c", "states", "experts", "gate_input")
+_PREFIXES = ("expert_", "gate_", "mix_", "tower_")
+
 
 def build(
     schema: FeatureSchema,
@@ -51,13 +54,14 @@ def build(
 
     Args:
         schema: says the channels; it needs the field ``valid`` and a context field.
-        task_names: one output each.
+        task_names: one output each; none is ``x`` or ``c`` or named like one of the layers above.
         experts: E, the number of LSTM experts.
         units: u, the state size of an expert.
         tower_units: widths of a tower's hidden layers.
 
     Raises:
-        ConfigurationError: the schema has no field ``valid`` or no context field.
+        ConfigurationError: the schema has no field ``valid`` or no context field, or a task's name
+            is used twice or by a layer.
     """
     if "valid" not in schema.fields or not schema.context:
         missing = "a context field" if schema.context == () else "the field `valid`"
@@ -65,6 +69,12 @@ def build(
             f"the feature schema lacks {missing}; an LMMoE has gates and towers that read the "
             "context, and LSTMs whose bias is the field `valid`"
         )
+    for name in task_names:
+        if name in _LAYERS or name.startswith(_PREFIXES) or list(task_names).count(name) > 1:
+            raise ConfigurationError(
+                f"a task can't be named {name!r}: another task or a layer of the network has that "
+                "name; rename the task"
+            )
     channels = len(schema.channels)
     x = keras.Input((schema.n, channels), name="x")
     c = keras.Input((len(schema.context),), name="c")
