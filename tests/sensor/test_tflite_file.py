@@ -40,14 +40,14 @@ def test_operators_are_those_of_tensorflows_schema(model):
 
 
 def operator_offsets(model: bytes) -> dict[str, int]:
-    """Byte positions of the version of FULLY_CONNECTED and of the number of TANH."""
+    """Byte positions of the version of DEQUANTIZE and of the number of TANH."""
     schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
     root = schema.Model.GetRootAsModel(model, 0)
     found = {}
     for i in range(root.OperatorCodesLength()):
         table = root.OperatorCodes(i)._tab
         code = root.OperatorCodes(i).BuiltinCode()
-        if code == schema.BuiltinOperator.FULLY_CONNECTED:
+        if code == schema.BuiltinOperator.DEQUANTIZE:
             found["version"] = table.Pos + table.Offset(8)
         if code == schema.BuiltinOperator.TANH:
             found["number"] = table.Pos + table.Offset(10)
@@ -58,7 +58,7 @@ def test_a_newer_version_and_another_operator_are_foreign(model):
     places = operator_offsets(model)
     newer = bytearray(model)
     newer[places["version"]] = 12
-    assert TFLiteFile.parse(bytes(newer)).foreign == ("FULLY_CONNECTED version 12",)
+    assert TFLiteFile.parse(bytes(newer)).foreign == ("DEQUANTIZE version 12",)
     other = bytearray(model)
     other[places["number"]] = 119  # WHILE
     assert TFLiteFile.parse(bytes(other)).foreign == ("number 119 version 1",)
