@@ -206,6 +206,16 @@ def test_foreign_models_and_vectors_are_refused_even_with_right_hashes(folder):
     refused(with_file(folder, "model.tflite", b"\x89PNG" * 100), "is not a TFLite model")
 
 
+def test_a_model_with_another_operator_is_refused_even_with_right_hashes(folder):
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    model = schema.ModelT.InitFromPackedBuf((folder / "model.tflite").read_bytes(), 0)
+    model.operatorCodes[0].version = 99
+    builder = flatbuffers.Builder(1 << 17)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    refused(with_file(folder, "model.tflite", bytes(builder.Output())), "uses the operator .* 99")
+
+
 def test_the_canonical_form_decides_not_the_text(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sensor.model import canonical
@@ -54,11 +54,13 @@ def test_sorting_example_of_section_3_2_3():
     assert order == ["\r", "1", "\x80", "ö", "€", "😀", "\ufb33"]
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_equals_the_reference_implementation(document):
     assert canonical.canonical(document) == rfc8785.dumps(document)
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_form_survives_a_round_trip_through_indented_json(document):
     text = json.dumps(document, indent=1).encode()

@@ -72,6 +72,17 @@ def test_all_lengths_of_a_row_give_the_same_score(bundle, rows, scores):
         np.testing.assert_allclose(longer, scores[short], rtol=0, atol=1e-6)
 
 
+def test_a_row_goes_through_the_shortest_signature_that_holds_it(bundle, rows, scores):
+    inference = load(bundle)
+    for length, longer in ((4, (8, 16)), (8, (16,))):
+        inference._runners = {k: v for k, v in inference._runners.items() if k not in longer}
+        fitting = np.flatnonzero(rows.length <= length)
+        assert (rows.length[fitting] == length).any()
+        got = inference.scores(encode(bundle.schema, rows.take(fitting)))
+        np.testing.assert_array_equal(got, scores[fitting])
+        inference = load(bundle)
+
+
 def test_identical_rows_are_computed_once(bundle, rows, scores):
     inference = load(bundle)
     repeated = np.tile(np.arange(10), 50)

@@ -33,7 +33,7 @@ def test_signatures_equal_those_that_the_runtime_sees(model):
 
 
 def test_operators_are_those_of_tensorflows_schema(model):
-    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     for number, (name, _) in OPERATORS.items():
         assert getattr(schema.BuiltinOperator, name) == number
     assert TFLiteFile.parse(model).foreign == ()
@@ -41,7 +41,7 @@ def test_operators_are_those_of_tensorflows_schema(model):
 
 def operator_offsets(model: bytes) -> dict[str, int]:
     """Byte positions of the version of DEQUANTIZE and of the number of TANH."""
-    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     root = schema.Model.GetRootAsModel(model, 0)
     found = {}
     for i in range(root.OperatorCodesLength()):
@@ -66,7 +66,7 @@ def test_a_newer_version_and_another_operator_are_foreign(model):
 
 def test_a_custom_operator_is_foreign():
     flatbuffers = pytest.importorskip("flatbuffers")
-    schema = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
     code = schema.OperatorCodeT()
     code.builtinCode, code.customCode = schema.BuiltinOperator.CUSTOM, b"FlexLSTM"
     root = schema.ModelT()

@@ -9,7 +9,7 @@ from sensor.model.schema import FeatureSchema
 from sensor.model.tflite_file import TFLiteFile
 
 keras = pytest.importorskip("keras", reason="needs the extra `trainer`")
-flatbuffer = pytest.importorskip("tensorflow.lite.python.schema_py_generated")
+flatbuffer = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 from trainer.export import convert, converted_scores, keras_scores  # noqa: E402
 from trainer.models.lmmoe import build  # noqa: E402
