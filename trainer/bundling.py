@@ -129,7 +129,7 @@ def provenance(run: Run, dataset: Dataset) -> dict[str, Any]:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in asdict(run.settings).items()
         },
-        "false_positives_per_day": run.per_day,
+        "false_incidents_per_day": run.per_day,
         "sources": [
             {
                 "name": record.name,

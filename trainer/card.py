@@ -63,8 +63,9 @@ def model_card(
         "before; incidents are counted by the sensor's own tracker."
     )
     tuning = (
-        f"Thresholds let pass at most {run.per_day:g} benign flows a day of validation traffic "
-        f"({run.allowed} flows of it). Calibration and thresholds were chosen on the validation "
+        f"Thresholds let validation traffic open at most {run.per_day:g} false incidents a day and "
+        f"task ({run.allowed} in its {_hours(run, dataset):.2f} hours), even if half as many flows "
+        "as the rule asks for opened one. Calibration and thresholds were chosen on the validation "
         "recordings with the converted network. Hashes, settings and versions are in "
         "`manifest.json`."
     )
@@ -134,9 +135,9 @@ def _alerts(comparison: Comparison, best: int, seeds: list[int]) -> str:
         benign = entry.flows - entry.attack_flows
         lines.append(
             f"- {entry.task}: {incidents.found} of {incidents.attacks} attacks found, {times}; "
-            f"{incidents.too_small} of those missed had too few flows to open an incident; "
-            f"{incidents.false} false incidents; {entry.false_positives} of {benign} benign flows "
-            "positive."
+            f"{incidents.scattered_flows} attack flows are in no incident even with perfect "
+            f"scores; {incidents.false} false incidents; {entry.false_positives} of {benign} "
+            "benign flows positive."
         )
     return "The bundle's own seed:\n\n" + "\n".join(lines)
 
@@ -157,6 +158,11 @@ def _sources(run: Run, dataset: Dataset) -> str:
             [record.name, part[0], minutes, str(record.packets), str(record.flows), *counts]
         )
     return "Task columns count attack flows.\n\n" + as_markdown(rows)
+
+
+def _hours(run: Run, dataset: Dataset) -> float:
+    held_out = [each for each in dataset.sources if each.name in run.split.validation]
+    return sum(each.seconds for each in held_out) / 3600
 
 
 def _list(values: tuple[object, ...]) -> str:

@@ -1,6 +1,6 @@
 """The network beside gradient-boosted trees and the counting rule, on the same held-out rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.errors import LabelError, MissingInputError
+from sensor.model.encoding import Encoded
 from sensor.model.inference import calibrate as calibrated_scores
 from trainer.baselines.rule import TASKS as RULE_TASKS
 from trainer.baselines.rule import rule_scores
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import Patterns, make_examples, task_labels
+from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import PARTS, share_seen
 from trainer.evaluation import TaskFigures, figures, flow_scores, summary
 from trainer.metrics import FlowScores
-from trainer.runs import Run, decide, spanned_seconds
+from trainer.runs import Run, decide, raw_scores, spanned_seconds
 from trainer.tasks import chosen
 
 NETWORK, TREES, RULE = "lmmoe", "trees", "rule"
@@ -138,12 +139,19 @@ def _trees(
 
     tasks = chosen(run.task_names)
     labels = task_labels(dataset, tasks)
-    trees = Trees(make_examples(patterns, labels, parts["train"]), run.best.seed)
+    training = LabelledRows(patterns, labels, dataset.flow, parts["train"], tasks)
+    trees = Trees(training.settled_examples(_network(run)), run.best.seed)
     raw = trees.score(patterns.encoded)[patterns.number]
     tuned = parts["validation"]
     decided = decide(dataset.take(tuned), patterns.number[tuned], tasks, raw[tuned], run.allowed)
     scores = calibrated_scores(decided, raw[tested])
     return figures(dataset.take(tested), patterns.number[tested], decided, scores)
+
+
+def _network(run: Run) -> Callable[[Encoded], NDArray[np.float32]]:
+    """Raw scores of the best seed, by which trees are spared the same rows as the network was."""
+    tflite = run.tflite(run.best.seed)
+    return lambda encoded: raw_scores(tflite, encoded, run.task_names)
 
 
 def _rule(run: Run, held_out: Dataset, numbers: NDArray[np.int64]) -> list[TaskFigures]:

@@ -71,7 +71,6 @@ def figures(
         scores: ``(rows, tasks)`` calibrated.
     """
     labels = task_labels(dataset, tasks)
-    incidents = incident_figures(dataset, tasks, labels, scores)
     each = []
     for column, task in enumerate(tasks):
         flows = flow_scores(dataset, patterns, task, labels[:, column], scores[:, column])
@@ -93,7 +92,7 @@ def figures(
                 recall=_share(positive[attack]),
                 pattern_recall=_share(distinct.scores[distinct.labels == 1] >= task.threshold),
                 false_positives=int((positive & ~attack).sum()),
-                incidents=incidents[column],
+                incidents=incident_figures(dataset, task, labels[:, column], scores[:, column]),
             )
         )
     return each

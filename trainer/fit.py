@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
+from sensor.model.encoding import Encoded
 from sensor.model.schema import FeatureSchema
-from trainer.datasets.examples import Examples
+from trainer.datasets.examples import LabelledRows
+from trainer.export import keras_scores
 from trainer.models.lmmoe import build
 from trainer.paradigms.aurora import Aurora
 from trainer.settings import Settings
@@ -37,17 +41,18 @@ def fit(
     task_names: Sequence[str],
     settings: Settings,
     seed: int,
-    training: Examples,
-    validation: Examples,
+    training: LabelledRows,
+    validation: LabelledRows,
 ) -> Fit:
     """Trains an LMMoE by Aurora and keeps the epoch of the lowest validation loss.
 
-    The same seed and examples give the same network on the same machine and version of
+    The same seed and rows give the same network on the same machine and version of
     TensorFlow, but for the order in which its threads add.
     """
     keras.utils.set_random_seed(seed)
     model = build(schema, task_names, settings.experts, settings.units, settings.tower_units)
-    steps = settings.epochs * math.ceil(len(training) / settings.batch_size)
+    examples, held_out = training.examples(), validation.examples()
+    steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
     schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps, alpha=0.01)
     paradigm = Aurora(
         model,
@@ -57,14 +62,21 @@ def fit(
         batch_size=settings.batch_size,
         seed=seed,
     )
+
+    def score(encoded: Encoded) -> NDArray[np.float32]:
+        return keras_scores(model, encoded, task_names)
+
     best, best_weights = 0, model.get_weights()
     training_losses: list[float] = []
     validation_losses: list[float] = []
     while (
         len(training_losses) < settings.epochs and len(training_losses) - best < settings.patience
     ):
-        training_losses.append(paradigm.global_loss(paradigm.epoch(training)))
-        each = paradigm.losses(validation)
+        if len(training_losses) >= settings.settle_after:
+            examples = training.settled_examples(score)
+            held_out = validation.settled_examples(score)
+        training_losses.append(paradigm.global_loss(paradigm.epoch(examples)))
+        each = paradigm.losses(held_out)
         validation_losses.append(paradigm.global_loss(each))
         if validation_losses[-1] <= min(validation_losses):
             best, best_weights = len(validation_losses), model.get_weights()

@@ -1,13 +1,13 @@
 """Incidents found, missed and false, by the sensor's own tracker.
 
-An attack is a (task, address) whose attack flows have packets less than a minute apart: what the
-tracker makes of the labels when a single flow opens an incident, with those joined that it takes
-apart because a row was decided late. The model's incidents are what it makes of the model's
-positive rows by the task's rule. One that shares an address and any time with an attack has found
-it; one that shares none is false.
+An *attack* is what the tracker makes of the labels themselves by the task's rule, joined where the
+packets are less than a minute apart: what perfect scores would raise. Attack flows that are in
+none (a flood of too few flows to an address, or one whose addresses the task's role tells apart)
+are counted as *scattered*. A model's incident that shares address and time with attack flows,
+scattered ones too, is right; any other is *false*.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sensor.alerts.event import Address, IncidentEvent
 from sensor.alerts.incidents import QUIET_NS, IncidentTracker
+from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import TaskSpec
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.labels import MASKED
@@ -25,19 +26,19 @@ class IncidentFigures:
     """Incidents of one task.
 
     Attributes:
-        attacks: in truth.
+        attacks: that perfect scores would raise.
         found: of these, with at least one incident.
-        too_small: of the attacks not found, those of fewer flows than open an incident.
-        false: incidents without an attack.
+        false: incidents without attack flows.
         repeated: incidents about attacks that an earlier one is about.
+        scattered_flows: attack flows that are in no attack.
         seconds_to_alert: for every attack found, packet time from its first packet to the alert.
     """
 
     attacks: int
     found: int
-    too_small: int
     false: int
     repeated: int
+    scattered_flows: int
     seconds_to_alert: tuple[float, ...]
 
     @property
@@ -47,7 +48,7 @@ class IncidentFigures:
 
 
 @dataclass(frozen=True)
-class _Span:
+class Span:
     """An incident from its first to its last packet."""
 
     address: Address
@@ -56,7 +57,8 @@ class _Span:
     opened_ns: int
     flows: int
 
-    def meets(self, other: "_Span") -> bool:
+    def meets(self, other: "Span") -> bool:
+        """Whether both are about one address and share some time."""
         return (
             self.address == other.address
             and self.first_ns <= other.last_ns
@@ -74,93 +76,177 @@ class _Scored:
 
 
 def incident_figures(
-    dataset: Dataset,
-    tasks: Sequence[TaskSpec],
-    labels: NDArray[np.int8],
-    scores: NDArray[np.floating],
-) -> list[IncidentFigures]:
+    dataset: Dataset, task: TaskSpec, labels: NDArray[np.int8], scores: NDArray[np.floating]
+) -> IncidentFigures:
     """Compares incidents with attacks, source by source.
 
     Args:
         dataset: rows of whole sources, in their order.
-        tasks: with the thresholds that apply.
-        labels: ``(rows, tasks)``; rows that are masked count neither for nor against.
-        scores: ``(rows, tasks)`` calibrated.
+        task: with the threshold that applies.
+        labels: ``(rows,)``; rows that are masked count neither for nor against.
+        scores: ``(rows,)`` calibrated.
     """
-    known = np.where(labels == MASKED, np.nan, scores).astype(np.float32)
-    truth = np.where(labels == 1, 1.0, np.nan).astype(np.float32)
-    exact = tuple(
-        replace(task, threshold=0.5, incident=replace(task.incident, open_flows=1))
-        for task in tasks
-    )
-    attacks: list[list[list[_Span]]] = []
-    incidents: list[list[list[_Span]]] = []
-    for source in np.unique(dataset.source):
-        rows = dataset.source == source
-        attacks.append([_joined(spans) for spans in _track(dataset, rows, exact, truth)])
-        incidents.append(_track(dataset, rows, tuple(tasks), known))
-    return [
-        _figures(task, [each[i] for each in attacks], [each[i] for each in incidents])
-        for i, task in enumerate(tasks)
-    ]
-
-
-def _figures(
-    task: TaskSpec, attacks: list[list[_Span]], incidents: list[list[_Span]]
-) -> IncidentFigures:
-    found = too_small = total = false = repeated = 0
+    total = found = false = repeated = scattered = 0
     seconds = []
-    for its_attacks, its_incidents in zip(attacks, incidents, strict=True):
-        total += len(its_attacks)
-        for attack in its_attacks:
-            finds = [incident.opened_ns for incident in its_incidents if incident.meets(attack)]
+    for source in np.unique(dataset.source):
+        rows = np.flatnonzero(dataset.source == source)
+        part, truth = dataset.take(rows), np.where(labels[rows] == 1, 1.0, np.nan)
+        attacks = joined(track(part, task, truth))
+        single = replace(task, incident=replace(task.incident, open_flows=1))
+        touched = joined(track(part, single, truth))
+        incidents = track(part, task, np.where(labels[rows] == MASKED, np.nan, scores[rows]))
+        total += len(attacks)
+        scattered += _scattered(part, task, labels[rows] == 1, attacks)
+        for attack in attacks:
+            finds = [incident.opened_ns for incident in incidents if incident.meets(attack)]
             if finds:
                 found += 1
                 repeated += len(finds) - 1
                 seconds.append((min(finds) - attack.first_ns) / 1e9)
-            elif attack.flows < task.incident.open_flows:
-                too_small += 1
-        false += sum(not any(i.meets(a) for a in its_attacks) for i in its_incidents)
-    return IncidentFigures(total, found, too_small, false, repeated, tuple(seconds))
+        addresses = {attack.address for attack in touched}
+        false += sum(
+            incident.address not in addresses or not any(map(incident.meets, touched))
+            for incident in incidents
+        )
+    return IncidentFigures(total, found, false, repeated, scattered, tuple(seconds))
 
 
-def _joined(spans: list[_Span]) -> list[_Span]:
+def track(dataset: Dataset, task: TaskSpec, scores: NDArray[np.floating]) -> list[Span]:
+    """Incidents of a task in one source by scores ``(rows,)``, of which NaN never counts."""
+    tracker = IncidentTracker(_Scored("evaluation", dataset.schema.fingerprint(), (task,)))
+    tracker.add(dataset.batch, scores.astype(np.float32)[:, None])
+    spans: list[Span] = []
+    opened: dict[Address, IncidentEvent] = {}
+    for event in tracker.finish():
+        if event.kind == "start":
+            opened[event.address] = event
+        elif event.kind == "end":
+            start = opened.pop(event.address)
+            times = (start.first_packet_ns, event.last_packet_ns, start.time_ns)
+            spans.append(Span(event.address, *times, event.flows))
+    return spans
+
+
+def joined(spans: list[Span]) -> list[Span]:
     """Joins spans of one address whose packets are less than a minute apart."""
-    joined: list[_Span] = []
+    result: list[Span] = []
     for span in sorted(spans, key=lambda each: (each.address, each.first_ns)):
-        last = joined[-1] if joined else None
+        last = result[-1] if result else None
         if last and last.address == span.address and span.first_ns - last.last_ns <= QUIET_NS:
-            joined[-1] = replace(
+            result[-1] = replace(
                 last, last_ns=max(last.last_ns, span.last_ns), flows=last.flows + span.flows
             )
         else:
-            joined.append(span)
-    return joined
+            result.append(span)
+    return result
 
 
-def _track(
-    dataset: Dataset,
-    rows: NDArray[np.bool_],
-    tasks: tuple[TaskSpec, ...],
-    scores: NDArray[np.float32],
-) -> list[list[_Span]]:
-    """Spans of the incidents of each task in one source."""
-    tracker = IncidentTracker(_Scored("evaluation", dataset.schema.fingerprint(), tasks))
-    tracker.add(dataset.batch.take(rows), scores[rows])
-    spans: list[list[_Span]] = [[] for _ in tasks]
-    opened: dict[tuple[int, Address], IncidentEvent] = {}
-    for event in tracker.finish():
-        key = (event.task_index, event.address)
-        if event.kind == "start":
-            opened[key] = event
-        elif event.kind == "end":
-            start = opened.pop(key)
-            span = _Span(
-                event.address,
-                start.first_packet_ns,
-                event.last_packet_ns,
-                start.time_ns,
-                event.flows,
-            )
-            spans[event.task_index].append(span)
-    return spans
+def opening_scores(
+    dataset: Dataset, task: TaskSpec, labels: NDArray[np.int8], scores: NDArray[np.floating]
+) -> tuple[list[float], list[float]]:
+    """The highest thresholds at which incidents open: of benign traffic, and of each attack.
+
+    Benign traffic is that of addresses while no attack flow of the task is about them (a client
+    that meets a flooded server may look like the flood: its flows join an incident, they do not
+    make a false one). Held against half as many flows as open an incident, it keeps a distance.
+
+    Args:
+        dataset: rows of whole sources, in their order.
+        task: whose rule applies; its threshold does not.
+        labels: ``(rows,)``; rows that are masked are left out.
+        scores: ``(rows,)`` calibrated.
+
+    Returns:
+        For every benign address, and for every attack, the score at which its incident opens;
+        0 where none does.
+    """
+    rule = task.incident
+    benign: list[float] = []
+    attack: list[float] = []
+    single = replace(task, threshold=0.5, incident=replace(rule, open_flows=1))
+    for source in np.unique(dataset.source):
+        rows = np.flatnonzero(dataset.source == source)
+        part = dataset.take(rows)
+        truth = np.where(labels[rows] == 1, 1.0, np.nan)
+        touched = joined(track(part, single, truth))
+        by_rule = joined(track(part, replace(task, threshold=0.5), truth))
+        addresses = role_addresses(part.batch, task)
+        keys, number = np.unique(addresses, axis=0, return_inverse=True)
+        order = np.argsort(number.reshape(-1), kind="stable")
+        edges = np.cumsum(np.bincount(number.reshape(-1), minlength=len(keys)))[:-1]
+        for key, its_rows in zip(keys.tolist(), np.split(order, edges), strict=True):
+            address = (key[0], key[1], key[2])
+            spans = [span for span in touched if span.address == address]
+            value = labels[rows[its_rows]]
+            first = part.batch.flow_start_ns[its_rows]
+            apart = np.ones(its_rows.size, bool)
+            for span in spans:
+                apart &= (first > span.last_ns) | (
+                    part.batch.last_packet_ns[its_rows] < span.first_ns
+                )
+            quiet = its_rows[(value == 0) & apart]
+            half = math.ceil(rule.open_flows / 2)
+            benign.append(_opening(part, quiet, scores[rows], half, rule.open_seconds))
+            for span in (span for span in by_rule if span.address == address):
+                within = (first >= span.first_ns) & (first <= span.last_ns)
+                its_flood = its_rows[(value == 1) & within]
+                wanted = (rule.open_flows, rule.open_seconds)
+                attack.append(_opening(part, its_flood, scores[rows], *wanted))
+    return benign, attack
+
+
+def role_addresses(batch: SequenceBatch, task: TaskSpec) -> NDArray[np.uint64]:
+    """``(rows, 3)`` IP version and words of the address that an incident would be about."""
+    source = np.zeros(len(batch), bool)
+    if task.incident.role == "originator":
+        source[:] = True
+    elif task.incident.role == "reflection_victim":
+        port = task.incident.service_port
+        source = (batch.destination_port == port) & (batch.source_port != port)
+    words = [
+        np.where(source, getattr(batch, f"source_{word}"), getattr(batch, f"destination_{word}"))
+        for word in ("high", "low")
+    ]
+    return np.stack([batch.version.astype(np.uint64), *words], axis=1)
+
+
+def _scattered(
+    part: Dataset, task: TaskSpec, attack_rows: NDArray[np.bool_], attacks: list[Span]
+) -> int:
+    """Attack flows of one source that are in none of its attacks."""
+    addresses, first = role_addresses(part.batch, task), part.batch.flow_start_ns
+    outside = attack_rows.copy()
+    for attack in attacks:
+        about = (addresses == np.array(attack.address, np.uint64)).all(axis=1)
+        outside &= ~(about & (first >= attack.first_ns) & (first <= attack.last_ns))
+    inside = np.unique(part.flow[attack_rows & ~outside])
+    return int(np.setdiff1d(part.flow[outside], inside).size)
+
+
+def _opening(
+    part: Dataset,
+    rows: NDArray[np.intp],
+    scores: NDArray[np.floating],
+    open_flows: int,
+    open_seconds: int,
+) -> float:
+    """The highest threshold at which some of the rows of one address open an incident."""
+    if not rows.size:
+        return 0.0
+    if open_flows == 1:
+        return float(scores[rows].max())
+    time, flow = part.batch.decided_ns[rows], part.flow[rows]
+    begin = np.searchsorted(time, time - open_seconds * 10**9)
+    best = 0.0
+    for end, start in enumerate(begin):
+        # A window opens nothing better than what is known unless its newest row exceeds that.
+        if end + 1 - start < open_flows or scores[rows[end]] <= best:
+            continue
+        highest: dict[int, float] = {}
+        for index in range(start, end + 1):
+            score = float(scores[rows[index]])
+            if score > best:
+                highest[flow[index]] = max(score, highest.get(flow[index], 0.0))
+        if len(highest) >= open_flows:
+            best = sorted(highest.values(), reverse=True)[open_flows - 1]
+    return best

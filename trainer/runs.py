@@ -24,9 +24,10 @@ from sensor.model.inference import Inference
 from sensor.model.inference import calibrate as calibrated_scores
 from sensor.model.schema import FeatureSchema, TaskSpec
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import Patterns, make_examples, task_labels
+from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import PARTS, Split
 from trainer.evaluation import flow_scores
+from trainer.incidents import opening_scores
 from trainer.settings import Settings
 from trainer.tasks import chosen
 from trainer.thresholds import budget, calibrate, choose_threshold
@@ -69,8 +70,8 @@ class Run:
         settings: of its fits.
         split: of the sources it was made from.
         sha256: of every source of the split, by name.
-        per_day: budget of false positives.
-        allowed: benign validation flows that the budget lets pass.
+        per_day: budget of false incidents.
+        allowed: false incidents that the budget lets pass in the validation traffic.
         seeds: the networks.
         versions: of the software that made it.
     """
@@ -132,7 +133,7 @@ def train(
         split: its training rows are fitted to; its validation rows decide when to stop, the
             calibration and the thresholds.
         seeds: one network each.
-        per_day: false positives that a threshold may let pass a day, counted in benign flows.
+        per_day: false incidents that a threshold may let pass a day, for each task.
         folder: of the run.
 
     Raises:
@@ -143,8 +144,10 @@ def train(
 
     tasks = chosen(task_names)
     patterns, labels, rows = Patterns.of(dataset), task_labels(dataset, tasks), split.rows(dataset)
-    training = make_examples(patterns, labels, rows["train"])
-    validation = make_examples(patterns, labels, rows["validation"])
+    training, validation = (
+        LabelledRows(patterns, labels, dataset.flow, rows[part], tasks)
+        for part in ("train", "validation")
+    )
     held_out = dataset.take(rows["validation"])
     allowed = budget(per_day, spanned_seconds(held_out))
     try:
@@ -208,32 +211,19 @@ def decide(
         patterns: ``(rows,)`` numbers of their patterns.
         tasks: to decide.
         raw: ``(rows, tasks)`` raw scores.
-        allowed: benign flows that may be positive, for each task.
+        allowed: false incidents that benign traffic may make, for each task.
     """
     labels = task_labels(dataset, tasks)
     decided = []
     for column, task in enumerate(tasks):
-        flows = flow_scores(dataset, patterns, task, labels[:, column], raw[:, column])
+        of_task = labels[:, column]
+        flows = flow_scores(dataset, patterns, task, of_task, raw[:, column])
         calibrated = replace(task, calibration=calibrate(flows.scores, flows.labels))
-        scores = calibrated_scores([calibrated], flows.scores[:, None])[:, 0]
-        attack = flows.labels == 1
-        # A flow is positive if any of its rows is, so all rows of benign flows are held below.
-        benign = _highest_by_flow(dataset, calibrated, labels[:, column], raw[:, column])
-        threshold = choose_threshold(benign, scores[attack], allowed)
+        scores = calibrated_scores([calibrated], raw[:, column, None])[:, 0]
+        benign, attack = opening_scores(dataset, calibrated, of_task, scores)
+        threshold = choose_threshold(np.array(benign), np.array(attack), allowed)
         decided.append(replace(calibrated, threshold=threshold))
     return tuple(decided)
-
-
-def _highest_by_flow(
-    dataset: Dataset, task: TaskSpec, labels: NDArray[np.int8], raw: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Highest calibrated score of each benign flow."""
-    rows = np.flatnonzero(labels == 0)
-    scores = calibrated_scores([task], raw[rows, None])[:, 0]
-    _, inverse = np.unique(dataset.flow[rows], return_inverse=True)
-    highest = np.zeros(int(inverse.max(initial=-1)) + 1, np.float32)
-    np.maximum.at(highest, inverse.reshape(-1), scores)
-    return highest
 
 
 def spanned_seconds(dataset: Dataset) -> float:

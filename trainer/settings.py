@@ -13,6 +13,8 @@ class Settings:
         patience: epochs without a better validation loss after which to stop.
         batch_size: examples a step.
         learning_rate: of Adam at the first step; it falls along a half cosine to a hundredth.
+        settle_after: epochs from which on rows of positive flows in which nothing of the attack
+            shows are masked (`trainer.datasets.examples`).
         task_weights: of each task's loss; empty for equal ones.
     """
 
@@ -23,4 +25,5 @@ class Settings:
     patience: int = 8
     batch_size: int = 512
     learning_rate: float = 4e-3
+    settle_after: int = 4
     task_weights: tuple[float, ...] = ()

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR = 0.5
-"""Lowest threshold: a flow that is more likely benign than not is never positive."""
+"""Lowest threshold: what is more likely benign than not is never positive."""
 
 CEILING = 0.9995
 """Highest threshold: alerts give scores with 4 decimals, and a threshold has to be reachable."""
@@ -19,6 +19,10 @@ MARGIN = 0.25
 """Least distance in logits between a threshold and the scores on which it was chosen. The
 quantized network's scores and those of another runtime may differ from Keras' by up to 0.02 at
 0.5, which is 0.08 in logits."""
+
+REACH = 1.0
+"""Greatest such distance: a threshold stays near the budget that it was chosen for, however far
+above the held-out attacks score; attacks elsewhere may score less."""
 
 SATURATION = 1e-7
 """Scores are taken as within [1e-7, 1 − 1e-7], as in `sensor.model.inference.calibrate`."""
@@ -76,15 +80,16 @@ def calibrate(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> tupl
 def choose_threshold(
     benign: NDArray[np.floating], attack: NDArray[np.floating], allowed: int
 ) -> float:
-    """The threshold that lets at most `allowed` benign flows pass.
+    """The threshold that lets benign traffic open at most `allowed` incidents.
 
     It lies in the middle, in logits, between the highest benign score that must not pass and the
-    next higher score of any flow, at least `MARGIN` above the former.
+    next higher score of any kind, but at least `MARGIN` and at most `REACH` above the former.
 
     Args:
-        benign: calibrated score of every held-out benign flow.
-        attack: calibrated score of every held-out attack flow; may be empty.
-        allowed: benign flows that may be positive.
+        benign: the calibrated scores at which held-out benign traffic would open incidents
+            (`trainer.incidents.opening_scores`).
+        attack: those at which held-out attacks would; may be empty.
+        allowed: incidents that benign traffic may open.
 
     Returns:
         A threshold from `FLOOR` to `CEILING`, of 6 decimals.
@@ -96,12 +101,12 @@ def choose_threshold(
     above = np.concatenate([ordered[:allowed], logit(attack)])
     above = above[above > lower]
     upper = float(above.min()) if above.size else lower + 2 * MARGIN
-    middle = max((lower + upper) / 2, lower + MARGIN)
-    return round(float(np.clip(sigmoid(np.array(middle)), FLOOR, CEILING)), 6)
+    chosen = lower + min(max((upper - lower) / 2, MARGIN), REACH)
+    return round(float(np.clip(sigmoid(np.array(chosen)), FLOOR, CEILING)), 6)
 
 
 def budget(per_day: float, benign_seconds: float) -> int:
-    """Benign flows that may be positive in held-out traffic, for a budget of so many a day."""
+    """False incidents that held-out traffic may make, for a budget of so many a day."""
     return math.floor(per_day * benign_seconds / 86_400)
 
 

@@ -9,7 +9,7 @@ from flow_rows import rows
 from sensor.errors import LabelError
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import Patterns, make_examples, task_labels
+from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.tasks import TASKS, chosen
 
 SYN_DOS, SSDP, RENEGOTIATION = TASKS
@@ -41,7 +41,12 @@ ALL = slice(None)
 def examples(rows_of, tasks=(SYN_DOS, RENEGOTIATION), used=ALL):
     chosen_rows = np.zeros(len(rows_of), bool)
     chosen_rows[used] = True
-    return make_examples(Patterns.of(rows_of), task_labels(rows_of, tasks), chosen_rows)
+    return labelled(rows_of, tasks, chosen_rows).examples()
+
+
+def labelled(rows_of, tasks, chosen_rows):
+    labels = task_labels(rows_of, tasks)
+    return LabelledRows(Patterns.of(rows_of), labels, rows_of.flow, chosen_rows, tasks)
 
 
 def test_a_task_looks_only_at_the_rows_of_its_policy():
@@ -78,17 +83,23 @@ def test_inputs_are_the_rows_on_the_grid_left_padded():
 
 
 def test_weights_by_hand():
-    # Task 1: four equal positives (1 + log2 4 = 3) and two kinds of negatives (1 each) are brought
-    # to half of three examples each. Task 2 has one class only, which then gets all the weight.
+    # Task 1: sixteen equal positives weigh 1 + log2 16 = 5, five kinds of negatives 1 each:
+    # nothing to bring into balance. Task 2: one positive of 1 against 5 + 4 = 9, so it is raised
+    # by 3. Then each task's weights are brought to a mean of 1.
     rows_of = dataset(
-        *((packet(40), (1, 0)) for _ in range(4)), (packet(60), (0, 0)), (packet(80), (0, 0))
+        *((packet(40), (1, 0)) for _ in range(16)),
+        (packet(60), (0, 1)),
+        *((packet(size), (0, 0)) for size in (80, 100, 200, 400)),
     )
     made = examples(rows_of)
-    first = dict(zip(made.labels[:, 0].tolist(), made.weights[:, 0].tolist(), strict=True))
-    assert first == {1: 1.5, 0: 0.75}
-    np.testing.assert_allclose(made.weights.mean(axis=0), 1)
-    second = made.weights[made.labels[:, 0] == 1, 1]
-    np.testing.assert_allclose(second, 3 * 3 / 5)
+    assert len(made) == 6
+    labels = made.labels
+    flood, lone = labels[:, 0] == 1, labels[:, 1] == 1
+    np.testing.assert_allclose(made.weights[flood, 0], 5 * 6 / 10)
+    np.testing.assert_allclose(made.weights[~flood, 0], 1 * 6 / 10)
+    np.testing.assert_allclose(made.weights[lone, 1], 3 * 6 / 12)
+    np.testing.assert_allclose(made.weights[flood, 1], 5 * 6 / 12)
+    np.testing.assert_allclose(made.weights[~flood & ~lone, 1], 1 * 6 / 12)
 
 
 def test_masked_labels_weigh_nothing_and_their_task_as_much_as_the_others():
@@ -104,6 +115,43 @@ def test_masked_labels_weigh_nothing_and_their_task_as_much_as_the_others():
 def test_only_the_chosen_rows_are_used():
     rows_of = dataset((packet(40), (1, 0)), (packet(60), (0, 0)), (packet(80), (0, 1)))
     assert examples(rows_of, used=slice(1)).labels.tolist() == [[1, 0]]
+
+
+def in_flows(*each):
+    """Rows of (length, flow, labels) with their flows."""
+    rows_of = dataset(*((packet(length, index=1), labels) for length, _, labels in each))
+    rows_of.flow[:] = [flow for _, flow, _ in each]
+    return rows_of
+
+
+def test_rows_of_a_positive_flow_that_show_nothing_are_masked_for_tasks_that_repeat():
+    rows_of = in_flows(
+        (40, 0, (0, 1)), (60, 0, (0, 1)), (80, 0, (0, 1)), (60, 1, (0, 1)), (80, 2, (0, 0))
+    )
+    scores = {40: 0.9, 60: 0.44, 80: 0.46}
+
+    def score(encoded):
+        column = encoded.schema.fields.index("ip_length")
+        lengths = {round(8 * np.log2(size + 1)): value for size, value in scores.items()}
+        each = [lengths[code] for code in encoded.codes[:, -1, column]]
+        return np.stack([np.zeros(len(each)), each], axis=1).astype(np.float32)
+
+    part = labelled(rows_of, (SYN_DOS, RENEGOTIATION), np.ones(5, bool))
+    settled = part.settled_examples(score)
+    # Flow 0 keeps 40 and 80 (0.46 is more than half of 0.9), flow 1 its only row, flow 2 is benign.
+    column = SCHEMA.channels.index("ip_length")
+    lengths = np.round(2 ** (settled.x[:, -1, column] * 128 / 8)).astype(int) - 1
+    seen = sorted(zip(lengths.tolist(), settled.labels[:, 1].tolist(), strict=True))
+    assert [label for _, label in seen] == [1, 1, 0, 1]
+    assert len(part.examples()) == 4
+    assert (part.labels[:, 1] >= 0).all()
+
+
+def test_tasks_that_look_at_the_first_rows_keep_all_labels():
+    rows_of = dataset((packet(40), (1, 0)), (packet(60), (1, 0)))
+    part = labelled(rows_of, (SYN_DOS,), np.ones(2, bool))
+    settled = part.settled_examples(lambda encoded: np.zeros((len(encoded), 1), np.float32))
+    assert settled.labels.tolist() == [[1], [1]]
 
 
 def test_the_names_of_tasks_choose_them():

@@ -8,7 +8,7 @@ from flow_rows import rows
 
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset
-from trainer.incidents import incident_figures
+from trainer.incidents import incident_figures, opening_scores, role_addresses
 from trainer.tasks import TASKS
 
 TASK = replace(TASKS[0], threshold=0.8)
@@ -41,9 +41,7 @@ def flood(start, victim="10.0.0.1", flows=20, source=0):
 
 
 def judge(each, labels, scores):
-    labels = np.array(labels, np.int8)[:, None]
-    (found,) = incident_figures(dataset(*each), [TASK], labels, np.array(scores)[:, None])
-    return found
+    return incident_figures(dataset(*each), TASK, np.array(labels, np.int8), np.array(scores))
 
 
 def test_a_flood_that_scores_is_found_with_its_time_to_alert():
@@ -55,12 +53,17 @@ def test_a_flood_that_scores_is_found_with_its_time_to_alert():
 
 def test_a_flood_that_does_not_score_is_missed():
     figures = judge(flood(100), [1] * 20, [0.79] * 20)
-    assert (figures.attacks, figures.found, figures.missed, figures.too_small) == (1, 0, 1, 0)
+    assert (figures.attacks, figures.found, figures.missed, figures.scattered_flows) == (1, 0, 1, 0)
 
 
-def test_fewer_flows_than_open_an_incident_are_missed_as_too_small():
-    figures = judge(flood(100, flows=9), [1] * 9, [0.9] * 9)
-    assert (figures.attacks, figures.missed, figures.too_small) == (1, 1, 1)
+def test_attack_flows_that_could_never_open_an_incident_are_scattered_and_not_false():
+    each = flood(100, flows=9) + flood(103, "10.0.0.2")
+    figures = judge(each, [1] * 29, [0.9] * 29)
+    assert (figures.attacks, figures.found, figures.scattered_flows) == (1, 1, 9)
+    # With one benign flow more, the nine open an incident; it is about attack flows all the same.
+    each = flood(100, flows=10)
+    figures = judge(each, [1] * 9 + [0], [0.9] * 10)
+    assert (figures.attacks, figures.false, figures.scattered_flows) == (0, 0, 9)
 
 
 def test_an_incident_elsewhere_or_at_another_time_is_false():
@@ -92,8 +95,8 @@ def test_an_incident_that_opens_again_for_the_same_attack_is_counted_as_repeated
 def test_a_flow_decided_late_does_not_make_a_second_attack():
     rows_of = dataset(*flood(100))
     rows_of.batch.decided_ns[-1] += 120 * 10**9
-    ones = np.ones((20, 1), np.int8)
-    (figures,) = incident_figures(rows_of, [TASK], ones, ones * 0.9)
+    ones = np.ones(20, np.int8)
+    figures = incident_figures(rows_of, TASK, ones, ones * 0.9)
     assert (figures.attacks, figures.found) == (1, 1)
 
 
@@ -106,3 +109,58 @@ def test_sources_are_judged_one_by_one():
     each = flood(100) + flood(100, source=1)
     figures = judge(each, [1] * 20 + [0] * 20, [0.9] * 40)
     assert (figures.attacks, figures.found, figures.false) == (1, 1, 1)
+
+
+def opening(each, labels, scores):
+    return opening_scores(dataset(*each), TASK, np.array(labels, np.int8), np.array(scores))
+
+
+def test_an_attack_opens_at_its_tenth_highest_score_within_ten_seconds():
+    scores = [0.5 + 0.01 * number for number in range(20)]
+    benign, attack = opening(flood(100), [1] * 20, scores)
+    assert attack == pytest.approx([0.6])
+    assert benign == [0]
+
+
+def test_only_flows_within_the_window_count_together():
+    # Twenty flows, one each 1.5 s: seven fit into ten seconds, so nothing opens for the rule.
+    each = [(100 + 1.5 * number, "10.0.0.1", 0) for number in range(20)]
+    benign, attack = opening(each, [0] * 20, [0.9] * 19 + [0.2])
+    assert attack == []
+    # Benign traffic is held against half as many flows, which do fit.
+    assert benign == pytest.approx([0.9])
+
+
+def test_a_flow_counts_once_with_its_highest_score():
+    rows_of = dataset(*flood(100, flows=6))
+    rows_of.flow[:] = [0, 0, 0, 1, 2, 3]
+    benign, _ = opening_scores(rows_of, TASK, np.zeros(6, np.int8), np.full(6, 0.9))
+    assert benign == [0]
+    rows_of.flow[:] = [0, 0, 1, 2, 3, 4]
+    benign, _ = opening_scores(
+        rows_of, TASK, np.zeros(6, np.int8), np.array([0.7, 0.1, 0.9, 0.9, 0.9, 0.9])
+    )
+    assert benign == pytest.approx([0.7])
+
+
+def test_benign_flows_to_a_victim_under_attack_are_not_held_against_the_threshold():
+    each = flood(100) + flood(100.05) + flood(500)
+    benign, attack = opening(
+        each, [1] * 20 + [0] * 20 + [0] * 20, [0.9] * 20 + [0.99] * 20 + [0.3] * 20
+    )
+    assert attack == pytest.approx([0.9])
+    assert benign == pytest.approx([0.3])
+
+
+def test_addresses_are_told_apart_by_the_role_as_the_tracker_does():
+    ssdp = next(task for task in TASKS if task.name == "ssdp_flood")
+    batch = rows(
+        {"source": ("10.0.0.1", 5000), "destination": ("10.0.0.2", 1900)},
+        {"source": ("10.0.0.2", 1900), "destination": ("10.0.0.1", 5000)},
+        {"source": ("10.0.0.3", 5000), "destination": ("10.0.0.1", 5001)},
+        {"source": ("2001:db8::1", 1900), "destination": ("2001:db8::2", 1900)},
+    )
+    one, other = 0x0A000001, 0x0A000002
+    assert role_addresses(batch, TASK)[:, 2].tolist() == [other, one, one, 2]
+    assert role_addresses(batch, ssdp)[:, 2].tolist() == [one, one, one, 2]
+    assert role_addresses(batch, ssdp)[:, 0].tolist() == [4, 4, 4, 6]

@@ -13,6 +13,7 @@ from trainer.thresholds import (
     CEILING,
     FLOOR,
     MARGIN,
+    REACH,
     budget,
     calibrate,
     choose_threshold,
@@ -72,10 +73,15 @@ def test_scores_that_point_the_wrong_way_are_left_alone():
 
 
 def test_the_threshold_lies_between_benign_and_attack():
-    benign, attack = np.array([0.1, 0.6, 0.2]), np.array([0.99, 0.97])
+    benign, attack = np.array([0.1, 0.6, 0.2]), np.array([0.99, 0.85])
     threshold = choose_threshold(benign, attack, 0)
-    middle = (logit(np.array(0.6)) + logit(np.array(0.97))) / 2
+    middle = (logit(np.array(0.6)) + logit(np.array(0.85))) / 2
     assert threshold == pytest.approx(float(sigmoid(middle)), abs=1e-6)
+
+
+def test_the_threshold_stays_near_its_budget_where_attacks_score_far_above():
+    threshold = choose_threshold(np.array([0.6]), np.array([0.9999]), 0)
+    assert logit(np.array(threshold)) - logit(np.array(0.6)) == pytest.approx(REACH, abs=1e-4)
 
 
 def test_the_budget_lets_the_highest_benign_scores_pass_and_no_more():
@@ -100,7 +106,7 @@ def test_thresholds_stay_within_their_bounds():
     assert choose_threshold(np.array([0.9]), np.array([0.95]), 1) == FLOOR
 
 
-def test_the_budget_is_a_whole_number_of_flows():
+def test_the_budget_is_a_whole_number_of_incidents():
     assert budget(1, 86_399) == 0
     assert budget(1, 86_400) == 1
     assert budget(10, 3 * 8_640) == 3

@@ -20,7 +20,7 @@ COMMANDS = {
     "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
-    "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle, as a recipe says."),
+    "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle in one step."),
 }
 """Module and one line of help for every command."""
 

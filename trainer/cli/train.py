@@ -96,12 +96,12 @@ _DEFAULTS = Settings()
     help="Of the network; may be given again, for a spread.",
 )
 @click.option(
-    "--false-positives-per-day",
+    "--false-incidents-per-day",
     "per_day",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="Benign flows that a threshold may let pass a day.",
+    help="False incidents that a threshold may let pass a day, for each task.",
 )
 def train(
     datasets: tuple[Path, ...],

@@ -2,11 +2,19 @@
 
 A flood is the same few sequences thousands of times over. So equal rows with equal labels become
 one example; k of them weigh 1 + log2(k), which keeps what is frequent ahead of what is rare but
-lets no flood drown the rest. Then positives and negatives of a task are brought to the same total
-weight, and all tasks to the same total, however many of their labels are masked.
+lets no flood drown the rest. Then the rarer label of a task is raised, by the square root of how
+much the other outweighs it: raised all the way, a few attack rows that look benign would outvote
+the benign rows that they look like. Last, all tasks get the same total, however many of their
+labels are masked.
+
+A flow's label says that the attack is somewhere in the flow. For a task that looks at every row
+of it (policy ``repeat``), the rows before the attack begins are as benign as any, and only the
+network can tell which they are. So once it has learnt a little, a positive flow's rows that it
+scores below half of the flow's highest are masked, anew in every epoch: learning from bags of
+instances (O. Maron and T. Lozano-Pérez, A Framework for Multiple-Instance Learning, 1998).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,33 +86,70 @@ def task_labels(dataset: Dataset, tasks: Sequence[TaskSpec]) -> NDArray[np.int8]
     return np.stack(columns, axis=1)
 
 
-def make_examples(
-    patterns: Patterns, labels: NDArray[np.int8], rows: NDArray[np.bool_]
-) -> Examples:
-    """Gathers some rows of a dataset into weighted examples.
+@dataclass(frozen=True)
+class LabelledRows:
+    """Rows of one part of a split, of which examples are made.
 
-    Args:
+    Attributes:
         patterns: of the whole dataset.
-        labels: ``(rows, tasks)`` of the whole dataset, as `task_labels` gives them.
-        rows: ``(rows,)`` those to use; a row with all labels masked is left out.
+        labels: ``(rows, tasks)`` int8 of the whole dataset, as `task_labels` gives them.
+        flow: ``(rows,)`` int64 of the whole dataset.
+        rows: ``(rows,)`` bool, those of this part.
+        tasks: the columns of `labels`.
     """
-    used = np.flatnonzero(rows & (labels != MASKED).any(axis=1))
-    # Labels −1, 0, 1 as digits of base 3 make one number of a row's pattern and labels.
-    digits = 3 ** np.arange(labels.shape[1], dtype=np.int64)
-    code = (labels[used].astype(np.int64) + 1) @ digits
-    kind = patterns.number[used] * 3 ** labels.shape[1] + code
-    _, first, counts = np.unique(kind, return_index=True, return_counts=True)
-    x, c = patterns.encoded.expand(patterns.number[used[first]])
-    chosen = labels[used[first]]
-    return Examples(x, c, chosen, _weights(chosen, counts))
+
+    patterns: Patterns
+    labels: NDArray[np.int8]
+    flow: NDArray[np.int64]
+    rows: NDArray[np.bool_]
+    tasks: tuple[TaskSpec, ...]
+
+    def examples(self) -> Examples:
+        """Examples with the labels as they are."""
+        return self._examples(self.labels)
+
+    def settled_examples(self, score: Callable[[Encoded], NDArray[np.float32]]) -> Examples:
+        """Examples without the rows of positive flows in which nothing of the attack shows.
+
+        Args:
+            score: gives the network's raw scores ``(b, tasks)`` of encoded rows.
+        """
+        labels = self.labels.copy()
+        for column, task in enumerate(self.tasks):
+            if task.policy != "repeat":
+                continue
+            positive = np.flatnonzero(self.rows & (labels[:, column] == 1))
+            scores = score(self.patterns.encoded.take(self.patterns.number[positive]))[:, column]
+            _, flow = np.unique(self.flow[positive], return_inverse=True)
+            flow = flow.reshape(-1)
+            highest = np.zeros(int(flow.max(initial=-1)) + 1, np.float32)
+            np.maximum.at(highest, flow, scores)
+            labels[positive[scores < 0.5 * highest[flow]], column] = MASKED
+        return self._examples(labels)
+
+    def _examples(self, labels: NDArray[np.int8]) -> Examples:
+        used = np.flatnonzero(self.rows & (labels != MASKED).any(axis=1))
+        number = self.patterns.number[used]
+        # Labels −1, 0, 1 as digits of base 3 make one number of a row's pattern and labels.
+        digits = 3 ** np.arange(labels.shape[1], dtype=np.int64)
+        kind = number * 3 ** labels.shape[1] + (labels[used].astype(np.int64) + 1) @ digits
+        _, first, counts = np.unique(kind, return_index=True, return_counts=True)
+        x, c = self.patterns.encoded.expand(number[first])
+        chosen = labels[used[first]]
+        return Examples(x, c, chosen, _weights(chosen, counts))
 
 
 def _weights(labels: NDArray[np.int8], counts: NDArray[np.intp]) -> NDArray[np.float32]:
     weights = np.zeros(labels.shape)
     for column in range(labels.shape[1]):
+        known = labels[:, column] != MASKED
+        if not known.any():
+            continue
+        weights[known, column] = 1 + np.log2(counts[known])
         classes = [labels[:, column] == value for value in (0, 1)]
-        present = [of_class for of_class in classes if of_class.any()]
-        for of_class in present:
-            each = 1 + np.log2(counts[of_class])
-            weights[of_class, column] = each * len(labels) / (len(present) * each.sum())
+        totals = [weights[of_class, column].sum() for of_class in classes]
+        for of_class, total in zip(classes, totals, strict=True):
+            if total:
+                weights[of_class, column] *= np.sqrt(max(totals) / total)
+        weights[:, column] *= len(labels) / weights[:, column].sum()
     return weights.astype(np.float32)
