@@ -308,14 +308,13 @@ def _task(document: Any, i: int, place: Path) -> TaskSpec:
                 "incident": rule,
                 "mitre_technique_id": tuple(body["mitre_technique_id"]),
                 "calibration": tuple(body["calibration"]),
-                "classes": tuple(body["classes"]),
             }
         )
         texts = [task.signature, task.category, *task.mitre_technique_id]
         whole = [task.signature_id, task.severity, rule.open_flows, rule.open_seconds]
         good = {
             "name": bool(_TASK_NAME.fullmatch(task.name)),
-            "kind": task.kind == "binary" and task.classes == (),
+            "kind": task.kind == "binary",
             "policy": task.policy in POLICIES,
             "threshold": _real(task.threshold) and 0 <= task.threshold <= 1,
             "calibration": len(task.calibration) == 2 and all(map(_real, task.calibration)),

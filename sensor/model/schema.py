@@ -7,7 +7,7 @@ whose fingerprint differs (`docs/semantics.md` 12). Tasks and thresholds are not
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sensor.errors import BundleError
@@ -242,7 +242,9 @@ class FeatureSchema:
             sane = all(type(number) is int and 0 < number < 2**31 for number in numbers)
             sane = sane and list(schema.lengths) == sorted(set(schema.lengths)) and schema.n <= 255
         except (TypeError, IndexError) as error:
-            raise BundleError(f"{where}: features are malformed ({error})") from None
+            raise BundleError(
+                f"{where}: features are malformed ({error}); use a bundle made by this version"
+            ) from None
         if foreign or not sane:
             raise BundleError(
                 f"{where}: features use {foreign[0] if foreign else 'impossible numbers'}, which "
@@ -300,4 +302,3 @@ class TaskSpec:
     mitre_technique_id: tuple[str, ...] = ()
     calibration: tuple[float, float] = (1.0, 0.0)
     kind: Literal["binary"] = "binary"
-    classes: tuple[str, ...] = field(default=())
