@@ -16,6 +16,7 @@ FIRST_SLOT = 2
 
 Words = NDArray[np.uint64]
 Slots = NDArray[np.int32]
+Mask = NDArray[np.bool_]
 
 _HALF = np.uint64(32)
 
@@ -23,9 +24,8 @@ _HALF = np.uint64(32)
 class KeyIndex:
     """A fixed number of slots for keys of up to `words` 64-bit words.
 
-    A call may give fewer words: the others are 0 and not compared, so keys that need them must
-    differ from those that don't in the words that are always given. No key has all ones in its
-    second word.
+    Keys may be of two kinds, short ones of two words and long ones of all; these must differ in
+    the first two words. No key has all ones in its second word.
 
     Attributes:
         free: number of slots without a key.
@@ -34,7 +34,7 @@ class KeyIndex:
     def __init__(self, slots: int, words: int) -> None:
         self._words = np.zeros((words, slots + FIRST_SLOT), np.uint64)
         self._words[1, :FIRST_SLOT] = np.iinfo(np.uint64).max
-        bits = (slots * 3 // 2).bit_length()
+        bits = (2 * slots).bit_length()
         self._cells: Slots = np.zeros(1 << bits, np.int32)
         self._mask = np.int64((1 << bits) - 1)
         self._shift = np.uint64(64 - bits)
@@ -44,37 +44,40 @@ class KeyIndex:
         self._deleted = 0
         self._multipliers = [np.uint64(secrets.randbits(64) | 1) for _ in range(words + 1)]
 
-    def find(self, words: Words) -> tuple[Slots, Slots]:
+    def find(self, words: Words, long: Mask | None = None) -> tuple[Slots, Slots]:
         """Slots of keys; a key that has none gets a free one.
 
         Args:
-            words: ``(w, keys)`` with w of at least 2; at most `free` keys are new.
+            words: ``(w, keys)``, of which at most `free` are new; w is 2 if all keys are short.
+            long: ``(keys,)`` which keys are long; all of them if not given. The further words of
+                short keys are 0.
 
         Returns:
             slots: ``(keys,)``; equal keys have equal slots.
             created: the slots given out by this call, each once.
         """
-        width, keys = words.shape
-        # what deleted cells and new keys could fill stays under three quarters of the cells
+        # half of the cells stay empty, or probing would take long
         used = self._stack.size - self.free
-        if (used + self._deleted + keys) * 4 > self._cells.size * 3 and self._deleted:
+        if (used + self._deleted + words.shape[1]) * 2 > self._cells.size and self._deleted:
             self._rebuild()
         cell = self._hash(words)
         slot = self._cells[cell]
-        open_keys = np.flatnonzero(~self._equal(slot, words, width))
+        open_keys = np.flatnonzero(~self._equal(slot, words, long))
         created: list[Slots] = []
         if open_keys.size:
             cell, words = cell[open_keys], words[:, open_keys]
+            long = None if long is None else long[open_keys]
         while open_keys.size:
             found = self._cells[cell]
             empty = np.flatnonzero(found == EMPTY)
             if empty.size:
                 created.append(self._claim(cell[empty], words[:, empty]))
                 found[empty] = self._cells[cell[empty]]
-            equal = self._equal(found, words, width)
+            equal = self._equal(found, words, long)
             slot[open_keys[equal]] = found[equal]
             rest = np.flatnonzero(~equal)
             open_keys, words = open_keys[rest], words[:, rest]
+            long = None if long is None else long[rest]
             cell = (cell[rest] + 1) & self._mask
         return slot, np.concatenate(created) if created else np.zeros(0, np.int32)
 
@@ -97,10 +100,14 @@ class KeyIndex:
         cells: NDArray[np.int64] = mixed.view(np.int64)
         return cells
 
-    def _equal(self, slots: Slots, words: Words, width: int) -> NDArray[np.bool_]:
-        equal: NDArray[np.bool_] = self._words[0][slots] == words[0]
-        for number in range(1, width):
-            equal &= self._words[number][slots] == words[number]
+    def _equal(self, slots: Slots, words: Words, long: Mask | None) -> Mask:
+        equal: Mask = self._words[0][slots] == words[0]
+        equal &= self._words[1][slots] == words[1]
+        if words.shape[0] > 2:
+            rows = np.flatnonzero(equal if long is None else equal & long)
+            slots = slots[rows]
+            for stored, asked in zip(self._words[2:], words[2:], strict=True):
+                equal[rows] &= stored[slots] == asked[rows]
         return equal
 
     def _claim(self, cells: NDArray[np.int64], words: Words) -> Slots:

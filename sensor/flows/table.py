@@ -118,7 +118,7 @@ class FlowTable:
         clock = np.maximum.accumulate(np.maximum(time, self.clock_ns))
         now = int(clock[-1])
         words, from_lower = five_tuple(headers)
-        slot, _ = self._index.find(words)
+        slot, _ = self._index.find(words, headers.version == 6)
         order = cutting.group(slot, self._scratch)
         sorted_clock = clock[order]
         segments = cutting.cut(
