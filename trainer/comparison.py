@@ -164,7 +164,7 @@ def _rule(run: Run, held_out: Dataset, numbers: NDArray[np.int64]) -> list[TaskF
 
 def _check_sources(run: Run, dataset: Dataset) -> None:
     for record in dataset.sources:
-        if run.sha256.get(record.name, record.capture_sha256) != record.capture_sha256:
+        if run.identities.get(record.name, record.identity) != record.identity:
             raise LabelError(
                 f"{run.folder}: source {record.name} has changed since the run; train again"
             )

@@ -179,9 +179,9 @@ def _is_done(
     if not (folder / RUN).exists():
         return False
     run = load_run(folder)
-    sha256 = {record.name: record.capture_sha256 for record in dataset.sources}
+    identities = {record.name: record.identity for record in dataset.sources}
     same = asdict(run.settings) == asdict(recipe.settings) and run.split == split
-    same = same and all(sha256.get(name) == value for name, value in run.sha256.items())
+    same = same and run.identities == identities
     same = same and run.per_day == recipe.per_day and run.schema == dataset.schema
     return same and tuple(result.seed for result in run.seeds) == tuple(seeds)
 

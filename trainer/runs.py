@@ -69,7 +69,7 @@ class Run:
         schema: of its features.
         settings: of its fits.
         split: of the sources it was made from.
-        sha256: of every source of the split, by name.
+        identities: of every source of the split, by name.
         per_day: budget of false incidents.
         allowed: false incidents that the budget lets pass in the validation traffic.
         seeds: the networks.
@@ -80,7 +80,7 @@ class Run:
     schema: FeatureSchema
     settings: Settings
     split: Split
-    sha256: dict[str, str]
+    identities: dict[str, str]
     per_day: float
     allowed: int
     seeds: tuple[SeedResult, ...]
@@ -184,7 +184,7 @@ def train(
         settings,
         split,
         {
-            record.name: record.capture_sha256
+            record.name: record.identity
             for record in dataset.sources
             if any(record.name in getattr(split, part) for part in PARTS)
         },
@@ -262,7 +262,7 @@ def load(folder: Path) -> Run:
             FeatureSchema.from_manifest(document["schema"], str(folder / RUN)),
             _settings(document["settings"]),
             Split(split["kind"], *(tuple(split[part]) for part in PARTS)),
-            document["sha256"],
+            document["identities"],
             document["per_day"],
             document["allowed"],
             tuple(_seed(entry) for entry in document["seeds"]),
@@ -302,7 +302,7 @@ def _save(run: Run) -> None:
         "schema": run.schema.to_manifest(),
         "settings": asdict(run.settings),
         "split": asdict(run.split),
-        "sha256": run.sha256,
+        "identities": run.identities,
         "per_day": run.per_day,
         "allowed": run.allowed,
         "seeds": [

@@ -77,7 +77,7 @@ def test_a_run_freezes_split_and_thresholds(work):
     assert found.allowed == 0
     assert found.task_names == NAMES
     assert all(0.5 <= task.threshold < 1 for task in found.best.tasks)
-    assert set(found.sha256) == {"rec0", "rec1", "rec2", "rec3"}
+    assert set(found.identities) == {"rec0", "rec1", "rec2", "rec3"}
 
 
 def test_evaluation_writes_a_table_figures_and_a_plot(work, capsys, tmp_path):

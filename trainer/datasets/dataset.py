@@ -57,6 +57,11 @@ class SourceRecord:
     last_ns: int
 
     @property
+    def identity(self) -> str:
+        """Equal for sources of equal captures and equal labels."""
+        return f"{self.capture_sha256}:{self.labels_sha256}"
+
+    @property
     def seconds(self) -> float:
         """Packet time that the source spans."""
         return (self.last_ns - self.first_ns) / 1e9
