@@ -1,14 +1,27 @@
 """What a live run sees and alerts is what a replay of its recording gives, byte for byte."""
 
+import contextlib
 import json
 import random
+import threading
+from dataclasses import fields
 
 import dpkt
 import frames
 import netns
 import pytest
-from command import sensor_command
+from command import ROOT, sensor_command
 from running import started, told
+
+from sensor.capture.pcap import open_capture
+from sensor.capture.record import Recorder, recorded
+from sensor.capture.ring import Ring
+from sensor.flows.sequences import SequenceBatch
+from sensor.flows.table import FlowTable
+from sensor.model.schema import FeatureSchema
+from sensor.packets.decode import Decoder
+from sensor.pipeline import assemble
+from sensor.service.live import limited
 
 pytestmark = pytest.mark.network
 
@@ -106,3 +119,33 @@ def test_recording_gives_the_same_alerts_and_rows(capfd, tmp_path, random_bundle
     expected = longest_rows(capfd, original)
     assert len(expected) > 900
     assert longest_rows(capfd, record) == expected
+
+
+def rows_of_stream(blocks):
+    """All rows of a stream of blocks, by column."""
+    table = FlowTable(FeatureSchema())
+    batch = SequenceBatch.concatenate([*assemble(blocks, Decoder(), table)])
+    return {entry.name: getattr(batch, entry.name) for entry in fields(batch)}
+
+
+def test_a_full_length_lab_recording_played_live(capfd, tmp_path):
+    original, record = ROOT / "tests/captures/full-length.pcap", tmp_path / "record.pcap"
+    with original.open("rb") as file:
+        sent = [frame for _, frame in dpkt.pcap.Reader(file)]
+    with netns.link() as cable:
+        with netns.inside(cable.far):
+            ring = Ring(cable.port, snap_bytes=262_144, block_bytes=1 << 20)
+        player = threading.Thread(target=netns.play, args=(cable.near, cable.port, sent, 4_000))
+        player.start()
+        recorder = Recorder(record)
+        live = rows_of_stream(recorded(limited(ring, len(sent), duration_s=60), recorder))
+        recorder.close()
+        player.join()
+        assert (ring.counters.packets, ring.counters.kernel_drops) == (len(sent), 0)
+        ring.close()
+    with contextlib.closing(open_capture(record)) as source:
+        again = rows_of_stream(source)
+    assert len(live["length"]) > 1_000
+    for name, column in live.items():
+        assert column.tobytes() == again[name].tobytes(), name
+    assert longest_rows(capfd, record) == longest_rows(capfd, original)
