@@ -1,0 +1,274 @@
+"""Real recordings: what is in them, and what is left of those that are cut short."""
+
+import contextlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import dpkt
+import frames
+import numpy as np
+import pytest
+from running import until
+
+from sensor.errors import HostError, OutputError
+from sensor.model.schema import FeatureSchema
+from trainer.datasets.extraction import Recording, extract
+from trainer.lab.catalogue import ACTIVITIES, ATTACKS
+from trainer.lab.network import contained, missing_programs
+from trainer.lab.recording import ACCOUNT, CAPTURE, LABELS, record
+
+ROOT = Path(__file__).parents[2]
+TASKS = tuple(ATTACKS)
+DURATION_S = 9
+
+pytestmark = [
+    pytest.mark.network,
+    pytest.mark.skipif(
+        bool(missing_programs()), reason=f"needs {', '.join(missing_programs().values())}"
+    ),
+]
+
+SMALL = """
+description = "Everything at least once, in a few seconds"
+[network]
+lan_delay_ms = [0.2, 2]
+wan_delay_ms = [3, 10]
+gateway_services = ["dns", "ntp"]
+flood_packets = 1500
+[[hosts]]
+name = "box"
+stacks = "linux"
+services = ["mqtt", "web", "coap", "stunnel", "sink"]
+[[hosts]]
+name = "device"
+count = 2
+stacks = ["embedded", "rtos"]
+services = "upnp"
+[[hosts]]
+name = "laptop"
+count = 2
+stacks = "windows"
+[[hosts]]
+name = "cloud"
+side = "wan"
+stacks = "plain_linux"
+services = ["web"]
+[[attacks]]
+task = "syn_dos"
+from = "device"
+to = "box"
+rate = 150
+seconds = 3
+[[attacks]]
+task = "ssdp_flood"
+from = "laptop"
+to = "cloud"
+mode = "reflection"
+rate = 30
+seconds = 3
+[[attacks]]
+task = "ssl_renegotiation"
+from = "laptop"
+to = "box"
+rate = 40
+onset = 20
+connections = 2
+seconds = 5
+"""
+
+
+def scenario(folder: Path) -> str:
+    text = SMALL + "".join(
+        f'[[benign]]\nactivity = "{name}"\nfrom = ["laptop", "device"]\nevery_s = 1.5\n'
+        for name in ACTIVITIES
+    )
+    path = folder / "small.toml"
+    path.write_text(text)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("lab")
+    out = folder / "recording"
+    seconds: list[float] = []
+    account = record(scenario(folder), out, DURATION_S, 5, 262_144, seconds.append)
+    assert seconds == sorted(seconds)
+    assert seconds[-1] > DURATION_S - 1
+    return out, account
+
+
+def captured(folder: Path) -> list[tuple[int, bytes]]:
+    with (folder / CAPTURE).open("rb") as file:
+        return [(int(seconds * 10**9), frame) for seconds, frame in dpkt.pcap.Reader(file)]
+
+
+def test_the_folder_holds_capture_labels_and_account(
+    recording: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, account = recording
+    assert {path.name for path in folder.iterdir()} == {CAPTURE, LABELS, ACCOUNT}
+    assert json.loads((folder / ACCOUNT).read_text()) == json.loads(json.dumps(account))
+    assert account["recorder"]["dropped by kernel"] == 0
+    assert DURATION_S <= account["end"] - account["start"] < DURATION_S + 5
+    times = [time for time, _ in captured(folder)]
+    assert account["recorder"]["captured"] == len(times)
+    assert account["start"] - 2 < min(times) / 1e9
+    assert max(times) / 1e9 < account["end"]
+
+
+def test_everything_that_was_planned_has_happened(recording: tuple[Path, dict[str, Any]]) -> None:
+    folder, account = recording
+    assert set(account["activities"]) == set(ACTIVITIES)
+    ports: Counter[int] = Counter()
+    for _, frame in captured(folder):
+        packet = dpkt.ethernet.Ethernet(frame).data
+        if isinstance(packet, dpkt.ip.IP) and isinstance(packet.data, dpkt.tcp.TCP | dpkt.udp.UDP):
+            ports.update({packet.data.sport, packet.data.dport})
+    for port in (53, 80, 123, 443, 514, 1883, 1900, 4433, 5004, 5353, 5683, 8883):
+        assert ports[port] > 1, port
+
+
+def test_frames_are_as_on_a_wire_and_seen_once(recording: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = recording
+    seen: Counter[bytes] = Counter()
+    for _, frame in captured(folder):
+        assert len(frame) <= 1514
+        packet = dpkt.ethernet.Ethernet(frame).data
+        if isinstance(packet, dpkt.ip.IP):
+            start = 14 + 4 * packet.hl
+            header, body = frame[14:start], frame[start : 14 + packet.len]
+            assert frames.checksum(header) == 0
+            if packet.p == frames.TCP:
+                pseudo = header[12:20] + struct.pack("!BBH", 0, packet.p, len(body))
+                assert frames.checksum(pseudo + body) == 0
+                seen[frame] += packet.id > 0
+    assert len(seen) > 500
+    assert [count for count in seen.values() if count > 1] == []
+
+
+def test_the_sensor_s_own_chain_finds_every_labelled_flow(
+    recording: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, account = recording
+    _, rows, labels = extract(
+        Recording("lab", folder / CAPTURE, folder / LABELS), FeatureSchema(), TASKS
+    )
+    for column, task in enumerate(TASKS):
+        flows = np.unique(rows.flow_ordinal[labels[:, column] == 1])
+        attacks = [attack for attack in account["attacks"] if attack["task"] == task]
+        assert len(flows) == sum(attack["captured_flows"] for attack in attacks) > 0
+    assert (labels == 0).all(axis=1).sum() > 100
+    onset = [c["onset_packets"] for a in account["attacks"] for c in a["connections"]]
+    assert min(onset) >= 20
+
+
+def test_attacks_look_as_they_were_drawn(recording: tuple[Path, dict[str, Any]]) -> None:
+    folder, account = recording
+    attack = account["attacks"][0]
+    syns = 0
+    for _, frame in captured(folder):
+        packet = dpkt.ethernet.Ethernet(frame).data
+        tcp = getattr(packet, "data", None)
+        if not isinstance(tcp, dpkt.tcp.TCP) or tcp.flags != dpkt.tcp.TH_SYN:
+            continue
+        # A flood's ports lie below the kernel's.
+        syns += tcp.dport == attack["port"] and tcp.sport < 32_768
+    assert attack["packets"] * 0.95 <= syns <= attack["packets"]
+
+
+def test_a_recording_is_not_overwritten(recording: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = recording
+    with pytest.raises(OutputError, match="holds a recording already"):
+        record("demo", folder, 5, 1)
+
+
+def test_what_fails_in_the_lab_is_told_and_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that can't start: a program of its name that only complains."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    fake = programs / "mosquitto"
+    fake.write_text("#!/bin/sh\necho no broker today >&2\nexit 1\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    with pytest.raises(HostError, match=r"lab's mqtt did not start: no broker today"):
+        record("demo", tmp_path / "out", 5, 1)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def namespaces() -> set[str]:
+    """Network namespaces that any process lives in."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/ns/net"):
+        with contextlib.suppress(OSError):  # the process has ended
+            found.add(str(path.readlink()))
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_of_a_recording_that_is_cut_short(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    program = f"""
+import sys
+from pathlib import Path
+from trainer.lab.recording import record
+tell = lambda s: print(s, flush=True) if s > 1 else None
+record("demo", Path({str(out)!r}), 60, 1, progress=tell)
+"""
+    before = namespaces()
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    assert process.stdout.readline()
+    held = namespaces() - before
+    assert len(held) > 8
+    process.send_signal(number)
+    _, _ = process.communicate()
+    until(lambda: not held & namespaces(), "the lab's namespaces to go")
+    if number == signal.SIGINT:
+        assert list(out.iterdir()) == []
+    # The next recording takes the folder as it was left.
+    record("sparse", out, 3, 1)
+    assert (out / ACCOUNT).exists()
+
+
+def test_a_stage_that_nobody_listens_to_ends_by_itself(tmp_path: Path) -> None:
+    """Its parent may die before the kernel has been told to end it too."""
+    request = {"scenario": "sparse", "seed": 1, "duration_s": 600, "snaplen": 128}
+    request |= {"capture": str(tmp_path / "c.pcap"), "folder": str(tmp_path)}
+    stage = subprocess.Popen(
+        contained([sys.executable, "-m", "trainer.lab.stage"]),
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert stage.stdin
+    assert stage.stdout
+    stage.stdin.write(json.dumps(request) + "\n")
+    stage.stdin.flush()
+    for line in stage.stdout:
+        if "elapsed_s" in line:
+            break
+    stage.stdin.close()
+    last = stage.stdout.readlines()[-1]
+    assert json.loads(last) == {"error": "the recording was given up"}
+    stage.stdout.close()
+    assert stage.wait() == 0

@@ -1,0 +1,153 @@
+"""Labels by schedule, held against captures that are built frame by frame."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import dpkt
+import frames
+import pytest
+
+from sensor.errors import LabelError
+from trainer.datasets.labels import read_labels
+from trainer.lab.catalogue import ATTACKS
+from trainer.lab.plan import Claim, Plan
+from trainer.lab.planning import make_plan
+from trainer.lab.scenario import read_scenario
+from trainer.lab.truth import captured_flows, check_rows, label_rows, write_labels
+
+START = 1_700_000_000
+VICTIM, ATTACKER = "10.0.0.9", "10.0.0.7"
+REPORT = {"first": START + 1.0, "last": START + 2.0, "packets": 3, "flows": 3, "connections": []}
+
+
+def plan_with(task: str, *claims: Claim) -> Plan:
+    plan = make_plan(read_scenario("demo"), 7, 30)
+    attack = next(attack for attack in plan.attacks if attack.task == task)
+    attack = dataclasses.replace(attack, index=0, claims=claims, reflectors=())
+    return dataclasses.replace(plan, attacks=(attack,))
+
+
+def flood_plan() -> Plan:
+    return plan_with("syn_dos", Claim(f"{ATTACKER}/32", "*", f"{VICTIM}/32", "80", "tcp", "1"))
+
+
+def capture(folder: Path, packets: list[tuple[float, bytes]]) -> Path:
+    path = folder / "c.pcap"
+    with path.open("wb") as file:
+        writer = dpkt.pcap.Writer(file, nano=True)
+        for seconds, frame in packets:
+            writer.writepkt(frame, START + seconds)
+    return path
+
+
+def syn(port: int, source: str = ATTACKER, flags: int = frames.SYN) -> bytes:
+    return frames.tcp_frame(source, port, VICTIM, 80, flags)
+
+
+def reply(port: int, flags: int) -> bytes:
+    return frames.tcp_frame(VICTIM, 80, ATTACKER, port, flags)
+
+
+def test_rows_span_the_attack_with_its_margins() -> None:
+    (row,) = label_rows(flood_plan(), [REPORT])
+    assert row.line() == (
+        f"{START}.950000000,{START + 3}.500000000,10.0.0.7/32,*,10.0.0.9/32,80,tcp,syn_dos,1"
+    )
+
+
+def test_an_attack_that_sent_nothing_spoils_the_recording() -> None:
+    with pytest.raises(LabelError, match="has sent nothing; record again"):
+        label_rows(flood_plan(), [REPORT | {"first": 0.0, "last": 0.0}])
+
+
+def test_flows_are_counted_as_the_rules_say(tmp_path: Path) -> None:
+    flags = frames
+    path = capture(
+        tmp_path,
+        [
+            (0.0, syn(1000)),
+            (0.1, reply(1000, flags.SYN | flags.ACK)),
+            (0.2, syn(1000)),  # not closed: the same flow
+            (0.3, reply(1000, flags.RST)),
+            (0.4, reply(1000, flags.ACK)),  # trailing
+            (0.5, syn(1000)),  # a new one
+            (0.6, syn(2000)),
+            (130.0, reply(2000, flags.ACK)),  # after 120 s of silence: a new one
+            (131.0, syn(3000, flags=flags.ACK | flags.FIN)),
+            (131.1, reply(3000, flags.ACK | flags.FIN)),
+            (131.2, syn(3000)),
+        ],
+    )
+    flows = captured_flows(path)
+    assert [(flow.source_port, flow.packets) for flow in flows] == [
+        (1000, 5),
+        (1000, 1),
+        (2000, 1),
+        (80, 1),
+        (3000, 2),
+        (3000, 1),
+    ]
+
+
+def check(plan: Plan, report: dict[str, Any], path: Path) -> Any:
+    return check_rows(label_rows(plan, [report]), {0: report}, captured_flows(path))
+
+
+def test_rows_are_counted_and_those_without_a_flow_are_dropped(tmp_path: Path) -> None:
+    claims = [
+        Claim(f"{ATTACKER}/32", "*", f"{VICTIM}/32", "80", "tcp", "1"),
+        Claim("40.0.0.0/8", "*", f"{VICTIM}/32", "80", "tcp", "1"),
+    ]
+    path = capture(
+        tmp_path,
+        [
+            (0.5, syn(999, "10.0.0.8")),
+            (1.0, syn(1)),
+            (1.5, syn(2)),
+            (1.6, reply(2, 4)),
+            (2.0, syn(3)),
+        ],
+    )
+    rows, matched = check(plan_with("syn_dos", *claims), REPORT, path)
+    assert [(row.claim, row.flows, row.packets) for row in rows] == [(claims[0], 3, 4)]
+    assert matched == {0: 3}
+
+
+def test_a_benign_flow_within_the_claim_spoils_the_recording(tmp_path: Path) -> None:
+    path = capture(tmp_path, [(1 + n / 10, syn(n)) for n in range(1, 5)])
+    with pytest.raises(LabelError, match="sent 3 flows, but its labels match 4"):
+        check(flood_plan(), REPORT, path)
+
+
+def test_an_attack_that_the_capture_lacks_spoils_the_recording(tmp_path: Path) -> None:
+    path = capture(tmp_path, [(1.0, syn(1)), (1.5, syn(2))])
+    with pytest.raises(LabelError, match="sent 3 flows, but its labels match 2"):
+        check(flood_plan(), REPORT, path)
+
+
+def test_connections_that_never_renegotiated_are_unknown(tmp_path: Path) -> None:
+    plan = plan_with(
+        "ssl_renegotiation", Claim(f"{ATTACKER}/32", "*", f"{VICTIM}/32", "80", "tcp", "1")
+    )
+    connections = [
+        {"port": 50_001, "made": START + 1.0, "count": 9},
+        {"port": 50_002, "made": START + 1.2, "count": 2},
+    ]
+    path = capture(tmp_path, [(1.0, syn(50_001)), (1.2, syn(50_002)), (1.3, syn(50_003))])
+    rows, matched = check(plan, REPORT | {"connections": connections}, path)
+    assert [(row.claim.src_port, row.claim.value) for row in rows] == [
+        ("50001", "1"),
+        ("50002", "unknown"),
+    ]
+    assert matched == {0: 1}
+
+
+def test_the_file_is_what_the_trainer_reads(tmp_path: Path) -> None:
+    rows = label_rows(flood_plan(), [REPORT])
+    write_labels(tmp_path / "labels.csv", rows)
+    labels = read_labels(tmp_path / "labels.csv", tuple(ATTACKS))
+    assert labels.covered == tuple(ATTACKS)
+    (row,) = labels.rows
+    assert (row.start_ns, row.end_ns) == (rows[0].start_ns, rows[0].end_ns)
+    assert (row.task, row.value, row.destination.port) == ("syn_dos", 1, 80)

@@ -1,0 +1,80 @@
+"""`multa-trainer lab`: labelled captures out of a network made of namespaces."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from trainer.lab.planning import MAX_DURATION_S, MIN_DURATION_S
+from trainer.lab.recording import CAPTURE, HEADER_SNAPLEN, LABELS, record
+from trainer.lab.scenario import read_scenario, shipped_scenarios
+
+
+@click.group()
+def lab() -> None:
+    """Record labelled captures on a small IoT network made of network namespaces."""
+
+
+@lab.command(name="record")
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to make; holds capture, labels and account afterwards.",
+)
+@click.option(
+    "--duration",
+    "duration_s",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(MIN_DURATION_S, MAX_DURATION_S),
+    help="Seconds to record.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2**32 - 1),
+    help="Decides addresses, rates, timings and all else that the scenario leaves open.",
+)
+@click.option(
+    "--scenario",
+    default="mixed",
+    show_default=True,
+    help="A TOML file, or one that is shipped (see `lab scenarios`).",
+)
+@click.option(
+    "--snaplen",
+    default=HEADER_SNAPLEN,
+    show_default=True,
+    type=click.IntRange(64, 262_144),
+    help="Bytes to keep of each frame; 262144 keeps all.",
+)
+def record_command(folder: Path, duration_s: float, seed: int, scenario: str, snaplen: int) -> None:
+    """Play a scenario and record what passes the gateway; needs root."""
+    label = f"recording {scenario}"
+    with click.progressbar(
+        length=int(duration_s), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as bar:
+
+        def progress(elapsed_s: float) -> None:
+            bar.update(int(elapsed_s) - bar.pos)
+
+        account = record(scenario, folder, duration_s, seed, snaplen, progress)
+        bar.update(int(duration_s) - bar.pos)
+    attack_flows = sum(attack["captured_flows"] for attack in account["attacks"])
+    click.echo(
+        f"{folder / CAPTURE}: {account['flows']} flows, {attack_flows} of attacks; "
+        f"labels in {folder / LABELS}",
+        err=True,
+    )
+
+
+@lab.command(name="scenarios")
+def scenarios_command() -> None:
+    """List the scenarios that are shipped."""
+    names = shipped_scenarios()
+    width = max(map(len, names))
+    for name in names:
+        click.echo(f"{name:{width}}  {read_scenario(name).description}")

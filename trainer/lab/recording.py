@@ -1,0 +1,181 @@
+"""One recording: a folder with a capture, its labels, and the account of what happened.
+
+- ``capture.pcap``: what passed the gateway's bridge, nanosecond pcap;
+- ``labels.csv``: rule 17 of `docs/semantics.md`;
+- ``recording.json``: scenario, seed, times, versions, hosts, counts, attacks, written last: a
+  folder without it is not a recording.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sensor
+from sensor.errors import HostError, OutputError
+from trainer.lab.network import contained, require_host, search_path
+from trainer.lab.plan import Plan
+from trainer.lab.planning import make_plan
+from trainer.lab.scenario import Scenario, read_scenario
+from trainer.lab.truth import Row, captured_flows, check_rows, label_rows, write_labels
+
+CAPTURE, LABELS, ACCOUNT = "capture.pcap", "labels.csv", "recording.json"
+
+HEADER_SNAPLEN = 128
+"""Enough for the headers of every frame; no payload is a feature."""
+
+Progress = Callable[[float], None]
+"""Told how many seconds of the recording have passed."""
+
+
+def record(
+    scenario_name: str,
+    folder: Path,
+    duration_s: float,
+    seed: int,
+    snaplen: int = HEADER_SNAPLEN,
+    progress: Progress = lambda _: None,
+) -> dict[str, Any]:
+    """Plays a scenario and records it into a folder.
+
+    Returns:
+        What ``recording.json`` holds.
+
+    Raises:
+        MissingInputError, ScenarioError: about the scenario.
+        PermissionDeniedError, HostError: about this machine.
+        OutputError: the folder can't be written or holds a recording already.
+        LabelError: labels and capture do not agree; nothing is kept.
+    """
+    scenario = read_scenario(scenario_name)
+    plan = make_plan(scenario, seed, duration_s)
+    require_host(service for host in plan.hosts for service in host.services)
+    work = _prepare(folder)
+    request = {
+        "scenario": scenario_name,
+        "seed": seed,
+        "duration_s": duration_s,
+        "capture": str((folder / CAPTURE).resolve()),
+        "snaplen": snaplen,
+        "folder": str(work.resolve()),
+    }
+    try:
+        played = _play(request, work, progress)
+        reports = dict(enumerate(played["attacks"]))
+        flows = captured_flows(folder / CAPTURE)
+        rows, matched = check_rows(label_rows(plan, played["attacks"]), reports, flows)
+        write_labels(folder / LABELS, rows)
+        account = _account(scenario, plan, played, rows, matched, snaplen, len(flows))
+        (folder / ACCOUNT).write_text(json.dumps(account, indent=1) + "\n", encoding="utf-8")
+    except BaseException:
+        for name in (CAPTURE, LABELS, ACCOUNT):
+            (folder / name).unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return account
+
+
+def _prepare(folder: Path) -> Path:
+    """Makes the folder and an empty one for work in it."""
+    if (folder / ACCOUNT).exists():
+        raise OutputError(
+            f"{folder}: holds a recording already; choose another folder or remove it"
+        )
+    work = folder / ".lab"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        work.mkdir()
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}; choose a writable folder") from None
+    return work
+
+
+def _play(request: dict[str, Any], work: Path, progress: Progress) -> dict[str, Any]:
+    """Runs `trainer.lab.stage` in new namespaces; leaving this function, however, ends it."""
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join(filter(None, (str(root), os.environ.get("PYTHONPATH"))))
+    with (work / "stage.log").open("w+", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            contained([sys.executable, "-m", "trainer.lab.stage"]),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONPATH": path, "PATH": search_path()},
+            start_new_session=True,  # Ctrl-C is for this process; it ends the others
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(request) + "\n")
+            process.stdin.flush()
+            for line in process.stdout:
+                message = json.loads(line)
+                if "elapsed_s" in message:
+                    progress(message["elapsed_s"])
+                elif "error" in message:
+                    raise HostError(message["error"])
+                elif "done" in message:
+                    done: dict[str, Any] = message["done"]
+                    if done["failures"]:
+                        raise HostError(done["failures"][0])
+                    return done
+        except BrokenPipeError:
+            pass
+        finally:
+            process.kill()
+            # The pipe ends when the last process of the namespaces has gone.
+            process.stdout.read()
+            process.stdout.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
+            process.wait()
+        log.seek(0)
+        words = log.read().strip().splitlines() or ["it ended without a word"]
+        raise HostError(f"the lab failed: {words[-1]}")
+
+
+def _account(
+    scenario: Scenario,
+    plan: Plan,
+    played: dict[str, Any],
+    rows: list[Row],
+    matched: dict[int, int],
+    snaplen: int,
+    flows: int,
+) -> dict[str, Any]:
+    attacks = []
+    for attack, report in zip(plan.attacks, played["attacks"], strict=True):
+        mine = [row for row in rows if row.attack is attack]
+        planned = asdict(attack)
+        del planned["claims"]
+        labels = [{"row": row.line(), "flows": row.flows, "packets": row.packets} for row in mine]
+        found = {"captured_flows": matched.get(attack.index, 0), "labels": labels}
+        attacks.append(planned | report | found)
+    return {
+        "scenario": scenario.name,
+        "description": scenario.description,
+        "seed": plan.seed,
+        "duration_s": plan.duration_s,
+        "start": played["start"],
+        "end": played["end"],
+        "snaplen": snaplen,
+        "multa": sensor.__version__,
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "lan": plan.lan,
+        "flows": flows,
+        "recorder": played["recorder"],
+        "hosts": [asdict(host) for host in plan.hosts],
+        "activities": played["activities"],
+        "attacks": attacks,
+    }
