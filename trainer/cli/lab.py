@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import click
+from tqdm import tqdm
 
 from trainer.lab.planning import MAX_DURATION_S, MIN_DURATION_S
 from trainer.lab.recording import CAPTURE, HEADER_SNAPLEN, LABELS, record
@@ -53,16 +54,22 @@ def lab() -> None:
 )
 def record_command(folder: Path, duration_s: float, seed: int, scenario: str, snaplen: int) -> None:
     """Play a scenario and record what passes the gateway; needs root."""
-    label = f"recording {scenario}"
-    with click.progressbar(
-        length=int(duration_s), label=label, file=sys.stderr, hidden=not sys.stderr.isatty()
+    with tqdm(
+        total=int(duration_s),
+        desc=f"recording {scenario}",
+        unit="s",
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
     ) as bar:
-
-        def progress(elapsed_s: float) -> None:
-            bar.update(int(elapsed_s) - bar.pos)
-
-        account = record(scenario, folder, duration_s, seed, snaplen, progress)
-        bar.update(int(duration_s) - bar.pos)
+        account = record(
+            scenario,
+            folder,
+            duration_s,
+            seed,
+            snaplen,
+            lambda now_s: bar.update(int(now_s) - bar.n),
+        )
+        bar.update(int(duration_s) - bar.n)
     attack_flows = sum(attack["captured_flows"] for attack in account["attacks"])
     click.echo(
         f"{folder / CAPTURE}: {account['flows']} flows, {attack_flows} of attacks; "
