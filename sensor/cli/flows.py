@@ -1,6 +1,7 @@
 """``multa-sensor flows``: the extractor alone."""
 
 import contextlib
+from dataclasses import replace
 
 import click
 
@@ -51,7 +52,11 @@ def flows(
       multa-sensor flows capture.pcap --stats -
     """  # noqa: D301 -- click's mark for lines to leave alone
     output = output or (None if stats else STDOUT)
-    extraction = Extraction(files, FeatureSchema(lengths=(n,), key=key))
+    schema = FeatureSchema(lengths=(n,), key=key)
+    if output is None:
+        # what nobody sees need not be counted
+        schema = replace(schema, context=())
+    extraction = Extraction(files, schema)
     with contextlib.closing(extraction), contextlib.ExitStack() as opened:
         statistics_file = options.open_statistics(stats, output)
         writer = opened.enter_context(contextlib.closing(open_rows(output))) if output else None

@@ -70,6 +70,9 @@ class FlowTable:
         # when something of the flow is due: its early row, else its end by silence
         self._due = np.full(size, FOREVER, np.int64)
         self._closing = np.zeros(size, np.uint8)
+        # what eviction asks of every flow, apart from the records that would have to be fetched
+        self._ordinal = np.zeros(size, np.int64)
+        self._probation = np.zeros(size, np.bool_)
         self._touched = np.zeros(size, np.bool_)
         self._scratch = np.zeros(size, np.uint16)
         self._store = PacketStore(schema.n, size)
@@ -276,6 +279,10 @@ class FlowTable:
         self._closing[slots] = segments.closed_bits[staying]
         self._last_clock[slots] = last_clock[staying]
         self._live[slots] = True
+        self._ordinal[slots] = flow["ordinal"][staying]
+        probation = (flow["seen"] != 3) | (flow["packets"] <= 2)
+        probation |= (segments.closed_bits & CLOSED) != 0
+        self._probation[slots] = probation[staying]
         self._due[slots] = np.minimum(
             flow["early_ns"][staying], last_clock[staying] + self._idle_ns
         )
@@ -323,16 +330,14 @@ class FlowTable:
     def _evict(self) -> SequenceBatch:
         """Frees a quarter of the slots: flows on probation first, then the most silent ones."""
         needed = self._slots // 4 - self._index.free
-        live = np.flatnonzero(self._live)
-        probation = (self._flow["seen"][live] != 3) | (self._flow["packets"][live] <= 2)
-        probation |= (self._closing[live] & CLOSED) != 0
-        ordinal = self._flow["ordinal"][live]
-        young = np.flatnonzero(probation)
+        young = np.flatnonzero(self._live & self._probation)
         if young.size > needed:
-            chosen = young[np.argpartition(ordinal[young], needed)[:needed]]
+            chosen = young[np.argpartition(self._ordinal[young], needed)[:needed]]
         else:
-            chosen = np.lexsort((ordinal, self._last_clock[live], ~probation))[:needed]
-        slots = live[chosen].astype(np.int32)
+            live = np.flatnonzero(self._live)
+            keys = (self._ordinal[live], self._last_clock[live], ~self._probation[live])
+            chosen = live[np.lexsort(keys)[:needed]]
+        slots = chosen.astype(np.int32)
         open_ = (self._closing[slots] & CLOSED) == 0
         ends = Ends(
             clock=np.where(open_, self.clock_ns, FOREVER),
