@@ -9,6 +9,9 @@ positive row is *remembered*. It opens an incident if it and the remembered rows
 that are at most `open_seconds` older (exactly as old counts) are of `open_flows` distinct flows;
 these are then the incident's first rows. A row never counts for two incidents.
 
+A flow's first sequence counts once: where its early row was positive, the row that scores it
+again is left out. (That row may come minutes later, when the incident of the first has ended.)
+
 An incident is updated when its distinct flows reach 10, 100, 1,000, … as far as that is more than
 the `open_flows` with which it started.
 
@@ -159,13 +162,14 @@ class _TaskIncidents:
         self._open: dict[Address, _Incident] = {}
         self._next_deadline_ns = _NEVER  # a lower bound, as deadlines only move away
         self._counted = CountedFlows()
+        self._scored = CountedFlows()
         self._events: list[IncidentEvent] = []
         self.incidents_evicted = 0
         self.rows_forgotten = 0
 
     def add(self, batch: SequenceBatch, scores: NDArray[np.float32]) -> None:
         """Takes in the positive rows of a batch."""
-        positive = np.flatnonzero(scores >= self._threshold)
+        positive = self._once(batch, np.flatnonzero(scores >= self._threshold))
         while positive.size:
             rows, positive = np.split(positive, [EPOCH_ROWS - self._rows % EPOCH_ROWS])
             first_ns, last_ns = batch.decided_ns[rows[[0, -1]]].tolist()
@@ -175,6 +179,16 @@ class _TaskIncidents:
             self._rows += rows.size
             if self._rows % EPOCH_ROWS == 0:
                 self._hold_limits(last_ns)
+
+    def _once(self, batch: SequenceBatch, rows: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Leaves out rows that score a flow's first sequence again after it was positive."""
+        first = np.flatnonzero(batch.sequence_index[rows] == 0)
+        if not first.size:
+            return rows
+        ordinals = batch.flow_ordinal[rows[first]]
+        new = self._scored.count(ordinals, np.ones_like(ordinals))
+        again = first[~new & (batch.row[rows[first]] > 0)]
+        return np.delete(rows, again) if again.size else rows
 
     def expire(self, clock_ns: int) -> None:
         """Ends the incidents whose deadline is before `clock_ns`."""

@@ -358,3 +358,19 @@ def test_many_incidents_at_once_are_each_counted_exactly():
     ends = [e for e in run(batch, np.ones(rows), task(), size=4099) if e.kind == "end"]
     assert {(e.flows, e.rows) for e in ends} == {(rows // 2 // victims, rows // victims)}
     assert len(ends) == victims
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_a_sequence_that_is_scored_again_counts_once(size):
+    # flows 0 and 1 are positive early, then again when silence ends them; flow 2 only then
+    times, ordinals = [0, 0, 0, 121, 121, 121], [0, 1, 2, 0, 1, 2]
+    batch = stream(times, ordinals, [7] * 6, row=[0, 0, 0, 1, 1, 1])
+    events = run(batch, [1, 1, 0, 1, 1, 1], task(open_flows=2), size=size)
+    assert summary(events) == [("start", 0, 7, 2, 2, ""), ("end", 60, 7, 2, 2, "quiet")]
+    events = run(batch, [1, 1, 0, 1, 1, 1], task(open_flows=1), size=size)
+    assert summary(events)[-2:] == [("start", 121, 7, 1, 1, ""), ("end", 181, 7, 1, 1, "quiet")]
+
+
+def test_later_sequences_of_a_flow_count_each():
+    batch = stream([0, 70, 140], [0, 0, 0], [7] * 3, row=[0, 1, 2], sequence_index=[0, 1, 2])
+    assert [e.kind for e in run(batch, np.ones(3), task(open_flows=1))] == ["start", "end"] * 3
