@@ -52,7 +52,7 @@ def model_card(
     settings, best = run.settings, run.best
     network = (
         f"One LMMoE (E = {settings.experts} LSTM experts of {settings.units} units, "
-        f"{len(run.task_names)} tasks) for `multa-sensor`, quantized to 16-bit weights. It looks at "
+        f"{len(run.task_names)} tasks) for `multa-sensor`, with 16-bit weights. It looks at "
         f"{run.schema.n} packets of a flow at a time (graphs for {_list(run.schema.lengths)})."
     )
     reading = (
