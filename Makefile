@@ -71,11 +71,11 @@ verify: ## Run the long proofs of TARGET=..., dated output in docs/results/
 	.venv-test/bin/python $(PIP) --editable '.[test]'
 	@touch $@
 
-# The sensor without its default runtime: `--no-deps`, then what it imports.
+# What the sensor imports, with the older runtime, then itself without its default one.
 .venv-tflite-runtime/.complete: pyproject.toml
 	$(RUNTIME_PYTHON) -m venv .venv-tflite-runtime
-	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
 	.venv-tflite-runtime/bin/python $(PIP) tflite-runtime==2.14.0 'numpy<2' dpkt click
+	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
 	@touch $@
 
 install: ## Install the sensor and its systemd unit (as root; PREFIX, DESTDIR)
