@@ -20,7 +20,7 @@ TASKS = (
         signature="MULTA syn_dos: TCP SYN flood",
         category=_CATEGORY,
         severity=2,
-        incident=IncidentRule("responder", open_flows=10, open_seconds=10),
+        incident=IncidentRule("responder", open_flows=20, open_seconds=10),
         mitre_technique_id=("T1499.001",),
     ),
     TaskSpec(
@@ -32,7 +32,7 @@ TASKS = (
         category=_CATEGORY,
         severity=2,
         incident=IncidentRule(
-            "reflection_victim", open_flows=10, open_seconds=10, service_port=1900
+            "reflection_victim", open_flows=20, open_seconds=10, service_port=1900
         ),
         mitre_technique_id=("T1498.002",),
     ),

@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 from flow_rows import rows
 
-from sensor.model.schema import FeatureSchema
+from sensor.model.schema import FeatureSchema, IncidentRule
 from trainer.datasets.dataset import Dataset
 from trainer.incidents import incident_figures, opening_scores, role_addresses
 from trainer.tasks import TASKS
 
-TASK = replace(TASKS[0], threshold=0.8)
-assert TASK.incident.open_flows == 10
-assert TASK.incident.open_seconds == 10
+RULE = IncidentRule("responder", open_flows=10, open_seconds=10)
+TASK = replace(TASKS[0], threshold=0.8, incident=RULE)
 
 
 def dataset(*each):

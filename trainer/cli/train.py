@@ -59,6 +59,14 @@ _DEFAULTS = Settings()
     help="Units of an expert.",
 )
 @click.option(
+    "--tower-units",
+    type=click.IntRange(1),
+    multiple=True,
+    default=_DEFAULTS.tower_units,
+    show_default=True,
+    help="Width of a hidden layer of each task's tower; may be given again.",
+)
+@click.option(
     "--epochs",
     type=click.IntRange(1),
     default=_DEFAULTS.epochs,
