@@ -34,7 +34,8 @@ def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command
     """A command and all below it, with what a person types."""
     yield path, command
     if isinstance(command, click.Group):
-        context = click.Context(command)
+        # click remembers the help option that it first makes for a command
+    context = click.Context(command, help_option_names=["-h", "--help"])
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             assert below is not None, f"{path} {name}"
@@ -68,10 +69,11 @@ def test_commands_and_options_exist(page: Path) -> None:
 def assert_known(command: click.Command, arguments: list[str], line: str) -> None:
     """Follows subcommands, then looks options up; placeholders and files are not looked at."""
     while isinstance(command, click.Group) and arguments and arguments[0][:1].islower():
-        below = command.get_command(click.Context(command), arguments[0])
+        below = command.get_command(click.Context(command, help_option_names=["-h", "--help"]), arguments[0])
         assert below is not None, f"{line}: no command {arguments[0]}"
         command, arguments = below, arguments[1:]
-    context = click.Context(command)
+    # click remembers the help option that it first makes for a command
+    context = click.Context(command, help_option_names=["-h", "--help"])
     options = {
         spelling
         for parameter in command.get_params(context)

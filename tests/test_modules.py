@@ -13,6 +13,17 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/flows/sequences.py": "columns without rules; tests/sensor/test_table.py reads them all",
     "sensor/packets/headers.py": "columns without rules; tests/sensor/test_decode.py reads them",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
+    "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
+    "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
+    "trainer/incidents.py": "tests/trainer/test_incident_figures.py",
+    "trainer/settings.py": "values without code; tests/trainer/test_fit.py trains with them",
+    "trainer/tasks.py": "tests/test_shipped_bundle.py and tests/trainer/test_evaluation.py",
+    "trainer/bundling.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/card.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/cli/evaluate.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/comparison.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/plots.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/runs.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
 }
 """Modules without a test file of their own, and why."""
 
