@@ -30,12 +30,16 @@ def code_blocks(page: Path) -> Iterator[str]:
     yield from re.findall(r"`([^`\n]+)`", re.sub(FENCED, "", text))
 
 
+def context_of(command: click.Command) -> click.Context:
+    """As the programs make it: click remembers the first help option of a command."""
+    return click.Context(command, help_option_names=["-h", "--help"])
+
+
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
     """A command and all below it, with what a person types."""
     yield path, command
     if isinstance(command, click.Group):
-        # click remembers the help option that it first makes for a command
-    context = click.Context(command, help_option_names=["-h", "--help"])
+        context = context_of(command)
         for name in command.list_commands(context):
             below = command.get_command(context, name)
             assert below is not None, f"{path} {name}"
@@ -69,11 +73,10 @@ def test_commands_and_options_exist(page: Path) -> None:
 def assert_known(command: click.Command, arguments: list[str], line: str) -> None:
     """Follows subcommands, then looks options up; placeholders and files are not looked at."""
     while isinstance(command, click.Group) and arguments and arguments[0][:1].islower():
-        below = command.get_command(click.Context(command, help_option_names=["-h", "--help"]), arguments[0])
+        below = command.get_command(context_of(command), arguments[0])
         assert below is not None, f"{line}: no command {arguments[0]}"
         command, arguments = below, arguments[1:]
-    # click remembers the help option that it first makes for a command
-    context = click.Context(command, help_option_names=["-h", "--help"])
+    context = context_of(command)
     options = {
         spelling
         for parameter in command.get_params(context)
