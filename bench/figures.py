@@ -51,14 +51,14 @@ def run(contender: Contender) -> None:
     contender.resident_mib.append(usage.ru_maxrss / 1024)
 
 
-def contenders(capture: Path) -> list[Contender]:
+def contenders(kind: str, capture: Path) -> list[Contender]:
     """What is measured on one capture."""
     sensor = [sys.executable, "-m", "sensor.cli"]
     found = [
         Contender(
             "multa-sensor flows --stats -",
             [*sensor, "flows", str(capture), "--stats", "-"],
-            "1,000 kpps" if capture.stem == "mix" else "",
+            "1,000 kpps" if kind == "mix" else "",
         ),
         Contender(
             "multa-sensor replay (bundle, rule, 65,536 slots)",
@@ -98,7 +98,7 @@ def main(out: Path | None, work: Path, runs: int, scale: float) -> None:
                 [sys.executable, ROOT / "bench/captures.py", kind, capture, "--scale", str(scale)],
                 check=True,
             )
-        entries = contenders(capture)
+        entries = contenders(kind, capture)
         for number in range(runs):
             for entry in entries:
                 click.echo(f"{kind}: run {number + 1} of {runs}: {entry.name}", err=True)

@@ -13,8 +13,8 @@ from sensor.alerts.event import evidence
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import IncidentRule
 
-COUNTED_FLOWS = 1 << 18
-"""Places in a table of counted flows: four for each flow that the flow table holds by default."""
+COUNTED_FLOWS = 1 << 17
+"""Places in a table of counted flows: two for each flow that the flow table holds by default."""
 
 
 class PositiveRows:
@@ -147,7 +147,7 @@ def _group(
 
 
 class CountedFlows:
-    """Remembers which flows were counted for which incident, in fixed memory (2 MiB).
+    """Remembers which flows were counted for which incident, in fixed memory (1 MiB).
 
     A flow has one place, the remainder of its ordinal, and holds it until another flow that is
     counted has the same. So a flow is forgotten only if a flow that began a multiple of
@@ -161,7 +161,7 @@ class CountedFlows:
         """Marks the rows with which a flow is counted; one after the other, in the given order.
 
         Args:
-            ordinals: ``(rows,)`` flows, below 2^50.
+            ordinals: ``(rows,)`` flows, below 2^49.
             incidents: ``(rows,)`` serial numbers of their incidents, from 1, below 2^32.
 
         Returns:

@@ -302,6 +302,8 @@ class FlowTable:
 
     def _fall_due(self, slots: NDArray[np.int32], now: int) -> SequenceBatch:
         """Early rows and ends of flows without a packet in this block."""
+        # by ordinal, which is the order of early rows: a flood's need not be sorted then
+        slots = slots[np.argsort(self._ordinal[slots])]
         silent = self._last_clock[slots] + self._idle_ns
         ended = silent < now
         ends = Ends(
@@ -337,7 +339,7 @@ class FlowTable:
             live = np.flatnonzero(self._live)
             keys = (self._ordinal[live], self._last_clock[live], ~self._probation[live])
             chosen = live[np.lexsort(keys)[:needed]]
-        slots = chosen.astype(np.int32)
+        slots = chosen[np.argsort(self._ordinal[chosen])].astype(np.int32)
         open_ = (self._closing[slots] & CLOSED) == 0
         ends = Ends(
             clock=np.where(open_, self.clock_ns, FOREVER),
@@ -358,6 +360,8 @@ class FlowTable:
         ordered = np.lexsort((batch.row, batch.flow_ordinal, batch.decided_ns))
         ready = int(np.searchsorted(batch.decided_ns[ordered], now))
         self._pending = batch.take(ordered[ready:])
+        if ready == len(batch) and (ordered[1:] > ordered[:-1]).all():
+            return batch
         return batch.take(ordered[:ready])
 
 
