@@ -6,26 +6,29 @@ import sys
 from pathlib import Path
 
 import dpkt
+import jsonschema
 import pytest
 from frames import NANOS_LE, write_pcap
 
 CAPTURES = Path(__file__).parent / "captures"
 ROOT = CAPTURES.parents[1]
+EVE = ROOT.parent / "shared/data/schemas/eve-schema.json"
+"""Suricata's schema, where it is at hand."""
 
 
-def alerts(capture):
-    """Alerts of a replay with the shipped bundle, without those of the counting rule."""
-    command = [sys.executable, "-m", "sensor.cli", "replay", str(capture), "--no-rule"]
+def output(capture, *options):
+    """What a replay with the shipped bundle prints."""
+    command = [sys.executable, "-m", "sensor.cli", "replay", str(capture), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     assert done.stderr == b""
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return done.stdout
 
 
 def told(capture):
-    return [
-        (own["event"], own["task"], own["address"])
-        for own in (alert["alert"]["metadata"]["multa"] for alert in alerts(capture))
-    ]
+    """Event, task and address of its alerts, without those of the counting rule."""
+    alerts = map(json.loads, output(capture, "--no-rule").splitlines())
+    own = [alert["alert"]["metadata"]["multa"] for alert in alerts]
+    return [(each["event"], each["task"], each["address"]) for each in own]
 
 
 def test_the_demo_has_an_incident_of_each_task_about_its_victim():
@@ -55,3 +58,17 @@ def test_renegotiation_that_starts_late_in_a_connection_is_alerted(tmp_path, ons
     before = [(octets, round(time * 1e9)) for time, octets in packets[:onset]]
     quiet = write_pcap(tmp_path / "before.pcap", *zip(*before, strict=True), NANOS_LE)
     assert told(quiet) == []
+
+
+def test_alerts_of_a_replay_are_valid_and_the_same_again():
+    own = json.loads((ROOT / "sensor/alerts/alert.schema.json").read_text())
+    schemas = [own]
+    if EVE.is_file():
+        schemas.append(json.loads(EVE.read_text()))
+    for name in ("demo.pcap", "full-length.pcap"):
+        first, second = (output(CAPTURES / name) for _ in "12")
+        assert first == second
+        for schema in schemas:
+            validator = jsonschema.validators.validator_for(schema)(schema)
+            for line in first.splitlines():
+                validator.validate(json.loads(line))
