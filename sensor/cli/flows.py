@@ -52,6 +52,7 @@ def flows(
       multa-sensor flows capture.pcap --stats -
     """  # noqa: D301 -- click's mark for lines to leave alone
     output = output or (None if stats else STDOUT)
+    options.keep_apart(files, output, stats)
     schema = FeatureSchema(lengths=(n,), key=key)
     if output is None:
         # what nobody sees need not be counted

@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -45,6 +46,37 @@ def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:
     if no_models and given:
         raise UsageError("--models and --no-models exclude each other")
     return [] if no_models else list(given) or [shipped_bundle()]
+
+
+def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:
+    """Proves that no output is an input or another output, before anything is emptied.
+
+    Raises:
+        UsageError: two names are the same file.
+    """
+    taken = {_identity(path): path for path in inputs if path != STDOUT}
+    for path in outputs:
+        if path is None or path == STDOUT:
+            continue
+        identity = _identity(path)
+        if identity in taken and not _is_device(path):
+            raise UsageError(f"{path}: is {taken[identity]} already; choose another output")
+        taken[identity] = path
+
+
+def _is_device(path: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 -- ValueError is caught too
+    except (OSError, ValueError):
+        return False
+
+
+def _identity(path: str) -> tuple[int, int] | str:
+    try:
+        found = os.stat(path)  # noqa: PTH116 -- ValueError is caught too
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino
 
 
 def open_statistics(path: str | None, other_output: str | None) -> StatisticsFile | None:

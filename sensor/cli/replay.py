@@ -52,6 +52,7 @@ def replay(
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
+    options.keep_apart(files, output, stats)
     source = CaptureFiles(files)
     try:
         bundles = options.chosen_models(models, no_models=no_models)

@@ -84,6 +84,7 @@ def run(
     describe(interface)  # an unknown name is told before models are proved
     bundles = options.chosen_models(models, no_models=no_models)
     lanes = build_lanes(bundles, rule=not no_rule)
+    options.keep_apart((), output, record, stats)
     statistics_file = options.open_statistics(stats, output)
     with contextlib.ExitStack() as opened:
         # Whoever reads standard output can't come back, but a full disk can be emptied.

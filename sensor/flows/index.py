@@ -34,6 +34,7 @@ class KeyIndex:
     def __init__(self, slots: int, words: int) -> None:
         self._words = np.zeros((words, slots + FIRST_SLOT), np.uint64)
         self._words[1, :FIRST_SLOT] = np.iinfo(np.uint64).max
+        self._long = np.zeros(slots + FIRST_SLOT, np.bool_)
         bits = (2 * slots).bit_length()
         self._cells: Slots = np.zeros(1 << bits, np.int32)
         self._mask = np.int64((1 << bits) - 1)
@@ -60,7 +61,7 @@ class KeyIndex:
         used = self._stack.size - self.free
         if (used + self._deleted + words.shape[1]) * 2 > self._cells.size and self._deleted:
             self._rebuild()
-        cell = self._hash(words)
+        cell = self._hash(words, long)
         slot = self._cells[cell]
         open_keys = np.flatnonzero(~self._equal(slot, words, long))
         created: list[Slots] = []
@@ -71,7 +72,8 @@ class KeyIndex:
             found = self._cells[cell]
             empty = np.flatnonzero(found == EMPTY)
             if empty.size:
-                created.append(self._claim(cell[empty], words[:, empty]))
+                wide = np.full(empty.size, words.shape[0] > 2) if long is None else long[empty]
+                created.append(self._claim(cell[empty], words[:, empty], wide))
                 found[empty] = self._cells[cell[empty]]
             equal = self._equal(found, words, long)
             slot[open_keys[equal]] = found[equal]
@@ -90,15 +92,30 @@ class KeyIndex:
         self._stack[self.free : self.free + slots.size] = slots
         self.free += slots.size
 
-    def _hash(self, words: Words) -> NDArray[np.int64]:
-        mixed = words[0] * self._multipliers[0]
-        for word, multiplier in zip(words[1:], self._multipliers[1:], strict=False):
-            mixed += word * multiplier
-        mixed ^= mixed >> _HALF
+    def _hash(self, words: Words, long: Mask | None) -> NDArray[np.int64]:
+        """First cells of keys: every word is mixed with all before it, by secret multipliers.
+
+        (A plain sum of products would not do: keys that differ in the top bits of their words
+        only would meet in few cells, whatever the multipliers.)
+        """
+        mixed = np.zeros(words.shape[1], np.uint64)
+        self._mix(mixed, words[:2], self._multipliers)
+        if words.shape[0] > 2:
+            rows = slice(None) if long is None else np.flatnonzero(long)
+            further = mixed[rows]
+            self._mix(further, words[2:, rows], self._multipliers[2:])
+            mixed[rows] = further
         mixed *= self._multipliers[-1]
         mixed >>= self._shift
         cells: NDArray[np.int64] = mixed.view(np.int64)
         return cells
+
+    @staticmethod
+    def _mix(mixed: NDArray[np.uint64], words: Words, multipliers: list[np.uint64]) -> None:
+        for word, multiplier in zip(words, multipliers, strict=False):
+            mixed ^= word
+            mixed *= multiplier
+            mixed ^= mixed >> _HALF
 
     def _equal(self, slots: Slots, words: Words, long: Mask | None) -> Mask:
         equal: Mask = self._words[0][slots] == words[0]
@@ -110,7 +127,7 @@ class KeyIndex:
                 equal[rows] &= stored[slots] == asked[rows]
         return equal
 
-    def _claim(self, cells: NDArray[np.int64], words: Words) -> Slots:
+    def _claim(self, cells: NDArray[np.int64], words: Words, long: Mask) -> Slots:
         """Gives a free slot to one key for each distinct cell."""
         # whoever is read back has won the cell; negative, as slots are not
         claims = -1 - np.arange(cells.size, dtype=np.int32)
@@ -120,6 +137,7 @@ class KeyIndex:
         self.free -= winners.size
         self._words[: words.shape[0], slots] = words[:, winners]
         self._words[words.shape[0] :, slots] = 0
+        self._long[slots] = long[winners]
         self._cells[cells[winners]] = slots
         self._cell_of[slots] = cells[winners]
         return slots
@@ -132,7 +150,7 @@ class KeyIndex:
         slots = np.flatnonzero(taken).astype(np.int32)
         self._cells[:] = EMPTY
         self._deleted = 0
-        cell = self._hash(self._words[:, slots])
+        cell = self._hash(self._words[:, slots], self._long[slots])
         while slots.size:
             empty = self._cells[cell] == EMPTY
             self._cells[cell[empty]] = slots[empty]

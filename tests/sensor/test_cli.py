@@ -132,3 +132,22 @@ def test_commands_do_not_load_what_they_do_not_need():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("command", ["replay", "flows"])
+@pytest.mark.parametrize("option", ["-o", "--stats"])
+def test_a_capture_is_never_an_output(capfd, tmp_path, command, option):
+    path = frames.write_pcap(tmp_path / "c.pcap", *flood())
+    before = path.read_bytes()
+    (tmp_path / "link").symlink_to(path)
+    extra = ["--no-models"] if command == "replay" else []
+    for name in (path, tmp_path / "." / "c.pcap", tmp_path / "link"):
+        outcome = sensor_command(capfd, command, path, *extra, option, name)
+        assert_fails(outcome, 64, name, "already")
+        assert path.read_bytes() == before
+
+
+def test_two_outputs_are_two_files(capfd, tmp_path):
+    path = frames.write_pcap(tmp_path / "c.pcap", *flood())
+    twice = ("-o", tmp_path / "o.json", "--stats", f"{tmp_path}/./o.json")
+    assert_fails(sensor_command(capfd, "replay", path, "--no-models", *twice), 64, "already")

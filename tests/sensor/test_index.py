@@ -49,4 +49,16 @@ def test_every_slot_can_be_used_and_used_again():
 
 def test_two_processes_hash_differently():
     keys = np.arange(200, dtype=np.uint64).reshape(2, 100)
-    assert KeyIndex(100, 2)._hash(keys).tolist() != KeyIndex(100, 2)._hash(keys).tolist()
+    first, second = (KeyIndex(100, 2)._hash(keys, None).tolist() for _ in "12")
+    assert first != second
+
+
+def test_keys_that_differ_in_their_top_bits_only_do_not_collide():
+    index = KeyIndex(4_096, 6)
+    top = np.arange(4_096, dtype=np.uint64)
+    words = np.zeros((6, 4_096), np.uint64)
+    for word in range(2, 5):
+        words[word] = (top >> np.uint64(4 * (word - 2)) & np.uint64(15)) << np.uint64(60)
+    cells = np.unique(index._hash(words, None))
+    # 4,096 balls in 8,192 or 16,384 cells hit at least 39 % of their number apart
+    assert cells.size > 2_500
