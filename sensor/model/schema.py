@@ -2,7 +2,7 @@
 
 A leaf. The fingerprint is the SHA-256 of the canonical form (RFC 8785) of everything that
 decides a feature's value; a sensor recomputes it from what it implements and refuses a bundle
-whose fingerprint differs (`docs/semantics.md` 12). Tasks and thresholds are not part of it.
+whose fingerprint differs (`docs/semantics.md` 11). Tasks and thresholds are not part of it.
 """
 
 import hashlib
@@ -130,7 +130,7 @@ CONTEXT_FIELDS: dict[str, Field] = {
     )
     for window in (1, 10)
 }
-"""Context of a flow, taken when it begins (`docs/semantics.md` 7)."""
+"""Context of a flow, taken when it begins (`docs/semantics.md` 9)."""
 
 KEYS = ("five_tuple",)
 POLICIES = ("first", "repeat")
@@ -241,7 +241,7 @@ class FeatureSchema:
             numbers += [schema.repeat_min_packets, schema.repeat_all]
             sane = all(type(number) is int and 0 < number < 2**31 for number in numbers)
             sane = sane and list(schema.lengths) == sorted(set(schema.lengths)) and schema.n <= 255
-        except (TypeError, IndexError) as error:
+        except (TypeError, LookupError) as error:
             raise BundleError(
                 f"{where}: features are malformed ({error}); use a bundle made by this version"
             ) from None
@@ -260,7 +260,7 @@ class FeatureSchema:
 
 @dataclass(frozen=True)
 class IncidentRule:
-    """How a task's positive flows become one incident (`docs/semantics.md` 16).
+    """How a task's positive flows become one incident (`docs/semantics.md` 14).
 
     Attributes:
         role: whom the incident is about: ``responder``, ``originator``, or ``reflection_victim``

@@ -87,6 +87,7 @@ def test_a_schema_comes_back_from_its_manifest():
         ({"repeat_all": 1.5}, "numbers"),
         ({"idle_timeout_ms": "long"}, "numbers"),
         ({"lengths": 16}, "features"),
+        ({"lengths": {}}, "features"),
         ({"fields": [["valid"]]}, "features"),
     ],
 )
