@@ -10,7 +10,7 @@ from trainer.runs import Run
 _ROLES = {
     "responder": "the attacked responder",
     "originator": "the attacking originator",
-    "reflection_victim": "the victim (the side that does not own the service's port)",
+    "reflection_victim": "the victim (the side that does not own port {})",
 }
 
 _LIMITS = """\
@@ -24,6 +24,8 @@ _LIMITS = """\
 - It sees the first packets of a flow and, for `repeat` tasks, later windows of them: sizes, gaps,
   directions, TCP flags and counts of new flows. It reads no payload, no address and no port, and
   can't tell one attacker, device or application from another.
+- Applications that the recordings do not hold may be called an attack, long connections of
+  small exchanges a renegotiation above all: look at the port and the peer of such an alert.
 - Attacks other than those named above are no task of it. It was taught not to call them one of
   its tasks as far as the recordings hold them; what they do not hold may be called anything.
 - A flood slower than its incident rule, or spread over more victims than that, raises no alert.
@@ -57,10 +59,10 @@ def model_card(
     )
     reading = (
         f"{_what(left_out)} Network: median [smallest, largest] of {len(run.seeds)} seeds; the "
-        f"bundle holds seed {best.seed}, chosen by its validation loss. Trees: gradient-boosted, "
-        "on the same inputs, examples and budget. Rule: 30 new flows a second to one address. "
-        "Recall and false flows (benign flows called an attack) are at thresholds that were frozen "
-        "before; incidents are counted by the sensor's own tracker."
+        f"bundle holds seed {best.seed}, whose worst task finds most validation attacks. Trees: "
+        "gradient-boosted, on the same inputs, examples and budget. Rule: 30 new flows a second to "
+        "one address. Recall and false flows (benign flows called an attack) are at thresholds "
+        "that were frozen before; incidents are counted by the sensor's own tracker."
     )
     tuning = (
         f"Thresholds let validation traffic open at most {run.per_day:g} false incidents a day and "
@@ -87,7 +89,7 @@ def _task(task: TaskSpec) -> str:
     rule = task.incident
     return (
         f"- **{task.name}** ({task.signature}): scored on {_looks(task)}; an incident about "
-        f"{_ROLES[rule.role]}{_port(rule)} opens with {_flows(rule.open_flows)} within "
+        f"{_role(rule)} opens with {_flows(rule.open_flows)} within "
         f"{rule.open_seconds} s. Threshold {task.threshold:.4f} on the calibrated score. "
         f"MITRE ATT&CK {_list(task.mitre_technique_id)}."
     )
@@ -98,8 +100,8 @@ def _looks(task: TaskSpec) -> str:
     return first if task.policy == "first" else "every window of packets of each flow"
 
 
-def _port(rule: IncidentRule) -> str:
-    return f" {rule.service_port}" if rule.service_port else ""
+def _role(rule: IncidentRule) -> str:
+    return _ROLES[rule.role].format(rule.service_port)
 
 
 def _flows(count: int) -> str:

@@ -168,31 +168,33 @@ def opening_scores(
         rows = np.flatnonzero(dataset.source == source)
         part = dataset.take(rows)
         truth = np.where(labels[rows] == 1, 1.0, np.nan)
-        touched = joined(track(part, single, truth))
-        by_rule = joined(track(part, replace(task, threshold=0.5), truth))
+        touched = _by_address(joined(track(part, single, truth)))
+        by_rule = _by_address(joined(track(part, replace(task, threshold=0.5), truth)))
         addresses = role_addresses(part.batch, task)
         keys, number = np.unique(addresses, axis=0, return_inverse=True)
         order = np.argsort(number.reshape(-1), kind="stable")
         edges = np.cumsum(np.bincount(number.reshape(-1), minlength=len(keys)))[:-1]
         for key, its_rows in zip(keys.tolist(), np.split(order, edges), strict=True):
             address = (key[0], key[1], key[2])
-            spans = [span for span in touched if span.address == address]
-            value = labels[rows[its_rows]]
-            first = part.batch.flow_start_ns[its_rows]
-            apart = np.ones(its_rows.size, bool)
-            for span in spans:
-                apart &= (first > span.last_ns) | (
-                    part.batch.last_packet_ns[its_rows] < span.first_ns
-                )
-            quiet = its_rows[(value == 0) & apart]
-            half = math.ceil(rule.open_flows / 2)
-            benign.append(_opening(part, quiet, scores[rows], half, rule.open_seconds))
-            for span in (span for span in by_rule if span.address == address):
-                within = (first >= span.first_ns) & (first <= span.last_ns)
-                its_flood = its_rows[(value == 1) & within]
+            value, first = labels[rows[its_rows]], part.batch.flow_start_ns[its_rows]
+            last = part.batch.last_packet_ns[its_rows]
+            quiet = value == 0
+            for span in touched.get(address, ()):
+                quiet &= (first > span.last_ns) | (last < span.first_ns)
+            wanted = (math.ceil(rule.open_flows / 2), rule.open_seconds)
+            benign.append(_opening(part, its_rows[quiet], scores[rows], *wanted))
+            for span in by_rule.get(address, ()):
+                flood = (value == 1) & (first >= span.first_ns) & (first <= span.last_ns)
                 wanted = (rule.open_flows, rule.open_seconds)
-                attack.append(_opening(part, its_flood, scores[rows], *wanted))
+                attack.append(_opening(part, its_rows[flood], scores[rows], *wanted))
     return benign, attack
+
+
+def _by_address(spans: list[Span]) -> dict[Address, list[Span]]:
+    found: dict[Address, list[Span]] = {}
+    for span in spans:
+        found.setdefault(span.address, []).append(span)
+    return found
 
 
 def role_addresses(batch: SequenceBatch, task: TaskSpec) -> NDArray[np.uint64]:

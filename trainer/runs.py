@@ -46,6 +46,7 @@ class SeedResult:
         best_epoch: whose weights were kept, from 1.
         training_losses, validation_losses: of every epoch.
         tasks: with calibration and thresholds.
+        recalls: of each task, share of the validation attack flows at or above its threshold.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class SeedResult:
     training_losses: tuple[float, ...]
     validation_losses: tuple[float, ...]
     tasks: tuple[TaskSpec, ...]
+    recalls: tuple[float, ...]
 
     @property
     def validation_loss(self) -> float:
@@ -88,8 +90,12 @@ class Run:
 
     @property
     def best(self) -> SeedResult:
-        """The seed with the lowest validation loss: the one that is exported."""
-        return min(self.seeds, key=lambda result: result.validation_loss)
+        """The seed that is exported: the one whose worst task finds most validation attacks.
+
+        Not the one of the lowest loss: a single benign sequence that scores high raises the
+        threshold, which hardly shows in the loss.
+        """
+        return max(self.seeds, key=lambda result: (min(result.recalls), -result.validation_loss))
 
     @property
     def task_names(self) -> tuple[str, ...]:
@@ -160,20 +166,17 @@ def train(
     for seed in seeds:
         fitted = fit(dataset.schema, task_names, settings, seed, training, validation)
         tflite = convert(fitted.model, dataset.schema)
-        raw = raw_scores(tflite, patterns.encoded, task_names)[patterns.number]
+        numbers = patterns.number[rows["validation"]]
+        raw = raw_scores(tflite, patterns.encoded, task_names)[numbers]
+        decided = decide(held_out, numbers, tasks, raw, allowed)
         results.append(
             SeedResult(
                 seed,
                 fitted.best_epoch,
                 fitted.training_losses,
                 fitted.validation_losses,
-                decide(
-                    held_out,
-                    patterns.number[rows["validation"]],
-                    tasks,
-                    raw[rows["validation"]],
-                    allowed,
-                ),
+                decided,
+                attack_recalls(held_out, numbers, decided, raw),
             )
         )
         (folder / f"seed-{seed}.tflite").write_bytes(tflite)
@@ -224,6 +227,21 @@ def decide(
         threshold = choose_threshold(np.array(benign), np.array(attack), allowed)
         decided.append(replace(calibrated, threshold=threshold))
     return tuple(decided)
+
+
+def attack_recalls(
+    dataset: Dataset,
+    patterns: NDArray[np.int64],
+    tasks: Sequence[TaskSpec],
+    raw: NDArray[np.float32],
+) -> tuple[float, ...]:
+    """Share of the attack flows at or above each task's threshold; arguments as in `decide`."""
+    labels, scores = task_labels(dataset, tasks), calibrated_scores(tasks, raw)
+    each = []
+    for column, task in enumerate(tasks):
+        flows = flow_scores(dataset, patterns, task, labels[:, column], scores[:, column])
+        each.append(float((flows.scores[flows.labels == 1] >= task.threshold).mean()))
+    return tuple(each)
 
 
 def spanned_seconds(dataset: Dataset) -> float:
@@ -293,6 +311,7 @@ def _seed(entry: dict[str, Any]) -> SeedResult:
             )
             for task in tasks
         ),
+        tuple(entry["tasks"][task.name]["recall"] for task in tasks),
     )
 
 
@@ -312,8 +331,12 @@ def _save(run: Run) -> None:
                 "training_losses": result.training_losses,
                 "validation_losses": result.validation_losses,
                 "tasks": {
-                    task.name: {"calibration": task.calibration, "threshold": task.threshold}
-                    for task in result.tasks
+                    task.name: {
+                        "calibration": task.calibration,
+                        "threshold": task.threshold,
+                        "recall": recall,
+                    }
+                    for task, recall in zip(result.tasks, result.recalls, strict=True)
                 },
             }
             for result in run.seeds

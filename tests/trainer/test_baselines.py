@@ -1,23 +1,24 @@
 """The rule and the trees that the network is compared with."""
 
 import numpy as np
-import pytest
 from flow_rows import rows
 
+from sensor.alerts.rule import NEW_FLOWS, CountingRule
 from sensor.model.encoding import encode
 from sensor.model.schema import FeatureSchema
-from trainer.baselines.rule import FLOWS_A_SECOND, rule_scores
+from trainer.baselines.rule import rule_scores
 from trainer.baselines.trees import Trees
 from trainer.datasets.examples import Examples
 
 
-def test_the_rule_counts_new_flows_to_the_responder_in_the_last_second():
-    context = [[9, 9, 9, 9, count, 9] for count in (0, FLOWS_A_SECOND - 1, FLOWS_A_SECOND, 5000)]
-    scores = rule_scores(rows(*({"context": each} for each in context)))
+def test_the_rule_scores_as_the_sensors_rule_does_and_later_rows_too():
+    context = [[9, 9, 9, 9, count, 9] for count in (0, NEW_FLOWS - 2, NEW_FLOWS - 1, 5000)]
+    batch = rows(*({"context": each} for each in context))
+    scores = rule_scores(batch)
     assert (scores >= 0.5).tolist() == [False, False, True, True]
-    assert (np.diff(scores) > 0).all()
-    assert scores[0] == 0
-    assert scores[-1] < 1
+    np.testing.assert_allclose(scores, CountingRule(FeatureSchema()).score(batch)[:, 0], rtol=1e-6)
+    later = rows(*({"context": each, "row": 1} for each in context))
+    np.testing.assert_array_equal(rule_scores(later), scores)
 
 
 def test_trees_learn_each_task_from_its_own_labels_only():
@@ -36,8 +37,3 @@ def test_trees_learn_each_task_from_its_own_labels_only():
     far = np.abs(lengths[:, None] - [700, 300]) > 40
     right = (scores >= 0.5) == np.stack([lengths > 700, lengths < 300], axis=1)
     assert right[far].all()
-
-
-@pytest.mark.parametrize("count", [1, 30])
-def test_rule_scores_have_a_row_each(count):
-    assert rule_scores(rows(*({} for _ in range(count)))).shape == (count,)

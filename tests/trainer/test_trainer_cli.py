@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -78,6 +79,17 @@ def test_a_run_freezes_split_and_thresholds(work):
     assert found.task_names == NAMES
     assert all(0.5 <= task.threshold < 1 for task in found.best.tasks)
     assert set(found.identities) == {"rec0", "rec1", "rec2", "rec3"}
+
+
+def test_the_best_seed_is_the_one_whose_worst_task_finds_most(work):
+    found = load_run(work / "run")
+    (only,) = found.seeds
+    assert all(0 <= recall <= 1 for recall in only.recalls)
+    assert only.validation_loss == min(only.validation_losses)
+    even = replace(only, seed=1, recalls=(0.8, 0.8, 0.8))
+    lopsided = replace(only, seed=2, recalls=(1.0, 0.7, 1.0))
+    worse = replace(even, seed=3, validation_losses=(9.0,) * only.best_epoch)
+    assert replace(found, seeds=(lopsided, worse, even)).best == even
 
 
 def test_evaluation_writes_a_table_figures_and_a_plot(work, capsys, tmp_path):

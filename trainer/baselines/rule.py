@@ -1,4 +1,4 @@
-"""The rule to beat: many new flows a second to one address.
+"""The rule to beat: the sensor's counting rule, as a score of every row.
 
 It knows nothing but a counter, and tells floods from neither each other nor from scans.
 """
@@ -6,16 +6,17 @@ It knows nothing but a counter, and tells floods from neither each other nor fro
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.rule import NEW_FLOWS
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
-
-FLOWS_A_SECOND = 30
-"""Other new flows to the responder in the last second from which on a flow is positive."""
 
 TASKS = ("syn_dos", "ssdp_flood")
 """Tasks about floods of flows; the rule says nothing about others."""
 
 
 def rule_scores(batch: SequenceBatch) -> NDArray[np.float64]:
-    """Scores ``(b,)`` in [0, 1) that rise with the count and reach 0.5 at `FLOWS_A_SECOND`."""
-    count = batch.context[:, CONTEXT_COLUMNS.index("dst_1s")].astype(np.float64)
-    return count / (count + FLOWS_A_SECOND)
+    """Scores ``(b,)`` in (0, 1): 0.5 at `NEW_FLOWS`, on all rows of a flow alike.
+
+    The sensor's rule scores a flow's first row only; here the deciding row may be a later one.
+    """
+    others = batch.context[:, CONTEXT_COLUMNS.index("dst_1s")].astype(np.float64)
+    return (others + 1) / (others + 1 + NEW_FLOWS)

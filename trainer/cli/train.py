@@ -149,7 +149,10 @@ def train(
 def describe(run: Run) -> None:
     """Prints thresholds and losses of a run."""
     for result in run.seeds:
-        thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in result.tasks)
+        thresholds = ", ".join(
+            f"{task.name} {task.threshold:.4f} (recall {recall:.3f})"
+            for task, recall in zip(result.tasks, result.recalls, strict=True)
+        )
         click.echo(
             f"seed {result.seed}: best epoch {result.best_epoch} of "
             f"{len(result.validation_losses)}, validation loss {result.validation_loss:.4f}; "
