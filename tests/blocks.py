@@ -38,6 +38,7 @@ def block_of(frames: Sequence[Frame], gap: int = 3) -> PacketBlock:
         np.array([frame.time_ns for frame in frames], np.int64),
         np.zeros(len(frames), np.uint16),
         np.zeros(len(frames), np.uint16),
+        np.array([frame.link_type for frame in frames], np.uint16),
     )
 
 

@@ -33,6 +33,7 @@ class Frame(NamedTuple):
     time_ns: int
     octets: bytes
     wire_length: int = -1
+    link_type: int = 1
 
     def decode(self) -> Packet | str:
         """Its headers or its refusal."""

@@ -3,9 +3,7 @@
 A leaf: no capture source is imported here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,8 +37,8 @@ class PacketBlock:
         vlan_tci: ``(packets,)`` uint16, tag control information of a VLAN tag that the kernel
             stripped from the frame, else 0.
         vlan_tpid: ``(packets,)`` uint16, its tag protocol identifier; 0 where none was stripped.
-        link_type: pcap link type of all frames in the block.
-        interface: name of the interface or, for a file without names, an empty string.
+        link_type: ``(packets,)`` uint16, pcap link type of each frame (a pcapng file may mix
+            them). `one_link_type` makes the column of a source that has but one.
         clock_ns: lower bound of the flow clock after this block. A live source advances it on a
             silent link (an empty block is a tick); 0 where only packets move the clock.
     """
@@ -52,8 +50,7 @@ class PacketBlock:
     timestamp_ns: NDArray[np.int64]
     vlan_tci: NDArray[np.uint16]
     vlan_tpid: NDArray[np.uint16]
-    link_type: int = LINKTYPE_ETHERNET
-    interface: str = ""
+    link_type: NDArray[np.uint16]
     clock_ns: int = 0
 
     def __len__(self) -> int:
@@ -70,15 +67,6 @@ class CaptureCounters:
     offload_frames: int = 0
 
 
-class Source(Protocol):
-    """A capture: an iterable of blocks with counters, closed by whoever opened it."""
-
-    counters: CaptureCounters
-
-    def __iter__(self) -> Iterator[PacketBlock]:
-        """Blocks in order; each is valid until the next is asked for."""
-        ...
-
-    def close(self) -> None:
-        """Releases the file or socket; closing twice is allowed."""
-        ...
+def one_link_type(link_type: int, packets: int) -> NDArray[np.uint16]:
+    """A link type column ``(packets,)`` of one value, read-only and without memory of its own."""
+    return np.broadcast_to(np.uint16(link_type), (packets,))

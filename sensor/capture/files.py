@@ -165,6 +165,7 @@ def cut(block: PacketBlock, part: slice) -> PacketBlock:
         timestamp_ns=block.timestamp_ns[part],
         vlan_tci=block.vlan_tci[part],
         vlan_tpid=block.vlan_tpid[part],
+        link_type=block.link_type[part],
     )
 
 
@@ -178,6 +179,7 @@ def _merged(parts: list[tuple[PacketBlock, NDArray[np.int64]]]) -> Iterator[Pack
         for start, length in zip(block.offset.tolist(), block.captured_length.tolist(), strict=True)
     ]
     captured = np.concatenate([block.captured_length for block in blocks])
+    link_type = np.concatenate([block.link_type for block in blocks])
     wire = np.concatenate([block.wire_length for block in blocks])
     times = np.concatenate([block.timestamp_ns for block in blocks])
     for first in range(0, order.size, BLOCK_PACKETS):
@@ -192,5 +194,5 @@ def _merged(parts: list[tuple[PacketBlock, NDArray[np.int64]]]) -> Iterator[Pack
             timestamp_ns=times[chosen],
             vlan_tci=none,
             vlan_tpid=none,
-            link_type=blocks[0].link_type,
+            link_type=link_type[chosen],
         )

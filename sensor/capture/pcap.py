@@ -19,6 +19,7 @@ from sensor.capture.block import (
     LINKTYPE_ETHERNET,
     CaptureCounters,
     PacketBlock,
+    one_link_type,
 )
 from sensor.capture.walk import MAX_CAPTURED_BYTES, RECORD_HEADER_BYTES, walk
 from sensor.errors import (
@@ -185,7 +186,7 @@ class PcapFile:
             timestamp_ns=timestamp_ns,
             vlan_tci=none,
             vlan_tpid=none,
-            link_type=LINKTYPE_ETHERNET,
+            link_type=one_link_type(LINKTYPE_ETHERNET, record.size),
         )
 
     def _describe_cut(self, buffer: NDArray[np.uint8], start: int, end: int) -> str:

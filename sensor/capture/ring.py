@@ -32,6 +32,7 @@ from sensor.capture.block import (
     MAX_BLOCK_PACKETS,
     CaptureCounters,
     PacketBlock,
+    one_link_type,
 )
 from sensor.capture.interfaces import Interface, describe
 from sensor.errors import (
@@ -285,8 +286,7 @@ class Ring:
             timestamp_ns=timestamp_ns,
             vlan_tci=np.where(tagged, words[:, _TCI], 0).astype(np.uint16),
             vlan_tpid=tpid.astype(np.uint16),
-            link_type=LINKTYPE_ETHERNET,
-            interface=self.interface,
+            link_type=one_link_type(LINKTYPE_ETHERNET, header.size),
         )
 
     def _give_back(self) -> None:
@@ -314,8 +314,7 @@ class Ring:
             timestamp_ns=none,
             vlan_tci=np.empty(0, np.uint16),
             vlan_tpid=np.empty(0, np.uint16),
-            link_type=LINKTYPE_ETHERNET,
-            interface=self.interface,
+            link_type=one_link_type(LINKTYPE_ETHERNET, 0),
             clock_ns=clock_ns,
         )
 

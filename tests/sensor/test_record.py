@@ -6,7 +6,7 @@ import frames
 import numpy as np
 import pytest
 
-from sensor.capture.block import PacketBlock
+from sensor.capture.block import PacketBlock, one_link_type
 from sensor.capture.pcap import open_capture
 from sensor.capture.record import Recorder, recorded
 from sensor.errors import OutputError
@@ -26,6 +26,7 @@ def block_of(contents, times, tags=None, wire=None):
         timestamp_ns=np.array(times, np.int64),
         vlan_tci=tags[:, 1],
         vlan_tpid=tags[:, 0],
+        link_type=one_link_type(1, sizes.size),
     )
 
 
