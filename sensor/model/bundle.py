@@ -130,9 +130,12 @@ class Bundle:
             golden = GoldenVectors.from_npz(
                 content["golden.npz"], schema, row_bytes(schema), len(tasks)
             )
-            card = content["README.md"].decode()
         except ValueError as error:
-            raise BundleError(f"{path}: {error}; {_REMEDY}") from None
+            raise BundleError(f"{path / 'golden.npz'}: {error}; {_REMEDY}") from None
+        try:
+            card = content["README.md"].decode()
+        except ValueError:
+            raise BundleError(f"{path / 'README.md'}: is not UTF-8 text; {_REMEDY}") from None
         return cls(
             path,
             manifest["name"],
@@ -319,6 +322,7 @@ def _task(document: Any, i: int, place: Path) -> TaskSpec:
             "threshold": _real(task.threshold) and 0 <= task.threshold <= 1,
             "calibration": len(task.calibration) == 2 and all(map(_real, task.calibration)),
             "signature, category and mitre_technique_id": all(type(t) is str for t in texts),
+            "mitre_technique_id": type(document["mitre_technique_id"]) is list,
             "numbers": all(type(v) is int and 0 < v < 2**31 for v in whole),
             "incident": rule.role in _ROLES
             and type(rule.service_port) is int
@@ -338,5 +342,5 @@ def _real(value: Any) -> bool:
 def _exact(document: dict[str, Any], kind: type[Any], where: str) -> dict[str, Any]:
     """The document, if it has exactly the entries of the dataclass `kind`."""
     if wrong := sorted(set(document) ^ {entry.name for entry in fields(kind)}):
-        raise BundleError(f"{where}.{wrong[0]}: is missing or unknown; {_REMEDY}")
+        raise BundleError(f"{where}: entry {wrong[0]!r} is missing or unknown; {_REMEDY}")
     return document

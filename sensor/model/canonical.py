@@ -17,9 +17,12 @@ def canonical(document: Any) -> bytes:
 
     Raises:
         ValueError: a number is not finite or an integer beyond ±(2^53 − 1), a string is not
-            Unicode, or something is not JSON.
+            Unicode, something is not JSON, or it is nested too deeply.
     """
-    return _text(document).encode()
+    try:
+        return _text(document).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply for JSON") from None
 
 
 def sha256(document: Any) -> str:

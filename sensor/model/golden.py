@@ -5,8 +5,11 @@ They start from raw columns, so they prove the encoding as well as the network. 
 """
 
 import io
+import math
+import re
 import zipfile
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +32,16 @@ COLUMNS = (
 )
 """Columns of `SequenceBatch` that features are made of."""
 
-_LARGEST = 16 << 20
+_ARRAYS = (*COLUMNS, "packed", "scores")
+
+_TYPES = frozenset({"|u1", "|i1", "<u2", "<u4", "<f4"})
+
+_NPY_HEADER = re.compile(
+    rb"\x93NUMPY\x01\x00(?s:..)\{'descr': '([^']{1,9})', 'fortran_order': False, "
+    rb"'shape': \(([0-9]{1,9},|[0-9]{1,9}(?:, [0-9]{1,9}){1,3}|)\), \} *\n"
+)
+"""A header of ``numpy.lib.format`` version 1.0 as NumPy writes it. NumPy's own reader evaluates
+the header as Python source and allocates what it claims; this one reads and measures first."""
 
 
 @dataclass(frozen=True)
@@ -62,29 +74,34 @@ class GoldenVectors:
     def from_npz(
         cls, file: bytes, schema: FeatureSchema, row_bytes: int, tasks: int
     ) -> "GoldenVectors":
-        """Reads ``golden.npz``; nothing in it is unpickled.
+        """Reads ``golden.npz``; nothing in it is unpickled, evaluated or decompressed.
+
+        Args:
+            file: its content.
+            schema: says how long rows are.
+            row_bytes: bytes of an encoded row.
+            tasks: how many scores a row has.
 
         Raises:
             ValueError: not such an archive, or an array is missing or of another type or shape.
         """
         try:
             with zipfile.ZipFile(io.BytesIO(file)) as archive:
-                if sum(entry.file_size for entry in archive.infolist()) > _LARGEST:
-                    raise ValueError("it unpacks to more than 16 MiB")
-            with np.load(io.BytesIO(file), allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in (*COLUMNS, "packed", "scores")}
-        except (zipfile.BadZipFile, KeyError, EOFError, OSError) as error:
+                arrays = {name: _array(archive, name) for name in _ARRAYS}
+        except _DAMAGE as error:
             raise ValueError(f"not an archive of golden vectors ({error})") from None
-        count = len(arrays["length"]) if arrays["length"].ndim else 0
+        count = len(arrays["length"])
+        none = SequenceBatch.empty(schema.n)
+        expected = {name: getattr(none, name) for name in COLUMNS}
+        expected["packed"] = np.zeros((0, row_bytes), np.uint8)
+        expected["scores"] = np.zeros((0, tasks), np.float32)
+        for name, column in expected.items():
+            shape = (count, *column.shape[1:])
+            if arrays[name].dtype != column.dtype or arrays[name].shape != shape:
+                raise ValueError(f"array {name!r} has another type or shape than {shape}")
         rows = empty_rows(schema.n, count)
-        expected = {name: getattr(rows, name) for name in COLUMNS}
-        expected["packed"] = np.zeros((count, row_bytes), np.uint8)
-        expected["scores"] = np.zeros((count, tasks), np.float32)
-        for name, array in expected.items():
-            if arrays[name].dtype != array.dtype or arrays[name].shape != array.shape:
-                raise ValueError(f"array {name!r} has another type or shape than {array.shape}")
-            if name in COLUMNS:
-                array[...] = arrays[name]
+        for name in COLUMNS:
+            getattr(rows, name)[...] = arrays[name]
         if not count or not ((rows.length > 0) & (rows.length <= schema.n)).all():
             raise ValueError("it holds no rows, or rows of impossible lengths")
         return cls(rows, arrays["packed"], arrays["scores"])
@@ -98,6 +115,41 @@ class GoldenVectors:
         for name in COLUMNS:
             getattr(rows, name)[...] = getattr(batch, name)
         return cls(rows, packed, scores)
+
+
+_DAMAGE = (
+    zipfile.BadZipFile,
+    KeyError,  # an array is missing
+    EOFError,
+    OSError,
+    OverflowError,  # 64-bit sizes and offsets
+    RuntimeError,  # encryption; as NotImplementedError: features of later versions of zip
+)
+"""What `zipfile` raises for damaged and foreign archives, besides ValueError."""
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
+    """One array, measured before anything is allocated.
+
+    Raises:
+        ValueError: it is compressed, or no plain array of numbers that fills its entry.
+    """
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type != zipfile.ZIP_STORED:
+        # some decompressors ignore how much was asked for: a few kilobytes become gigabytes
+        raise ValueError(f"array {name!r} is compressed")
+    content = archive.read(entry)
+    header = _NPY_HEADER.match(content)
+    if header is None:
+        raise ValueError(f"array {name!r} has a header that is not NumPy's version 1.0")
+    kind = header[1].decode("latin-1")
+    shape = tuple(int(size) for size in header[2].split(b",") if size)
+    if kind not in _TYPES or not shape:
+        raise ValueError(f"array {name!r} has another type or shape than expected")
+    if len(content) - header.end() != np.dtype(kind).itemsize * math.prod(shape):
+        raise ValueError(f"array {name!r} is larger or smaller than its header says")
+    array: NDArray[Any] = np.frombuffer(content, kind, offset=header.end())
+    return array.reshape(shape)
 
 
 def empty_rows(n: int, count: int) -> SequenceBatch:

@@ -225,7 +225,7 @@ class FeatureSchema:
         body = {key: value for key, value in document.items() if key != "fingerprint"}
         if unknown := sorted(set(body) ^ set(known)):
             raise BundleError(
-                f"{where}: features.{unknown[0]} is missing or unknown to this version; "
+                f"{where}: features: entry {unknown[0]!r} is missing or unknown to this version; "
                 "use a bundle made by the same version of multa"
             )
         try:
@@ -246,9 +246,10 @@ class FeatureSchema:
                 f"{where}: features are malformed ({error}); use a bundle made by this version"
             ) from None
         if foreign or not sane:
+            what = repr(foreign[0]) if foreign else "impossible numbers"
             raise BundleError(
-                f"{where}: features use {foreign[0] if foreign else 'impossible numbers'}, which "
-                "this version does not implement; upgrade multa or use an older bundle"
+                f"{where}: features use {what}, which this version does not implement; "
+                "upgrade multa or use an older bundle"
             )
         if schema.fingerprint() != stated:
             raise BundleError(

@@ -2,13 +2,13 @@
 
 A leaf. A TFLite file is a FlatBuffer (identifier ``TFL3``) whose tables are declared in
 TensorFlow's ``compiler/mlir/lite/schema/schema.fbs``; the numbers of the fields below are their
-positions there. Only what the sensor checks is read. Every access is inside the file or raises.
+positions there. Only what the sensor checks is read. Every access is inside the file or raises,
+and lists and names have limits far above what a model needs: tables of a FlatBuffer may be shared,
+so that a file of ten kilobytes can ask for millions of steps.
 """
 
 import struct
 from dataclasses import dataclass
-
-import numpy as np
 
 OPERATORS = {
     0: ("ADD", 1),
@@ -29,6 +29,12 @@ OPERATORS = {
 that both runtimes (LiteRT 2 and tflite-runtime 2.14) run. No control flow, no custom operator."""
 
 _FLOAT32 = 0
+
+MOST_ENTRIES = 128
+"""Operators, signatures, and inputs or outputs of one signature."""
+
+_LONGEST_NAME = 256
+_MOST_DIMENSIONS = 8
 
 
 @dataclass(frozen=True)
@@ -81,25 +87,37 @@ class _Table:
     def has(self, field: int) -> bool:
         return self._place(field) != 0
 
-    def text(self, field: int) -> str:
+    def _vector(self, field: int, most: int, what: str) -> tuple[int, int]:
+        """Position of the first element, and number of elements."""
         start = self._target(field)
         size = self._read("<I", start) if start else 0
-        if start + 4 + size > len(self.file):
+        if size > most:
+            raise ValueError(f"it has {size} {what}, more than {most}")
+        return start + 4, size
+
+    def text(self, field: int) -> str:
+        start, size = self._vector(field, _LONGEST_NAME, "characters in a name")
+        if start + size > len(self.file):
             raise ValueError("a string runs past the file")
-        return self.file[start + 4 : start + 4 + size].decode()
+        return self.file[start : start + size].decode()
 
     def integers(self, field: int) -> tuple[int, ...]:
-        start = self._target(field)
-        size = self._read("<I", start) if start else 0
-        return tuple(np.frombuffer(self.file, "<i4", size, start + 4).tolist()) if size else ()
+        start, size = self._vector(field, _MOST_DIMENSIONS, "dimensions in a tensor")
+        return tuple(self._read("<i", start + 4 * i) for i in range(size))
 
     def tables(self, field: int) -> "list[_Table]":
-        start = self._target(field)
-        size = self._read("<I", start) if start else 0
-        if start + 4 + 4 * size > len(self.file):
-            raise ValueError("a vector runs past the file")
-        places = range(start + 4, start + 4 + 4 * size, 4)
-        return [_Table(self.file, place + self._read("<I", place)) for place in places]
+        start, size = self._vector(field, MOST_ENTRIES, "operators, signatures or tensors of one")
+        return [self._at(start + 4 * i) for i in range(size)]
+
+    def table(self, field: int, index: int) -> "_Table":
+        """One table of a vector that may be long."""
+        start, size = self._vector(field, len(self.file), "tables")
+        if index >= size:
+            raise ValueError(f"it refers to table {index} of {size}")
+        return self._at(start + 4 * index)
+
+    def _at(self, place: int) -> "_Table":
+        return _Table(self.file, place + self._read("<I", place))
 
 
 @dataclass(frozen=True)
@@ -125,21 +143,17 @@ class TFLiteFile:
             if file[4:8] != b"TFL3":
                 raise ValueError("the identifier TFL3 is missing")
             model = _Table(file, int(struct.unpack_from("<I", file)[0]))
-            graphs = model.tables(2)
             signatures = {}
             for definition in model.tables(7):
-                tensors = graphs[definition.number(4, "<I")].tables(0)
+                graph = model.table(2, definition.number(4, "<I"))
                 signatures[definition.text(2)] = Signature(
                     *(
-                        {
-                            entry.text(0): _tensor(tensors, entry)
-                            for entry in definition.tables(side)
-                        }
+                        {entry.text(0): _tensor(graph, entry) for entry in definition.tables(side)}
                         for side in (0, 1)
                     )
                 )
             return cls(tuple(filter(None, map(_foreign, model.tables(1)))), signatures)
-        except (struct.error, IndexError) as error:
+        except struct.error as error:
             raise ValueError(f"a table points outside the file ({error})") from None
 
 
@@ -153,6 +167,6 @@ def _foreign(code: _Table) -> str:
     return "" if version <= highest else f"{name} version {version}"
 
 
-def _tensor(tensors: list[_Table], entry: _Table) -> Tensor:
-    tensor = tensors[entry.number(1, "<I")]
+def _tensor(graph: _Table, entry: _Table) -> Tensor:
+    tensor = graph.table(0, entry.number(1, "<I"))
     return Tensor(tensor.number(1, "<b"), tensor.integers(7) or tensor.integers(0))

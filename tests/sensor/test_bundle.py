@@ -160,6 +160,10 @@ FORGERIES = {
     "format": (lambda m: m.update(format_version=2), "bundle format 1"),
     "entry missing": (lambda m: m.pop("metrics"), "'metrics' is missing or unknown"),
     "entry unknown": (lambda m: m.update(colour=1), "'colour' is missing or unknown"),
+    "feature entry of two lines": (
+        lambda m: m["features"].update({"a\nb": 1}),
+        r"features: entry 'a\\nb' is missing or unknown",
+    ),
     "name": (lambda m: m.update(name="../x"), "name is not a short"),
     "files": (lambda m: m["files"].pop("README.md"), "SHA-256"),
     "more files": (lambda m: m["files"].update({"/etc/passwd": {}}), "SHA-256"),
@@ -167,12 +171,15 @@ FORGERIES = {
     "features": (lambda m: m.update(features=[]), "features is not an object"),
     "field": (
         lambda m: m["features"]["fields"].append("ttl"),
-        "ttl, which this version does not implement",
+        "'ttl', which this version does not implement",
     ),
     "no tasks": (lambda m: m.update(tasks=[]), "not a list of tasks"),
     "task not an object": (lambda m: m["tasks"].insert(0, 3), r"tasks\[0\]: is malformed"),
     "task twice": (lambda m: m["tasks"].append(copy.copy(m["tasks"][0])), "the same name"),
-    "task entry": (lambda m: m["tasks"][1].pop("severity"), r"tasks\[1\].severity: is missing"),
+    "task entry": (
+        lambda m: m["tasks"][1].pop("severity"),
+        r"tasks\[1\]: entry 'severity' is missing",
+    ),
     "task name": (lambda m: m["tasks"][1].update(name="A b"), "name can't be"),
     "kind": (lambda m: m["tasks"][1].update(kind="regression"), "kind can't be"),
     "policy": (lambda m: m["tasks"][1].update(policy="last"), "policy can't be"),
@@ -180,9 +187,13 @@ FORGERIES = {
     "calibration": (lambda m: m["tasks"][1].update(calibration=[1]), "calibration can't be"),
     "severity": (lambda m: m["tasks"][1].update(severity=True), "numbers can't be"),
     "technique": (lambda m: m["tasks"][1].update(mitre_technique_id=[1]), "signature, category"),
+    "no list": (lambda m: m["tasks"][1].update(mitre_technique_id="T1498"), "mitre_technique_id"),
     "role": (lambda m: m["tasks"][1]["incident"].update(role="all"), "incident can't be"),
     "port": (lambda m: m["tasks"][1]["incident"].update(service_port=65_536), "incident can't"),
-    "incident": (lambda m: m["tasks"][1].update(incident={}), "incident.open_flows: is missing"),
+    "incident": (
+        lambda m: m["tasks"][1].update(incident={}),
+        "incident: entry 'open_flows' is missing",
+    ),
     "signatures": (lambda m: m["signatures"].pop(), "signatures do not fit"),
     "task order": (lambda m: m["tasks"].reverse(), "signatures do not fit"),
     "other tasks": (lambda m: m["tasks"][0].update(name="dns"), "does not have the tensors"),
@@ -201,8 +212,23 @@ def test_what_is_no_manifest_is_refused(folder, text):
     refused(folder, "is not a manifest|bundle format 1")
 
 
+def test_a_deeply_nested_entry_is_refused(folder):
+    """Deep enough for the hash, not for the parser of JSON."""
+    place = folder / "manifest.json"
+    text = place.read_text()
+    assert text.count('"version": "0.0.1"') == 1
+    nested = "[" * 700 + "]" * 700
+    place.write_text(text.replace('"version": "0.0.1"', f'"version": {nested}'))
+    refused(folder, "nested too deeply")
+
+
+def test_a_card_that_is_no_text_is_refused_even_with_a_right_hash(folder):
+    refused(with_file(folder, "README.md", b"\xff\xfe"), "README.md: is not UTF-8")
+
+
 def test_foreign_models_and_vectors_are_refused_even_with_right_hashes(folder):
-    refused(with_file(folder, "golden.npz", b"PK\3\4"), "not an archive of golden vectors")
+    words = "golden.npz: not an archive of golden vectors .*copy the bundle again"
+    refused(with_file(folder, "golden.npz", b"PK\3\4"), words)
     refused(with_file(folder, "model.tflite", b"\x89PNG" * 100), "is not a TFLite model")
 
 

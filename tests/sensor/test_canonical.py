@@ -73,6 +73,14 @@ def test_what_is_not_json_is_refused(value):
         canonical.canonical(value)
 
 
+def test_what_is_nested_too_deeply_is_refused():
+    nested: list = []
+    for _ in range(100_000):
+        nested = [nested]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        canonical.canonical(nested)
+
+
 @pytest.mark.parametrize(
     "text", [b'{"a":1,"a":2}', b"NaN", b"[-Infinity]", b"\xff", b"{", b"[" * 100_000]
 )

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sensor.model.tflite_file import OPERATORS, Signature, Tensor, TFLiteFile
+from sensor.model.tflite_file import MOST_ENTRIES, OPERATORS, Signature, Tensor, TFLiteFile
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="needs ai-edge-litert")
 
@@ -62,6 +62,61 @@ def test_a_newer_version_and_another_operator_are_foreign(model):
     other = bytearray(model)
     other[places["number"]] = 119  # WHILE
     assert TFLiteFile.parse(bytes(other)).foreign == ("number 119 version 1",)
+
+
+def shared_tables(signatures: int, inputs: int) -> bytes:
+    """A file whose signatures, all one table, have a vector of inputs that are one table too."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    entry, tensor = schema.TensorMapT(), schema.TensorT()
+    entry.name, entry.tensorIndex = b"x", 0
+    tensor.shape, tensor.type = [-1, 4], 0
+    graph = schema.SubGraphT()
+    graph.tensors = [tensor]
+    definition = schema.SignatureDefT()
+    definition.signatureKey, definition.subgraphIndex = b"n4", 0
+    definition.inputs, definition.outputs = [entry] * inputs, []
+    root = schema.ModelT()
+    root.version, root.operatorCodes, root.subgraphs = 3, [], [graph]
+    root.signatureDefs = [definition] * signatures
+    builder = flatbuffers.Builder(1 << 16)
+    builder.Finish(root.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_lists_have_limits_because_tables_can_be_shared():
+    """Else a small file could ask for signatures × inputs steps, without end."""
+    most = TFLiteFile.parse(shared_tables(1, MOST_ENTRIES))
+    assert most.signatures["n4"].inputs == {"x": Tensor(0, (-1, 4))}
+    assert set(TFLiteFile.parse(shared_tables(MOST_ENTRIES, 1)).signatures) == {"n4"}
+    for signatures, inputs in ((1, MOST_ENTRIES + 1), (MOST_ENTRIES + 1, 1)):
+        with pytest.raises(ValueError, match=f"it has {MOST_ENTRIES + 1} .*more than"):
+            TFLiteFile.parse(shared_tables(signatures, inputs))
+
+
+def one_tensor(name: bytes = b"x", shape: tuple[int, ...] = (-1, 4), index: int = 0) -> bytes:
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    root = schema.ModelT.InitFromPackedBuf(shared_tables(1, 1), 0)
+    root.signatureDefs[0].inputs[0].name = name
+    root.signatureDefs[0].inputs[0].tensorIndex = index
+    root.subgraphs[0].tensors[0].shape = list(shape)
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(root.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_names_shapes_and_references_have_limits():
+    assert list(TFLiteFile.parse(one_tensor(b"x" * 256)).signatures["n4"].inputs) == ["x" * 256]
+    eight = TFLiteFile.parse(one_tensor(shape=(1, 2, 3, 4, 5, 6, 7, 8)))
+    assert eight.signatures["n4"].inputs["x"].shape == (1, 2, 3, 4, 5, 6, 7, 8)
+    for file, words in (
+        (one_tensor(b"x" * 257), "257 characters in a name, more than 256"),
+        (one_tensor(shape=(1,) * 9), "9 dimensions in a tensor, more than 8"),
+        (one_tensor(index=1), "refers to table 1 of 1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            TFLiteFile.parse(file)
 
 
 def test_a_custom_operator_is_foreign():
