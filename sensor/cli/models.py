@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sensor.errors import MissingInputError
+from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
 from sensor.model.verification import verify as verify_bundle
 from sensor.service.lanes import shipped_models
@@ -33,6 +33,8 @@ def models() -> None:
 def list_(folder: Path | None, *, as_json: bool) -> None:
     """List the bundles in a folder; without one, those that came with the sensor.
 
+    A bundle that can't be used is listed with the reason, and the exit status tells.
+
     \b
     Example:
       multa-sensor models list models
@@ -40,14 +42,18 @@ def list_(folder: Path | None, *, as_json: bool) -> None:
     folder = folder or shipped_models()
     if not folder.is_dir():
         raise MissingInputError(f"{folder}: no such folder")
-    found = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
-    for path in found:
-        bundle = Bundle.read(path)
+    refused: list[MultaError] = []
+    for path in sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")):
+        try:
+            bundle = Bundle.read(path)
+        except MultaError as error:
+            refused.append(error)
+            _say(path, {"error": str(error)}, f"UNUSABLE: {error}", as_json=as_json)
+            continue
         tasks = [task.name for task in bundle.tasks]
-        if as_json:
-            click.echo(json.dumps({**_identity(bundle), "tasks": tasks}))
-        else:
-            click.echo(f"{path}  {bundle.name} {bundle.version}  {', '.join(tasks)}")
+        line = f"{bundle.name} {bundle.version}  {', '.join(tasks)}"
+        _say(path, {**_identity(bundle), "tasks": tasks}, line, as_json=as_json)
+    _raise_first(refused)
 
 
 @models.command()
@@ -60,21 +66,27 @@ def verify(folders: tuple[Path, ...], *, as_json: bool) -> None:
     Example:
       multa-sensor models verify models/iot-gateway
     """  # noqa: D301 -- click's mark for lines to leave alone
+    refused: list[MultaError] = []
     for path in folders:
-        bundle = Bundle.read(path)
-        proof = verify_bundle(bundle)
-        if as_json:
-            outcome = {
-                "runtime": proof.runtime,
-                "golden_rows": proof.rows,
-                "max_difference": proof.max_difference,
-            }
-            click.echo(json.dumps({**_identity(bundle), **outcome}))
-        else:
-            click.echo(
-                f"{path}: ok ({proof.rows} golden rows, largest difference "
-                f"{proof.max_difference:.1e}, {proof.runtime})"
-            )
+        try:
+            bundle = Bundle.read(path)
+            proof = verify_bundle(bundle)
+        except MultaError as error:
+            refused.append(error)
+            if len(folders) > 1:
+                _say(path, {"error": str(error)}, f"UNUSABLE: {error}", as_json=as_json)
+            continue
+        outcome = {
+            "runtime": proof.runtime,
+            "golden_rows": proof.rows,
+            "max_difference": proof.max_difference,
+        }
+        line = (
+            f"ok ({proof.rows} golden rows, largest difference {proof.max_difference:.1e}, "
+            f"{proof.runtime})"
+        )
+        _say(path, {**_identity(bundle), **outcome}, line, as_json=as_json)
+    _raise_first(refused)
 
 
 @models.command()
@@ -117,6 +129,22 @@ def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _say(path: Path, document: dict[str, Any], line: str, *, as_json: bool) -> None:
+    """One bundle's line."""
+    if as_json:
+        click.echo(json.dumps({"path": str(path), **document}))
+    else:
+        click.echo(f"{path}: {line}")
+
+
+def _raise_first(refused: list[MultaError]) -> None:
+    """Ends with the first error, if there was one, after all bundles had their turn."""
+    if not refused:
+        return
+    more = f" (and {len(refused) - 1} more can't be used)" if len(refused) > 1 else ""
+    raise type(refused[0])(f"{refused[0]}{more}")
 
 
 def _identity(bundle: Bundle) -> dict[str, Any]:

@@ -15,7 +15,8 @@ def test_list_names_bundles_and_tasks(capfd, bundle):
     (bundle.parent / "no-bundle").mkdir()
     outcome = sensor_command(capfd, "models", "list", bundle.parent)
     (line,) = outcome.out.splitlines()
-    assert line.startswith(f"{bundle}  random 0.0.1  ")
+    assert line.startswith(f"{bundle}: random 0.0.1  ")
+    assert (outcome.status, outcome.err) == (0, "")
     (record,) = map(
         json.loads,
         sensor_command(capfd, "models", "list", bundle.parent, "--json").out.splitlines(),
@@ -25,6 +26,45 @@ def test_list_names_bundles_and_tasks(capfd, bundle):
     assert record["fingerprint"] == manifest["features"]["fingerprint"]
     assert record["tasks"] == [task["name"] for task in manifest["tasks"]]
     assert line.endswith(", ".join(record["tasks"]))
+
+
+@pytest.fixture
+def damaged(bundle):
+    """Two more beside it, the first and the last by name, that can't be used."""
+    before, after = bundle.parent / "a", bundle.parent / "z"
+    for path in (before, after):
+        shutil.copytree(bundle, path)
+        (path / "model.tflite").write_bytes(b"TFL3")
+    return before, after
+
+
+def test_list_goes_on_after_a_bad_bundle_and_says_so_at_the_end(capfd, bundle, damaged):
+    outcome = sensor_command(capfd, "models", "list", bundle.parent)
+    first, good, last = outcome.out.splitlines()
+    assert first.startswith(f"{damaged[0]}: UNUSABLE: {damaged[0] / 'model.tflite'}: does not have")
+    assert good.startswith(f"{bundle}: random 0.0.1  ")
+    assert last.startswith(f"{damaged[1]}: UNUSABLE: ")
+    assert outcome.status == 82
+    assert outcome.err.startswith(f"multa-sensor: error: {damaged[0] / 'model.tflite'}: does not")
+    assert outcome.err.endswith("(and 1 more can't be used)\n")
+    records = [
+        json.loads(line)
+        for line in sensor_command(
+            capfd, "models", "list", bundle.parent, "--json"
+        ).out.splitlines()
+    ]
+    assert [record["path"] for record in records] == [str(damaged[0]), str(bundle), str(damaged[1])]
+    assert ["error" in record for record in records] == [True, False, True]
+    assert "SHA-256" in records[0]["error"]
+
+
+def test_verify_goes_on_after_a_bad_bundle(capfd, bundle, damaged):
+    outcome = sensor_command(capfd, "models", "verify", damaged[1], bundle, bundle.parent / "none")
+    bad, good, none = outcome.out.splitlines()
+    assert bad.startswith(f"{damaged[1]}: UNUSABLE: ")
+    assert good.startswith(f"{bundle}: ok (")
+    assert none.endswith("no such file; give the folder of a model bundle")
+    assert (outcome.status, outcome.err.count("\n")) == (82, 1)
 
 
 def test_list_of_a_missing_folder(capfd, tmp_path):
