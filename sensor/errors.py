@@ -11,7 +11,7 @@ from typing import ClassVar
 class MultaError(Exception):
     """One clear line for a person: what is wrong, where, and what to do about it."""
 
-    exit_status: ClassVar[int] = 70
+    exit_status: ClassVar[int]
 
 
 class UsageError(MultaError):
@@ -36,6 +36,12 @@ class CaptureUnavailableError(MultaError):
     """A network interface does not exist, is down for good, or can't be captured on."""
 
     exit_status = 69
+
+
+class InternalError(MultaError):
+    """A defect of the program, which should be reported; `MULTA_TRACEBACK=1` shows more."""
+
+    exit_status = 70
 
 
 class HostError(MultaError):

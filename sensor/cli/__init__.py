@@ -5,7 +5,7 @@ line and in the exit status of its kind (`docs/exit-status.md`). Commands are lo
 called, so that help answers at once.
 """
 
-import errno
+import contextlib
 import importlib
 import os
 import sys
@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 import click
 
 import sensor
-from sensor.errors import HostError, MultaError, OutputError, UsageError
+from sensor.errors import MultaError, UsageError
+from sensor.streams import claim_standard_streams
+from sensor.unexpected import explained
 
 COMMANDS = {
     "replay": "Detect in capture files.",
@@ -31,8 +33,6 @@ INTERRUPTED = 128 + 2
 
 PIPE_CLOSED = 128 + 13
 """As shells report a program that SIGPIPE ended."""
-
-_OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS})
 
 
 class _Commands(click.Group):
@@ -83,9 +83,15 @@ def commands() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Runs the command line and exits."""
+    claim_standard_streams()
     try:
         # What is returned is the status of an early end; commands themselves return nothing.
-        status = commands.main(arguments, prog_name="multa-sensor", standalone_mode=False)
+        status = commands.main(
+            arguments,
+            prog_name="multa-sensor",
+            standalone_mode=False,
+            color=None if _colours_wanted() else False,
+        )
     except click.Abort:
         sys.exit(INTERRUPTED)
     except click.ClickException as error:
@@ -94,11 +100,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         _fail(UsageError(error.format_message().rstrip(".") + hint))
     except MultaError as error:
         _fail(error)
-    except OSError as error:
-        kind = OutputError if error.errno in _OUTPUT_ERRORS else HostError
-        _fail(kind(f"{error.filename or 'system'}: {(error.strerror or str(error)).lower()}"))
+    except Exception as error:  # noqa: BLE001 -- the last place where it can become one line
+        _fail(explained(error))
     else:
         sys.exit(status)
+
+
+def _colours_wanted() -> bool:
+    """Neither https://no-color.org nor a terminal that can't show them is in the way."""
+    return not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _fail(error: MultaError) -> NoReturn:
@@ -107,6 +117,8 @@ def _fail(error: MultaError) -> NoReturn:
 
 
 def say(message: str) -> None:
-    """Shows a line to a person, on standard error."""
-    line = f"multa-sensor: {' '.join(message.split())}"
-    click.echo(line.encode("utf-8", "backslashreplace").decode(), err=True)
+    """Shows a line to a person, on standard error; nobody may be there to read it."""
+    line = f"multa-sensor: {' '.join(message.split())}\n"
+    # Not through sys.stderr: what can't be written would be tried again at exit.
+    with contextlib.suppress(OSError):
+        os.write(2, line.encode("utf-8", "backslashreplace"))

@@ -1,5 +1,6 @@
-"""A progress bar on standard error, where that is a terminal."""
+"""A progress bar on standard error, where that is a terminal that can move its cursor."""
 
+import os
 import sys
 from collections.abc import Iterator
 
@@ -16,7 +17,8 @@ def with_progress(source: CaptureFiles, *, hidden: bool = False) -> Iterator[Pac
         source: the files.
         hidden: show nothing, as when the output goes to the same terminal.
     """
-    if hidden or not sys.stderr.isatty() or not source.size_bytes:
+    capable = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    if hidden or not capable or not source.size_bytes:
         yield from source
         return
     shown = 0

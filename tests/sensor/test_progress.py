@@ -1,6 +1,7 @@
 import contextlib
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -12,11 +13,12 @@ from sensor.capture.files import CaptureFiles
 from sensor.service.progress import with_progress
 
 
-def on_a_terminal(*arguments):
+def on_a_terminal(*arguments, **environment):
     """What a command shows on a terminal that is both of its outputs."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "sensor.cli", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave) as process:
+    variables = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **environment}
+    with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave, env=variables) as process:
         os.close(slave)
         seen = b""
         with contextlib.suppress(OSError):  # EIO: the other side is closed
@@ -36,6 +38,16 @@ def test_terminal_shows_a_bar_and_a_summary(tmp_path, output):
     assert "\x1b[" in seen  # colours
     assert ("100%" in seen) == (output == "/dev/null")
     assert ('"event_type":"alert"' in seen) == (output == "-")
+
+
+@pytest.mark.parametrize("variable", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_colours_are_left_out_where_they_are_not_wanted(tmp_path, variable):
+    path = frames.write_pcap(tmp_path / "x.pcap", *flood(100))
+    seen = on_a_terminal("replay", str(path), "--no-models", "-o", "/dev/null", **variable)
+    assert "1 incident" in seen
+    assert not re.search(r"\x1b\[[0-9;]*m", seen)
+    assert ("\x1b" in seen) == ("NO_COLOR" in variable)  # hides the cursor while it moves
+    assert ("100%" in seen) == ("NO_COLOR" in variable)  # a dumb terminal can't redraw a bar
 
 
 def test_flows_show_a_bar(tmp_path):

@@ -1,0 +1,27 @@
+"""The standard streams, which a caller may have closed (``>&-``).
+
+A leaf. Without it the next file that is opened gets the number of the closed stream: messages
+would land in the alert log, or in the capture ring.
+"""
+
+import os
+import sys
+
+_STREAMS = (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY))
+
+
+def claim_standard_streams() -> None:
+    """Opens what is closed of the descriptors 0 to 2 on the null device.
+
+    Called before anything else is opened. Python leaves `sys.stdin`, `sys.stdout` or `sys.stderr`
+    out where it found the descriptor closed; they are put in place as well.
+    """
+    for descriptor, (name, flags) in enumerate(_STREAMS):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # The lowest number that is free is given: this one.
+            os.set_inheritable(os.open(os.devnull, flags), True)  # noqa: FBT003 -- positional only
+        if getattr(sys, name) is None:
+            mode = "r" if flags == os.O_RDONLY else "w"
+            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as long as the process
