@@ -13,6 +13,8 @@ import click
 
 import sensor
 from sensor.errors import HostError, MultaError, UsageError
+from sensor.streams import claim_standard_streams
+from sensor.unexpected import explained
 
 COMMANDS = {
     "lab": ("trainer.cli.lab", "Record labelled captures in a small network of namespaces."),
@@ -54,6 +56,7 @@ def commands() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs the command line and exits; what a person can mend ends in one line."""
+    claim_standard_streams()
     # Before TensorFlow is imported: no banner, and sums in the same order on every machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -77,6 +80,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BrokenPipeError:
         # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 -- the last place where it can become one line
+        _fail(explained(error))
 
 
 def _fail(error: MultaError) -> None:
