@@ -1,9 +1,6 @@
 """The extractor alone: capture files in, batches of rows out (`docs/python-api.md`).
 
-from sensor.extract import sequences
-
-for batch in sequences(["monday.pcap", "tuesday.pcap"]):
-    print(len(batch), batch.ip_length.shape)
+Whatever a program needs for that is imported from here.
 """
 
 import os
@@ -12,11 +9,21 @@ from collections.abc import Iterator, Sequence
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import CaptureFiles
 from sensor.errors import TruncatedCaptureError
+from sensor.flows.columns import columns_of
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import DEFAULT_SLOTS, FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import assemble
+
+__all__ = [
+    "Extraction",
+    "FeatureSchema",
+    "SequenceBatch",
+    "columns_of",
+    "raise_if_truncated",
+    "sequences",
+]
 
 
 def sequences(

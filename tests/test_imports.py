@@ -15,6 +15,14 @@ ROOT = Path(__file__).parent.parent
 CHAIN = ("capture", "packets", "flows", "model", "alerts")
 LEAVES = {"sensor", "sensor.errors", "sensor.model.schema"}
 SURFACE = ("service", "cli")
+OUTSIDE = {"os", "pathlib", "signal", "socket", "subprocess", "threading", "time"}
+"""Modules through which a program opens files and sockets, starts something, or reads a clock."""
+OPENING = {
+    "sensor.alerts.sinks",
+    "sensor.model.bundle",
+    "sensor.model.inference",  # turns the runtime's own notes off
+    "sensor.model.verification",  # starts a child
+}
 FOREIGN = ("trainer", "tensorflow", "keras", "sklearn", "matplotlib")
 
 
@@ -45,16 +53,8 @@ def imports(path: Path) -> Iterator[str]:
 
 def folder(module: str) -> str:
     """`capture` of `sensor.capture.pcap`; empty for modules at the top of the sensor."""
-    return (
-        module.split(".")[1]
-        if module.count(".") > 1
-        or module.rsplit(".", maxsplit=1)[-1]
-        in {
-            *CHAIN,
-            *SURFACE,
-        }
-        else ""
-    )
+    top = module.split(".")[1:2]
+    return top[0] if top and (module.count(".") > 1 or top[0] in (*CHAIN, *SURFACE)) else ""
 
 
 def test_folders_of_the_sensor_follow_the_chain() -> None:
@@ -68,6 +68,22 @@ def test_folders_of_the_sensor_follow_the_chain() -> None:
             if imported.split(".")[0] == "sensor" and imported not in LEAVES:
                 wrong += [(name, imported)] if folder(imported) not in allowed else []
     assert not wrong
+
+
+def test_what_lies_between_the_two_ends_opens_nothing() -> None:
+    for name, path in SENSOR.items():
+        inside = folder(name) in CHAIN[1:] or name == "sensor.pipeline"
+        used = {module.split(".")[0] for module in imports(path)} & OUTSIDE
+        if inside and name not in OPENING:
+            assert not used, name
+            nodes = ast.walk(ast.parse(path.read_text()))
+            names = {node.id for node in nodes if isinstance(node, ast.Name)}
+            assert "open" not in names, name
+
+
+def test_only_the_service_handles_signals() -> None:
+    handling = {name for name, path in SENSOR.items() if "signal.signal(" in path.read_text()}
+    assert {folder(name) for name in handling} == {"service"}
 
 
 def test_only_the_surface_imports_the_surface() -> None:

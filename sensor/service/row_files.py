@@ -1,7 +1,6 @@
 """Rows of packets as files for other tools: JSON lines, CSV or Parquet.
 
-`docs/flows.md` describes the columns. Fields of packets are lists, cut to the row's length; CSV
-has them as numbers separated by spaces.
+The columns are those of `sensor.flows.columns`. CSV has lists as numbers separated by spaces.
 """
 
 import csv
@@ -11,56 +10,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any, Protocol
 
 from sensor.errors import HostError, OutputError, UsageError
-from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
+from sensor.flows.columns import COLUMNS, PACKET_COLUMNS, columns_of
+from sensor.flows.sequences import SequenceBatch
 
 STDOUT = "-"
-
-PACKET_COLUMNS = ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags")
-
-_FIRST_COLUMNS = ("flow_ordinal", "row", "sequence_index", "end_reason", "decided_ns")
-_FLOW_COLUMNS = ("flow_start_ns", "first_packet_ns", "last_packet_ns", "flow_packets", "midstream")
-
-COLUMNS = (
-    *_FIRST_COLUMNS,
-    *_FLOW_COLUMNS,
-    "src_ip",
-    "src_port",
-    "dest_ip",
-    "dest_port",
-    "protocol",
-    *CONTEXT_COLUMNS,
-    "context_saturated",
-    "length",
-    *PACKET_COLUMNS,
-)
-"""Names of the columns, in order."""
-
-
-def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
-    """The batch as Python values, column by column, named and ordered as `COLUMNS`."""
-    columns = {name: getattr(batch, name).tolist() for name in (*_FIRST_COLUMNS, *_FLOW_COLUMNS)}
-    columns["end_reason"] = [END_REASONS[reason] for reason in columns["end_reason"]]
-    version = batch.version.tolist()
-    for side, name in (("source", "src"), ("destination", "dest")):
-        high = getattr(batch, f"{side}_high").tolist()
-        low = getattr(batch, f"{side}_low").tolist()
-        words = zip(version, high, low, strict=True)
-        columns[f"{name}_ip"] = [address_text(*each) for each in words]
-        columns[f"{name}_port"] = getattr(batch, f"{side}_port").tolist()
-    columns["protocol"] = batch.protocol.tolist()
-    for place, name in enumerate(CONTEXT_COLUMNS):
-        columns[name] = batch.context[:, place].tolist()
-    columns["context_saturated"] = batch.context_saturated.tolist()
-    columns["length"] = length = batch.length.tolist()
-    for name in PACKET_COLUMNS:
-        values = getattr(batch, name).tolist()
-        columns[name] = [row[:count] for row, count in zip(values, length, strict=True)]
-    return columns
 
 
 class RowWriter(Protocol):
@@ -182,11 +139,6 @@ class _Parquet:
             self._file.close()
         except OSError as error:
             raise _failure(self._path, error) from None
-
-
-def address_text(version: int, high: int, low: int) -> str:
-    """An address of IP version 4 or 6, from its words."""
-    return str(IPv4Address(low) if version == 4 else IPv6Address(high << 64 | low))
 
 
 def _failure(path: str, error: OSError | ValueError) -> OutputError:

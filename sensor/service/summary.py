@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 import click
 
 from sensor.alerts.event import IncidentEvent
+from sensor.flows.columns import address_text
 from sensor.model.schema import TaskSpec
 from sensor.pipeline import Lane
-from sensor.service.row_files import address_text
 from sensor.service.statistics import Statistics
 
 SHOWN = 8
