@@ -3,6 +3,7 @@
 import contextlib
 import json
 import random
+import struct
 import threading
 from dataclasses import fields
 
@@ -128,10 +129,8 @@ def rows_of_stream(blocks):
     return {entry.name: getattr(batch, entry.name) for entry in fields(batch)}
 
 
-def test_a_full_length_lab_recording_played_live(capfd, tmp_path):
-    original, record = ROOT / "tests/captures/full-length.pcap", tmp_path / "record.pcap"
-    with original.open("rb") as file:
-        sent = [frame for _, frame in dpkt.pcap.Reader(file)]
+def played(sent, record):
+    """Rows of a live ring while frames are played into it, and those of its recording."""
     with netns.link() as cable:
         with netns.inside(cable.far):
             ring = Ring(cable.port, snap_bytes=262_144, block_bytes=1 << 20)
@@ -144,8 +143,44 @@ def test_a_full_length_lab_recording_played_live(capfd, tmp_path):
         assert (ring.counters.packets, ring.counters.kernel_drops) == (len(sent), 0)
         ring.close()
     with contextlib.closing(open_capture(record)) as source:
-        again = rows_of_stream(source)
+        return live, rows_of_stream(source)
+
+
+def assert_same_bytes(rows, others):
+    for name, column in rows.items():
+        assert column.tobytes() == others[name].tobytes(), name
+
+
+def lab_frames():
+    with (ROOT / "tests/captures/full-length.pcap").open("rb") as file:
+        return [frame for _, frame in dpkt.pcap.Reader(file)]
+
+
+def test_a_full_length_lab_recording_played_live(capfd, tmp_path):
+    original, record = ROOT / "tests/captures/full-length.pcap", tmp_path / "record.pcap"
+    live, again = played(lab_frames(), record)
     assert len(live["length"]) > 1_000
-    for name, column in live.items():
-        assert column.tobytes() == again[name].tobytes(), name
+    assert_same_bytes(live, again)
     assert longest_rows(capfd, record) == longest_rows(capfd, original)
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [[(0x8100, 7)], [(0x88A8, 3), (0x8100, 9)], [(0x9100, 3), (0x8100, 4095)]],
+    ids=["vlan", "qinq", "pre-standard"],
+)
+def test_tagged_frames_played_live(capfd, tmp_path, tags):
+    """The kernel strips the outer tag; rows are those of the frames in a file, tagged or not."""
+    untagged = [frame for frame in lab_frames() if len(frame) <= 1_506][:2_000]
+    ports = b"".join(struct.pack("!HH", *tag) for tag in tags)
+    sent = [frame[:12] + ports + frame[12:] for frame in untagged]
+    record = tmp_path / "record.pcap"
+    live, again = played(sent, record)
+    assert_same_bytes(live, again)
+    with record.open("rb") as file:
+        assert [frame for _, frame in dpkt.pcap.Reader(file)] == sent
+    bare = frames.write_pcap(tmp_path / "bare.pcap", untagged)
+    tagged = frames.write_pcap(tmp_path / "tagged.pcap", sent)
+    expected = longest_rows(capfd, bare)
+    assert len(expected) > 50
+    assert longest_rows(capfd, tagged) == longest_rows(capfd, record) == expected
