@@ -14,7 +14,7 @@ from typing import Any
 
 from sensor.errors import ConfigurationError, MissingInputError, MultaError
 from trainer.datasets.dataset import Dataset, load
-from trainer.datasets.extraction import Recording
+from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, Recording
 from trainer.datasets.splits import (
     PARTS,
     Split,
@@ -134,7 +134,7 @@ def record_missing(recipe: Recipe, folder: Path, say: Say) -> list[Recording]:
     Raises:
         MultaError: a recording can't be made.
     """
-    from trainer.lab.recording import ACCOUNT, CAPTURE, LABELS, record  # noqa: PLC0415 -- root only
+    from trainer.lab.recording import record  # noqa: PLC0415 -- root only
 
     recordings = []
     for plan in recipe.recordings:

@@ -7,8 +7,8 @@ import pytest
 
 from sensor.errors import MissingInputError, OutputError, PermissionDeniedError, ScenarioError
 from trainer.cli import main
+from trainer.datasets.extraction import ACCOUNT
 from trainer.lab import network
-from trainer.lab.recording import ACCOUNT
 from trainer.lab.scenario import shipped_scenarios
 
 

@@ -17,12 +17,20 @@ import numpy as np
 import pytest
 from running import until
 
-from sensor.errors import HostError, OutputError
+from sensor.errors import HostError, MissingInputError, OutputError
 from sensor.model.schema import FeatureSchema
-from trainer.datasets.extraction import Recording, extract
+from trainer.datasets.extraction import (
+    ACCOUNT,
+    CAPTURE,
+    LABELS,
+    WORK,
+    Recording,
+    extract,
+    parse_recordings,
+)
 from trainer.lab.catalogue import ACTIVITIES, ATTACKS
 from trainer.lab.network import contained, missing_programs
-from trainer.lab.recording import ACCOUNT, CAPTURE, LABELS, record
+from trainer.lab.recording import record
 
 ROOT = Path(__file__).parents[2]
 TASKS = tuple(ATTACKS)
@@ -205,6 +213,63 @@ def test_what_fails_in_the_lab_is_told_and_nothing_is_kept(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_files_of_others_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / CAPTURE).write_bytes(b"a capture of somebody")
+    with pytest.raises(OutputError, match=r"holds capture\.pcap, which is no recording's"):
+        record("sparse", tmp_path, 3, 1)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"a capture of somebody"]
+
+
+def test_a_folder_takes_one_recording_at_a_time(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def try_another(_: float) -> None:
+        with pytest.raises(OutputError, match="another recording is being made") as error:
+            record("sparse", tmp_path, 3, 2)
+        told.append(str(error.value))
+        with pytest.raises(MissingInputError, match="is being recorded"):
+            parse_recordings([str(tmp_path)], benign=True)
+
+    account = record("sparse", tmp_path, 3, 1, progress=try_another)
+    assert told
+    assert account["seed"] == 1
+    assert {path.name for path in tmp_path.iterdir()} == {CAPTURE, LABELS, ACCOUNT}
+    assert parse_recordings([str(tmp_path)], benign=False)
+
+
+def test_a_full_disk_is_told_and_nothing_is_kept(tmp_path: Path) -> None:
+    """The capture does not fit: tcpdump itself says nothing about that."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=120k", "tmpfs", str(tmp_path)], check=True)
+    try:
+        with pytest.raises(HostError, match=r"capture\.pcap: does not hold the \d+ frames"):
+            record(scenario_of_a_flood(tmp_path), tmp_path / "out", 5, 1)
+        assert list((tmp_path / "out").iterdir()) == []
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def scenario_of_a_flood(folder: Path) -> str:
+    path = folder / "flood.toml"
+    path.write_text(
+        '[[hosts]]\nname = "box"\ncount = 2\nstacks = "linux"\n'
+        '[[attacks]]\ntask = "syn_dos"\nfrom = "box"\nto = "box"\nrate = 1000\nseconds = 3\n'
+    )
+    return str(path)
+
+
+def test_a_recorder_that_dies_spoils_the_recording(tmp_path: Path) -> None:
+    def kill(_: float) -> None:
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):  # the process has ended
+                words = path.read_bytes().split(b"\0")
+                if words[0] == b"tcpdump" and str(tmp_path / "out" / CAPTURE).encode() in words:
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+
+    with pytest.raises(HostError, match="tcpdump did not record to the end"):
+        record("sparse", tmp_path / "out", 4, 1, progress=kill)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def namespaces() -> set[str]:
     """Network namespaces that any process lives in."""
     found = set()
@@ -214,39 +279,40 @@ def namespaces() -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)],
+)
 def test_nothing_is_left_of_a_recording_that_is_cut_short(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    program = f"""
-import sys
-from pathlib import Path
-from trainer.lab.recording import record
-tell = lambda s: print(s, flush=True) if s > 1 else None
-record("demo", Path({str(out)!r}), 60, 1, progress=tell)
-"""
+    program = "from trainer.cli import main; main()"
+    arguments = ["lab", "record", "--out", out, "--duration", "60", "--scenario", "demo"]
     before = namespaces()
     process = subprocess.Popen(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
-    assert process.stdout
-    assert process.stderr
-    assert process.stdout.readline()
+    # The file's header is written when the recorder listens.
+    until((out / CAPTURE).exists, "the recording to begin")
     held = namespaces() - before
     assert len(held) > 8
     process.send_signal(number)
-    _, _ = process.communicate()
+    _, told = process.communicate()
+    assert (process.returncode, told.strip()) == (status, "")
     until(lambda: not held & namespaces(), "the lab's namespaces to go")
-    if number == signal.SIGINT:
+    if number == signal.SIGKILL:
+        assert (out / WORK).exists()
+        with pytest.raises(MissingInputError, match="was cut short"):
+            parse_recordings([str(tmp_path)], benign=True)
+    else:
         assert list(out.iterdir()) == []
     # The next recording takes the folder as it was left.
     record("sparse", out, 3, 1)
-    assert (out / ACCOUNT).exists()
+    assert {path.name for path in out.iterdir()} == {CAPTURE, LABELS, ACCOUNT}
 
 
 def test_a_stage_that_nobody_listens_to_ends_by_itself(tmp_path: Path) -> None:

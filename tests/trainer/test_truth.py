@@ -8,13 +8,19 @@ import dpkt
 import frames
 import pytest
 
-from sensor.errors import LabelError
+from sensor.errors import HostError, LabelError
 from trainer.datasets.labels import read_labels
 from trainer.lab.catalogue import ATTACKS
 from trainer.lab.plan import Claim, Plan
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import read_scenario
-from trainer.lab.truth import captured_flows, check_rows, label_rows, write_labels
+from trainer.lab.truth import (
+    captured_flows,
+    check_rows,
+    label_rows,
+    require_whole,
+    write_labels,
+)
 
 START = 1_700_000_000
 VICTIM, ATTACKER = "10.0.0.9", "10.0.0.7"
@@ -88,6 +94,16 @@ def test_flows_are_counted_as_the_rules_say(tmp_path: Path) -> None:
         (3000, 2),
         (3000, 1),
     ]
+
+
+def test_a_capture_holds_what_its_recorder_took_or_is_none(tmp_path: Path) -> None:
+    path = capture(tmp_path, [(0.0, syn(1000)), (0.1, syn(1001))])
+    require_whole(path, 2)
+    whole = path.read_bytes()
+    for content, frames_taken in ((whole, 3), (whole[:-1], 2), (whole[:30], 2), (b"", 0)):
+        path.write_bytes(content)
+        with pytest.raises(HostError, match=f"does not hold the {frames_taken} frames"):
+            require_whole(path, frames_taken)
 
 
 def check(plan: Plan, report: dict[str, Any], path: Path) -> Any:

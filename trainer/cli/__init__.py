@@ -4,10 +4,15 @@ Commands are loaded when they are called, so that help and the commands that nee
 answer at once.
 """
 
+import contextlib
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 import click
 
@@ -62,7 +67,8 @@ def main(arguments: list[str] | None = None) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
-        commands.main(arguments, prog_name="multa-trainer", standalone_mode=False)
+        with _ended_by_signals():
+            commands.main(arguments, prog_name="multa-trainer", standalone_mode=False)
     except click.exceptions.Exit as request:
         sys.exit(request.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -82,6 +88,26 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 -- the last place where it can become one line
         _fail(explained(error))
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what it has begun is tidied up first."""
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is signal.SIG_DFL:  # not so under nohup
+                before[number] = signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: FrameType | None) -> None:
+    """Exit status as shells report a signal."""
+    sys.exit(128 + number)
 
 
 def _fail(error: MultaError) -> None:

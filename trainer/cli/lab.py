@@ -6,8 +6,10 @@ from pathlib import Path
 import click
 from tqdm import tqdm
 
+from trainer.cli.ranges import SEED, FiniteRange
+from trainer.datasets.extraction import CAPTURE, LABELS
 from trainer.lab.planning import MAX_DURATION_S, MIN_DURATION_S
-from trainer.lab.recording import CAPTURE, HEADER_SNAPLEN, LABELS, record
+from trainer.lab.recording import HEADER_SNAPLEN, record
 from trainer.lab.scenario import read_scenario, shipped_scenarios
 
 
@@ -29,14 +31,14 @@ def lab() -> None:
     "duration_s",
     default=60.0,
     show_default=True,
-    type=click.FloatRange(MIN_DURATION_S, MAX_DURATION_S),
+    type=FiniteRange(MIN_DURATION_S, MAX_DURATION_S),
     help="Seconds to record.",
 )
 @click.option(
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(0, 2**32 - 1),
+    type=SEED,
     help="Decides addresses, rates, timings and all else that the scenario leaves open.",
 )
 @click.option(
@@ -76,6 +78,10 @@ def record_command(folder: Path, duration_s: float, seed: int, scenario: str, sn
         f"labels in {folder / LABELS}",
         err=True,
     )
+    if dropped := account["recorder"].get("dropped by kernel"):
+        click.echo(
+            f"{folder / CAPTURE}: {dropped} frames are missing; the machine was too slow", err=True
+        )
 
 
 @lab.command(name="scenarios")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import UsageError
+from trainer.cli.ranges import SEED, FiniteRange
 from trainer.datasets.dataset import load
 from trainer.datasets.splits import split_by_source, split_by_time, without_repeated_flows
 from trainer.runs import Run
@@ -41,7 +42,11 @@ _DEFAULTS = Settings()
 @click.option("--validation", multiple=True, metavar="SOURCE", help="Tune on this source.")
 @click.option("--test", multiple=True, metavar="SOURCE", help="Leave this source out.")
 @click.option(
-    "--split-seed", default=0, show_default=True, help="Draws the parts where no source is named."
+    "--split-seed",
+    type=SEED,
+    default=0,
+    show_default=True,
+    help="Draws the parts where no source is named.",
 )
 @click.option("--task", "tasks", multiple=True, type=click.Choice(NAMES), help="Learn only these.")
 @click.option(
@@ -89,7 +94,7 @@ _DEFAULTS = Settings()
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     default=_DEFAULTS.learning_rate,
     show_default=True,
     help="Of the first step.",
@@ -97,7 +102,7 @@ _DEFAULTS = Settings()
 @click.option(
     "--seed",
     "seeds",
-    type=int,
+    type=SEED,
     multiple=True,
     default=(0,),
     show_default=True,
@@ -106,7 +111,7 @@ _DEFAULTS = Settings()
 @click.option(
     "--false-incidents-per-day",
     "per_day",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=1.0,
     show_default=True,
     help="False incidents that a threshold may let pass a day, for each task.",

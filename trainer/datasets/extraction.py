@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sensor
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.errors import MissingInputError, TruncatedCaptureError, UsageError
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
@@ -23,8 +23,11 @@ from sensor.pipeline import assemble
 from trainer.datasets.dataset import SourceRecord
 from trainer.datasets.labels import LabelFile, Labeller, read_labels
 
-CAPTURE, LABELS = "capture.pcap", "labels.csv"
-"""Files of a recording, as `multa-trainer lab record` writes them."""
+CAPTURE, LABELS, ACCOUNT = "capture.pcap", "labels.csv", "recording.json"
+"""Files of a recording, as `multa-trainer lab record` writes them; the last of them comes last."""
+
+WORK = ".lab"
+"""Folder within a recording's while it is being made; one that was killed leaves it behind."""
 
 Progress = Callable[[int], object]
 """Told how many more bytes of a capture have been read."""
@@ -54,7 +57,8 @@ def parse_recordings(arguments: Sequence[str], *, benign: bool) -> list[Recordin
         benign: captures without labels hold no attack.
 
     Raises:
-        MissingInputError: there is no such file or folder, or it holds no recording.
+        MissingInputError: there is no such file or folder, or it holds no recording, or one that
+            is being made or was cut short.
         UsageError: a capture has no labels and is not said to be benign, or two have one name.
     """
     found: list[Recording] = []
@@ -93,6 +97,12 @@ def _recording(name: str, capture: Path, labels: Path | None, *, benign: bool) -
     for path in (capture, labels):
         if path is not None and not path.exists():
             raise MissingInputError(f"{path}: No such file or directory")
+    # What passes for a benign capture may be the beginning of an attack that has no labels yet.
+    if (capture.parent / WORK).exists() and not (capture.parent / ACCOUNT).exists():
+        raise MissingInputError(
+            f"{capture.parent}: is being recorded or was cut short; wait for `lab record`, or run "
+            "it again, or remove the folder"
+        )
     if labels is None and not benign:
         raise UsageError(
             f"{capture}: has no labels; write {capture}=LABELS.csv, or --benign if no capture "

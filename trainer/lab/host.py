@@ -71,6 +71,7 @@ class HostProcess:
 
     def serve(self, orders: Connection, folder: Path, certificates: dict[str, Certificate]) -> None:
         """Obeys orders until it is told to stop; whatever goes wrong is sent as an answer."""
+        threading.excepthook = self._thread_failed
         try:
             enter_new_network()
             orders.send(("born", None))
@@ -126,6 +127,12 @@ class HostProcess:
         except (MultaError, OSError) as error:
             self._failures.append(f"{attack.task} from {attack.host}: {error}")
 
+    def _thread_failed(self, failed: threading.ExceptHookArgs) -> None:
+        """A thread that ends by accident would leave a recording with less in it than it says."""
+        name = self._host.name if self._host else "isp"
+        kind = failed.exc_type.__name__
+        self._failures.append(f"lab host {name}: {kind}: {failed.exc_value}")
+
     def _report(self) -> dict[str, Any]:
         activities: dict[str, Counter[str]] = {}
         for client in self._clients:
@@ -160,13 +167,20 @@ def _start_recorder(capture: CaptureFile) -> "subprocess.Popen[str]":
 
 
 def _stop_recorder(recorder: "subprocess.Popen[str]") -> dict[str, int]:
-    """Ends the recording; what tcpdump says about it, by its words (captured, dropped …)."""
+    """Ends the recording; what tcpdump says about it, by its words (captured, dropped …).
+
+    Raises:
+        HostError: it had ended before.
+    """
+    ended = recorder.poll() is not None
     recorder.terminate()
     assert recorder.stderr is not None
-    counts = {}
+    counts, last = {}, "it said nothing"
     for line in recorder.stderr:
+        last = line.strip() or last
         number, _, words = line.strip().partition(" ")
         if number.isdigit():
             counts[words.replace("packets ", "").replace("packet ", "")] = int(number)
-    recorder.wait()
+    if ended or recorder.wait() or "captured" not in counts:
+        raise HostError(f"tcpdump did not record to the end: {last}")
     return counts

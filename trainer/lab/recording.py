@@ -7,26 +7,33 @@
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import sensor
 from sensor.errors import HostError, OutputError
+from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, WORK
 from trainer.lab.network import contained, require_host, search_path
 from trainer.lab.plan import Plan
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import Scenario, read_scenario
-from trainer.lab.truth import Row, captured_flows, check_rows, label_rows, write_labels
-
-CAPTURE, LABELS, ACCOUNT = "capture.pcap", "labels.csv", "recording.json"
+from trainer.lab.truth import (
+    Row,
+    captured_flows,
+    check_rows,
+    label_rows,
+    require_whole,
+    write_labels,
+)
 
 HEADER_SNAPLEN = 128
 """Enough for the headers of every frame; no payload is a feature."""
@@ -51,52 +58,93 @@ def record(
     Raises:
         MissingInputError, ScenarioError: about the scenario.
         PermissionDeniedError, HostError: about this machine.
-        OutputError: the folder can't be written or holds a recording already.
+        OutputError: the folder can't be written, holds a recording or anything else, or another
+            recording is being made in it.
         LabelError: labels and capture do not agree; nothing is kept.
     """
     scenario = read_scenario(scenario_name)
     plan = make_plan(scenario, seed, duration_s)
     require_host(service for host in plan.hosts for service in host.services)
-    work = _prepare(folder)
-    request = {
-        "scenario": scenario_name,
-        "seed": seed,
-        "duration_s": duration_s,
-        "capture": str((folder / CAPTURE).resolve()),
-        "snaplen": snaplen,
-        "folder": str(work.resolve()),
-    }
-    try:
-        played = _play(request, work, progress)
-        reports = dict(enumerate(played["attacks"]))
-        flows = captured_flows(folder / CAPTURE)
-        rows, matched = check_rows(label_rows(plan, played["attacks"]), reports, flows)
-        write_labels(folder / LABELS, rows)
-        account = _account(scenario, plan, played, rows, matched, snaplen, len(flows))
-        (folder / ACCOUNT).write_text(json.dumps(account, indent=1) + "\n", encoding="utf-8")
-    except BaseException:
-        for name in (CAPTURE, LABELS, ACCOUNT):
-            (folder / name).unlink(missing_ok=True)
-        raise
-    finally:
+    with _claimed(folder) as work:
+        request = {
+            "scenario": scenario_name,
+            "seed": seed,
+            "duration_s": duration_s,
+            "capture": str((folder / CAPTURE).resolve()),
+            "snaplen": snaplen,
+            "folder": str(work.resolve()),
+        }
+        try:
+            played = _play(request, work, progress)
+            require_whole(folder / CAPTURE, played["recorder"]["captured"])
+            reports = dict(enumerate(played["attacks"]))
+            flows = captured_flows(folder / CAPTURE)
+            rows, matched = check_rows(label_rows(plan, played["attacks"]), reports, flows)
+            write_labels(folder / LABELS, rows)
+            account = _account(scenario, plan, played, rows, matched, snaplen, len(flows))
+            text = json.dumps(account, indent=1) + "\n"
+            (work / ACCOUNT).write_text(text, encoding="utf-8")
+            # The recording is there from this moment on, and not before.
+            (work / ACCOUNT).replace(folder / ACCOUNT)
+        except BaseException as error:
+            _discard(folder)
+            if isinstance(error, OSError):
+                raise OutputError(
+                    f"{folder}: {error.strerror}; choose a folder with room in it"
+                ) from None
+            raise
         shutil.rmtree(work, ignore_errors=True)
     return account
 
 
-def _prepare(folder: Path) -> Path:
-    """Makes the folder and an empty one for work in it."""
+@contextlib.contextmanager
+def _claimed(folder: Path) -> Iterator[Path]:
+    """Makes the folder and an empty one for work in it; no one else records into it meanwhile.
+
+    What a recording that was killed has left in it is removed; nothing else ever is.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # The kernel lets go of the lock when this process ends, in whatever way.
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}; choose a writable folder") from None
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                f"{folder}: another recording is being made in it; choose another folder"
+            ) from None
+        yield _prepared(folder)
+    finally:
+        os.close(lock)
+
+
+def _prepared(folder: Path) -> Path:
     if (folder / ACCOUNT).exists():
         raise OutputError(
             f"{folder}: holds a recording already; choose another folder or remove it"
         )
-    work = folder / ".lab"
+    work = folder / WORK
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(work, ignore_errors=True)  # of a run that was killed
+        if work.exists():
+            _discard(folder)
+        if others := sorted(path.name for path in folder.iterdir()):
+            raise OutputError(
+                f"{folder}: holds {others[0]}, which is no recording's; choose a new folder"
+            )
         work.mkdir()
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}; choose a writable folder") from None
     return work
+
+
+def _discard(folder: Path) -> None:
+    """Removes what there is of a recording that will not be; the sign that it was one goes last."""
+    for name in (CAPTURE, LABELS, ACCOUNT):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
 
 
 def _play(request: dict[str, Any], work: Path, progress: Progress) -> dict[str, Any]:

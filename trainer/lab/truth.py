@@ -5,6 +5,7 @@ sensor's decoder, so that labels and features don't share an error.
 """
 
 import ipaddress
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import dpkt
 
-from sensor.errors import LabelError
+from sensor.errors import HostError, LabelError
 from trainer.lab.catalogue import ATTACKS
 from trainer.lab.plan import Attack, Claim, Plan
 
@@ -28,6 +29,10 @@ MIN_RENEGOTIATIONS = 3
 
 MIN_SEEN = 0.9
 """Share of the tuples sent by an attack that the capture has to show."""
+
+_FILE_HEADER_BYTES = 24
+_RECORD_HEADER = struct.Struct("=8xI4x")
+"""Only the captured length of a pcap record, in the byte order of the machine that wrote it."""
 
 _IDLE_NS = 120 * 10**9
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp"}
@@ -101,6 +106,30 @@ def _connection_row(attack: Attack, connection: dict[str, Any]) -> Row:
 def _nanoseconds(seconds: float) -> int:
     """In whole microseconds, which is what a float of seconds since 1970 can hold."""
     return round(seconds * 1e6) * 1000
+
+
+def require_whole(capture: Path, frames: int) -> None:
+    """Makes sure that a capture holds every frame that its recorder took.
+
+    tcpdump says nothing about a file that it could not write to its end.
+
+    Raises:
+        HostError: frames are missing.
+    """
+    found = 0
+    with capture.open("rb") as file:
+        whole = len(file.read(_FILE_HEADER_BYTES)) == _FILE_HEADER_BYTES
+        while whole and (header := file.read(_RECORD_HEADER.size)):
+            whole = len(header) == _RECORD_HEADER.size
+            if whole:
+                (length,) = _RECORD_HEADER.unpack(header)
+                whole = len(file.read(length)) == length
+                found += 1
+    if not whole or found != frames:
+        raise HostError(
+            f"{capture}: does not hold the {frames} frames that tcpdump took; record again, where "
+            "there is room for them"
+        )
 
 
 def captured_flows(capture: Path) -> list[CapturedFlow]:
