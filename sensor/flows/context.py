@@ -63,6 +63,15 @@ class ContextWindows:
             )
         return counts, saturated
 
+    def clear(self) -> None:
+        """Forgets all starts."""
+        log = np.arange(self._expired[-1], self._begun) % self._size
+        for scope, keys in enumerate(self._keys):
+            slots = np.unique(self._slot[scope, log])
+            self._counts[scope, slots] = 0
+            keys.delete(slots)
+        self._begun, self._expired = 0, [0, 0]
+
     def _add(
         self,
         clock_ns: NDArray[np.int64],

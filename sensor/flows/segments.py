@@ -48,6 +48,28 @@ class Segments:
     closing: Index
     closed_bits: Flags
 
+    def beginnings(self) -> tuple[Index, Index]:
+        """Segments with which flows begin, in order of first packets, and these packets."""
+        fresh = np.flatnonzero(self.fresh)
+        first = self.order[self.start[fresh]]
+        by_first = np.argsort(first, kind="stable")
+        return fresh[by_first], first[by_first]
+
+    def counted(self) -> Mask:
+        """Which positions are packets of flows that are open, closing ones included."""
+        return np.arange(self.order.size) <= self.closing[self.of_packet]
+
+    def sides(self, outward: Mask, counted: Mask) -> Flags:
+        """Directions seen by each segment: bit 1 from the owner, bit 2 to it.
+
+        Args:
+            outward: ``(packets,)`` by position, whether the packet comes from the owner.
+            counted: ``(packets,)`` by position, which packets count.
+        """
+        seen = np.logical_or.reduceat(outward & counted, self.start).astype(np.uint8)
+        seen |= np.logical_or.reduceat(~outward & counted, self.start).astype(np.uint8) << 1
+        return seen
+
 
 def group(slot: NDArray[np.int32], scratch: NDArray[np.uint16]) -> Index:
     """Packet numbers sorted by slot, stable; a radix sort by way of 16-bit stand-ins.

@@ -1,4 +1,4 @@
-"""The state of a flow as one record, and moving records by the block."""
+"""The states of flows and of conversations as records, and moving records by the block."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,20 +27,39 @@ FLOW = np.dtype(
         ("midstream", np.bool_),
         ("version", np.uint8),
         ("protocol", np.uint8),
-        ("originator_lower", np.bool_),
+        ("owner_forward", np.bool_),
         ("seen", np.uint8),
     ]
 )
 """State of a flow. `last_ns` is the greatest time of its packets, `sequence_*` the times of the
 first and last packets of the open sequence, `early_ns` the deadline of the early row (forever
-once it is decided), `early_length` what that row held, `seen` the directions seen (bits 1, 2)."""
+once it is decided), `early_length` what that row held, `owner_forward` whether packets of the
+key's forward side come from the owner, `seen` the directions seen (bits 1, 2)."""
 
-_BYTES = np.dtype(f"V{FLOW.itemsize}")
+INHERITED = (
+    "source_high",
+    "source_low",
+    "destination_high",
+    "destination_low",
+    "source_port",
+    "destination_port",
+    "context",
+    "context_saturated",
+    "midstream",
+    "version",
+    "protocol",
+)
+"""What a flow of several conversations takes over from the first of them."""
+
+CONVERSATION = np.dtype(
+    [(name, FLOW[name]) for name in ("ordinal", "packets", "owner_forward", "seen", *INHERITED)]
+)
+"""State of a conversation: as little of a flow's as tells whose it is and when it may go."""
 
 
 def take(flow: NDArray[np.void], index: NDArray[np.int32] | NDArray[np.int64]) -> NDArray[np.void]:
     """The given records, copied as opaque bytes: field by field takes 20 times as long."""
-    records: NDArray[np.void] = flow.view(_BYTES)[index].view(FLOW)
+    records: NDArray[np.void] = flow.view(_octets(flow))[index].view(flow.dtype)
     return records
 
 
@@ -48,4 +67,9 @@ def put(
     flow: NDArray[np.void], index: NDArray[np.int32] | NDArray[np.int64], records: NDArray[np.void]
 ) -> None:
     """Writes records to the given places, copied likewise."""
-    flow.view(_BYTES)[index] = records.view(_BYTES)
+    octets = _octets(flow)
+    flow.view(octets)[index] = records.view(octets)
+
+
+def _octets(flow: NDArray[np.void]) -> "np.dtype[np.void]":
+    return np.dtype(f"V{flow.dtype.itemsize}")

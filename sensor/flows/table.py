@@ -1,31 +1,29 @@
 """The flow table: columns of headers in, rows of packets out.
 
-A fixed number of slots, each with the state of one flow and the packets of its open sequence.
-A block is cut into segments (`segments`), each the part of one flow that lies in it; what a flow
-has to say by the end of the block follows from its state and its segment, for all flows at once.
-Every rule is in `docs/semantics.md`; time there is the flow clock, so block sizes don't matter.
+A fixed number of slots (`lifecycle`), each with the state of one flow and the packets of its open
+sequence. A block is cut into segments (`segments`), each the part of one flow that lies in it;
+what a flow has to say by the end of the block follows from its state and its segment, for all
+flows at once. Every rule is in `docs/semantics.md`; time there is the flow clock, so block sizes
+don't matter.
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows import segments as cutting
 from sensor.flows.context import ContextWindows
-from sensor.flows.index import FIRST_SLOT, KeyIndex
-from sensor.flows.key import KEY_WORDS, five_tuple
-from sensor.flows.rows import FOREVER, Ends, PacketStore, Pieces, RowPlan, plan_rows
+from sensor.flows.conversations import Conversations, OfConversations
+from sensor.flows.epochs import part_of
+from sensor.flows.keying import FiveTuple, Keyed, Keying
+from sensor.flows.lifecycle import DEFAULT_SLOTS, FOREVER, Lifecycle
+from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, plan_rows
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.state import FLOW, put, take
 from sensor.model.schema import FeatureSchema
-from sensor.packets.headers import ACK, SYN, TCP, Headers
+from sensor.packets.headers import Headers
 
-DEFAULT_SLOTS = 65_536
-EVICTION_PACKETS = 16_384
-"""Room is made at every multiple of this many packets of the stream, and for as many flows."""
 FINISHED_FLOWS = 8_192
 """Flows whose rows are made at once at the end of a stream; all of them would be tens of MB."""
 
@@ -42,40 +40,29 @@ class FlowTable:
         skipped: full sequences that were not emitted because of `repeat_all`.
         late: packets older than the clock to which silence had advanced the table.
         trailing: packets of flows that had closed.
+        clock_steps: how often the stream began anew, as its clock was set back.
     """
 
     def __init__(self, schema: FeatureSchema, slots: int = DEFAULT_SLOTS) -> None:
         """Makes an empty table.
 
         Args:
-            schema: sequence length, policies, timeouts; without context fields, none are counted.
-            slots: flows that are held at once, at least 65,536.
+            schema: sequence length, key, policies, timeouts; without context fields, none are
+                counted.
+            slots: flows that are held at once, at least 65,536; as many conversations are held
+                beside them where the key gathers several.
         """
-        if slots < DEFAULT_SLOTS:
-            raise ValueError(f"a flow table has at least {DEFAULT_SLOTS:,} slots")
         self.schema = schema
         self.clock_ns = 0
         self.flows = self.evicted = self.skipped = self.late = self.trailing = 0
-        self._slots = slots
-        self._packets = 0
+        self.clock_steps = 0
         self._ticked_ns = 0
         self._idle_ns = schema.idle_timeout_ms * 1_000_000
         self._decide_ns = schema.decide_after_ms * 1_000_000
-        size = slots + FIRST_SLOT
-        self._index = KeyIndex(slots, KEY_WORDS)
-        self._context = ContextWindows() if schema.context else None
-        self._flow = np.zeros(size, FLOW)
-        self._live = np.zeros(size, np.bool_)
-        self._last_clock = np.zeros(size, np.int64)
-        # when something of the flow is due: its early row, else its end by silence
-        self._due = np.full(size, FOREVER, np.int64)
-        self._closing = np.zeros(size, np.uint8)
-        # what eviction asks of every flow, apart from the records that would have to be fetched
-        self._ordinal = np.zeros(size, np.int64)
-        self._probation = np.zeros(size, np.bool_)
-        self._touched = np.zeros(size, np.bool_)
-        self._scratch = np.zeros(size, np.uint16)
-        self._store = PacketStore(schema.n, size)
+        self._keying = _keying(schema, slots, self._idle_ns)
+        self._life = Lifecycle(slots, self._keying.words, self._idle_ns)
+        self._flow = np.zeros(self._life.size, FLOW)
+        self._store = PacketStore(schema.n, self._life.size)
         self._none = self._pending = SequenceBatch.empty(schema.n)
 
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:
@@ -88,11 +75,10 @@ class FlowTable:
         released = []
         done = 0
         while done < len(headers):
-            count = self._piece_size(len(headers) - done)
-            released.append(self._add(headers, slice(done, done + count)))
+            count = self._life.piece_size(len(headers) - done)
+            released.append(self._add(part_of(headers, slice(done, done + count))))
             done += count
-            self._packets += count
-            if self._packets % EVICTION_PACKETS == 0 and self._index.free < EVICTION_PACKETS:
+            if self._life.crowded(count):
                 released.append(self._evict())
         if clock_ns > self.clock_ns:
             self._ticked_ns = clock_ns
@@ -101,46 +87,32 @@ class FlowTable:
 
     def finish(self) -> Iterator[SequenceBatch]:
         """The rows that are left, in batches; the stream's end is silence without end."""
-        while (due := self._due[self._due < FOREVER]).size > FINISHED_FLOWS:
+        while (due := self._life.due[self._life.due < FOREVER]).size > FINISHED_FLOWS:
             yield self._advance(int(np.partition(due, FINISHED_FLOWS)[FINISHED_FLOWS]) + 1)
         yield self._advance(FOREVER)
 
-    def _piece_size(self, remaining: int) -> int:
-        """Packets that can be taken at once without missing an eviction."""
-        remaining = min(remaining, 4 * EVICTION_PACKETS)
-        if self._index.free - remaining >= EVICTION_PACKETS:
-            return remaining
-        return min(remaining, EVICTION_PACKETS - self._packets % EVICTION_PACKETS)
+    def restart(self) -> None:
+        """Begins another stream after `finish`, as its clock was set back; counts go on."""
+        self.clock_steps += 1
+        self.clock_ns = self._ticked_ns = 0
+        self._life.restart()
+        self._keying.restart()
 
     # ------------------------------------------------------------------ packets
 
-    def _add(self, headers: Headers, part: slice) -> SequenceBatch:
-        headers = Headers(*(getattr(headers, column.name)[part] for column in fields(headers)))
+    def _add(self, headers: Headers) -> SequenceBatch:
         time = headers.timestamp_ns
         self.late += int(np.count_nonzero(time < self._ticked_ns))
         clock = np.maximum.accumulate(np.maximum(time, self.clock_ns))
         now = int(clock[-1])
-        words, from_lower = five_tuple(headers)
-        slot, _ = self._index.find(words, headers.version == 6)
-        order = cutting.group(slot, self._scratch)
-        sorted_clock = clock[order]
-        segments = cutting.cut(
-            order,
-            slot[order],
-            sorted_clock,
-            headers.tcp_flags[order],
-            from_lower[order],
-            self._live,
-            self._last_clock,
-            self._closing,
-            self._idle_ns,
+        keyed = self._keying.take(headers, clock)
+        segments, sorted_clock = self._life.cut(
+            keyed.words, keyed.long, clock, keyed.flags, keyed.forward
         )
         replaced = self._replaced(segments, now)
-        flow = self._open(segments, headers, clock, from_lower)
-        pieces = self._number(segments, flow, headers, from_lower, sorted_clock)
-        self._touched[segments.slot] = True
-        due = np.flatnonzero((self._due < now) & ~self._touched).astype(np.int32)
-        self._touched[segments.slot] = False
+        flow = self._open(segments, keyed, time, clock)
+        pieces = self._number(segments, flow, headers, keyed.forward, sorted_clock)
+        due = self._life.due_elsewhere(segments, now)
 
         last_clock = sorted_clock[segments.stop - 1]
         # a later segment of the slot stands for the silence (or the SYN) that ended this one
@@ -155,50 +127,26 @@ class FlowTable:
     def _replaced(self, segments: Segments, now: int) -> SequenceBatch:
         """Last rows of flows that ended silently and whose slot's next packet begins another."""
         first = np.append(True, segments.final[:-1])
-        slots = segments.slot[first & segments.fresh & self._live[segments.slot]]
-        slots = slots[(self._closing[slots] & CLOSED) == 0]
-        silent = self._last_clock[slots] + self._idle_ns
+        slots = segments.slot[first & segments.fresh & self._life.live[segments.slot]]
+        slots = slots[self._life.open(slots)]
+        silent = self._life.last_clock[slots] + self._idle_ns
         ends = Ends(silent, np.full(slots.size, _reason("idle"), np.uint8))
         return self._end(slots, ends, now)
 
     def _open(
-        self,
-        segments: Segments,
-        headers: Headers,
-        clock: Index,
-        from_lower: NDArray[np.bool_],
+        self, segments: Segments, keyed: Keyed, time: Index, clock: Index
     ) -> NDArray[np.void]:
         """States of the segments' flows as they were before the block; fresh ones are made."""
         flow = take(self._flow, segments.slot)
-        fresh = np.flatnonzero(segments.fresh)
+        fresh, first = segments.beginnings()
         if not fresh.size:
             return flow
-        first = segments.order[segments.start[fresh]]
-        by_first = np.argsort(first, kind="stable")
-        fresh, first = fresh[by_first], first[by_first]
         state = np.zeros(fresh.size, FLOW)
         state["ordinal"] = self.flows + np.arange(fresh.size)
         self.flows += fresh.size
-        state["start_ns"] = state["last_ns"] = headers.timestamp_ns[first]
+        state["start_ns"] = state["last_ns"] = time[first]
         state["early_ns"] = clock[first] + self._decide_ns
-        flags = headers.tcp_flags[first]
-        looped = headers.source_port[first] == headers.destination_port[first]
-        looped &= headers.source_low[first] == headers.destination_low[first]
-        looped &= headers.source_high[first] == headers.destination_high[first]
-        answer = ((flags & (SYN | ACK)) == (SYN | ACK)) & ~looped
-        state["midstream"] = (headers.protocol[first] == TCP) & ((flags & SYN) == 0)
-        state["originator_lower"] = from_lower[first] ^ answer
-        for part in ("high", "low", "port"):
-            source = getattr(headers, f"source_{part}")[first]
-            destination = getattr(headers, f"destination_{part}")[first]
-            state[f"source_{part}"] = np.where(answer, destination, source)
-            state[f"destination_{part}"] = np.where(answer, source, destination)
-        state["version"] = headers.version[first]
-        state["protocol"] = headers.protocol[first]
-        if self._context is not None:
-            state["context"], state["context_saturated"] = self._context.add(
-                clock[first], _scopes(state)
-            )
+        keyed.begin(first, state)
         put(flow, fresh, state)
         return flow
 
@@ -217,14 +165,13 @@ class FlowTable:
         segments: Segments,
         flow: NDArray[np.void],
         headers: Headers,
-        from_lower: NDArray[np.bool_],
+        forward: NDArray[np.bool_],
         clock: Index,
     ) -> Pieces:
         """Numbers the packets of each flow and works out their fields."""
         order, of_packet = segments.order, segments.of_packet
         packets = order.size
-        position = np.arange(packets)
-        counted = position <= segments.closing[of_packet]
+        counted = segments.counted()
         self.trailing += packets - int(np.count_nonzero(counted))
         time = headers.timestamp_ns[order]
         gap = np.empty(packets, np.int64)
@@ -238,11 +185,9 @@ class FlowTable:
             gap[part] = time[part] - latest[:-1]
             last[segment] = latest[-1]
         flow["last_ns"] = last
-        outward = from_lower[order] == flow["originator_lower"][of_packet]
-        for bit, side in enumerate((outward, ~outward)):
-            seen = np.logical_or.reduceat(side & counted, segments.start)
-            flow["seen"] |= seen.astype(np.uint8) << bit
-        number = position + (flow["packets"] - segments.start)[of_packet]
+        outward = forward[order] == flow["owner_forward"][of_packet]
+        flow["seen"] |= segments.sides(outward, counted)
+        number = np.arange(packets) + (flow["packets"] - segments.start)[of_packet]
         keep = slice(None) if counted.all() else np.flatnonzero(counted)
         chosen = order[keep]
         return Pieces(
@@ -274,46 +219,30 @@ class FlowTable:
         staying = segments.final & ~ended
         open_ = staying & ((segments.closed_bits & CLOSED) == 0)
         self._store.keep(plan, pieces, segments.slot, open_, flow)
-        slots = segments.slot[staying]
-        put(self._flow, slots, take(flow, np.flatnonzero(staying)))
-        self._closing[slots] = segments.closed_bits[staying]
-        self._last_clock[slots] = last_clock[staying]
-        self._live[slots] = True
-        self._ordinal[slots] = flow["ordinal"][staying]
-        probation = (flow["seen"] != 3) | (flow["packets"] <= 2)
-        probation |= (segments.closed_bits & CLOSED) != 0
-        self._probation[slots] = probation[staying]
-        self._due[slots] = np.minimum(
-            flow["early_ns"][staying], last_clock[staying] + self._idle_ns
-        )
-        self._free(segments.slot[segments.final & ended])
-
-    def _free(self, slots: NDArray[np.int32]) -> None:
-        self._index.delete(slots)
-        self._live[slots] = False
-        self._closing[slots] = 0
-        self._due[slots] = FOREVER
+        put(self._flow, segments.slot[staying], take(flow, np.flatnonzero(staying)))
+        due = np.minimum(flow["early_ns"], last_clock + self._idle_ns)
+        self._life.settle(segments, flow, last_clock, due, staying)
 
     # ------------------------------------------------------------------ deadlines
 
     def _advance(self, now: int) -> SequenceBatch:
-        due = np.flatnonzero(self._due < now).astype(np.int32)
+        due = np.flatnonzero(self._life.due < now).astype(np.int32)
         return self._release([self._fall_due(due, now)], now)
 
     def _fall_due(self, slots: NDArray[np.int32], now: int) -> SequenceBatch:
         """Early rows and ends of flows without a packet in this block."""
         # by ordinal, which is the order of early rows: a flood's need not be sorted then
-        slots = slots[np.argsort(self._ordinal[slots])]
-        silent = self._last_clock[slots] + self._idle_ns
+        slots = slots[np.argsort(self._life.ordinal[slots])]
+        silent = self._life.last_clock[slots] + self._idle_ns
         ended = silent < now
         ends = Ends(
-            clock=np.where(ended & ((self._closing[slots] & CLOSED) == 0), silent, FOREVER),
+            clock=np.where(ended & self._life.open(slots), silent, FOREVER),
             reason=np.full(slots.size, _reason("idle"), np.uint8),
         )
         rows = self._end(slots, ends, now)
-        self._free(slots[ended])
+        self._life.free(slots[ended])
         rest = slots[~ended]
-        self._due[rest] = np.minimum(self._flow["early_ns"][rest], silent[~ended])
+        self._life.due[rest] = np.minimum(self._flow["early_ns"][rest], silent[~ended])
         return rows
 
     def _end(self, slots: NDArray[np.int32], ends: Ends, now: int) -> SequenceBatch:
@@ -330,23 +259,13 @@ class FlowTable:
         return rows
 
     def _evict(self) -> SequenceBatch:
-        """Frees a quarter of the slots: flows on probation first, then the most silent ones."""
-        needed = self._slots // 4 - self._index.free
-        young = np.flatnonzero(self._live & self._probation)
-        if young.size > needed:
-            chosen = young[np.argpartition(self._ordinal[young], needed)[:needed]]
-        else:
-            live = np.flatnonzero(self._live)
-            keys = (self._ordinal[live], self._last_clock[live], ~self._probation[live])
-            chosen = live[np.lexsort(keys)[:needed]]
-        slots = chosen[np.argsort(self._ordinal[chosen])].astype(np.int32)
-        open_ = (self._closing[slots] & CLOSED) == 0
+        slots = self._life.crowd()
         ends = Ends(
-            clock=np.where(open_, self.clock_ns, FOREVER),
+            clock=np.where(self._life.open(slots), self.clock_ns, FOREVER),
             reason=np.full(slots.size, _reason("evicted"), np.uint8),
         )
         rows = self._end(slots, ends, self.clock_ns)
-        self._free(slots)
+        self._life.free(slots)
         self.evicted += slots.size
         return self._release([rows], self.clock_ns)
 
@@ -365,20 +284,12 @@ class FlowTable:
         return batch.take(ordered[:ready])
 
 
+def _keying(schema: FeatureSchema, slots: int, idle_ns: int) -> Keying:
+    context = ContextWindows() if schema.context else None
+    if schema.key == "five_tuple":
+        return FiveTuple(context)
+    return OfConversations(schema.key, Conversations(slots, idle_ns, context))
+
+
 def _reason(name: str) -> int:
     return END_REASONS.index(name)
-
-
-def _scopes(
-    state: NDArray[np.void],
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Keys of service, source and destination: low word, tag, high word of the address."""
-    version = state["version"].astype(np.uint64) << np.uint64(32)
-    service = state["destination_port"].astype(np.uint64) | version
-    service |= state["protocol"].astype(np.uint64) << np.uint64(16)
-    destination = (state["destination_low"], state["destination_high"])
-    return (
-        np.stack((destination[0], service, destination[1])),
-        np.stack((state["source_low"], version, state["source_high"])),
-        np.stack((destination[0], version, destination[1])),
-    )
