@@ -132,7 +132,7 @@ CONTEXT_FIELDS: dict[str, Field] = {
 }
 """Context of a flow, taken when it begins (`docs/semantics.md` 9)."""
 
-KEYS = ("five_tuple",)
+KEYS = ("five_tuple", "service", "source", "host_pair")
 POLICIES = ("first", "repeat")
 DECODER_REVISION = 1
 FLOW_REVISION = 1
