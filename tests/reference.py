@@ -2,60 +2,39 @@
 
 The vectorized decoder and flow table are held against this. It imports the feature schema (the
 numbers of the rules) and nothing else of the sensor, has no arrays and no blocks, and follows the
-order of the written rules, so that it can be read beside them. `tests/sensor/test_reference.py`
-holds it against hand-worked cases and against dpkt.
+order of the written rules, so that it can be read beside them: frames in `reference_decode`,
+conversations in `reference_flows`, sequences and rows here. `tests/sensor/test_reference.py`
+holds it against hand-worked cases.
 """
 
-import struct
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reference_decode import TCP, Packet, decode_reference
+from reference_capture import read_capture, read_pcap
+from reference_decode import OFFLOAD_BYTES, SECOND_NS, Frame, Packet, ReferenceDecoder
+from reference_flows import Conversation, Conversations, Entry, Part, Slots
 
 from sensor.model.schema import FeatureSchema
 
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
-SECOND_NS = 1_000_000_000
+__all__ = [
+    "Frame",
+    "Packet",
+    "ReferenceTable",
+    "Row",
+    "read_capture",
+    "read_pcap",
+    "reference_rows",
+    "refusals",
+    "rows_of",
+]
+
 FOREVER_NS = 1 << 80
-
+STEP_NS, STEP_PACKETS = 10 * SECOND_NS, 64
+KEYS = ("five_tuple", "service", "source", "host_pair")
 END_REASONS = ("full", "early", "closed", "idle", "evicted")
-CONTEXT_WINDOWS = tuple((scope, window) for scope in range(3) for window in (1, 10))
-"""srv, src, dst (scopes of `Flow.identities`), each over 1 s and 10 s."""
-
-
-class Frame(NamedTuple):
-    """A frame of a capture; `wire_length` −1 stands for that of the bytes."""
-
-    time_ns: int
-    octets: bytes
-    wire_length: int = -1
-    link_type: int = 1
-
-    def decode(self) -> Packet | str:
-        """Its headers or its refusal."""
-        wire_length = len(self.octets) if self.wire_length < 0 else self.wire_length
-        return decode_reference(self.octets, wire_length)
-
-
-def read_pcap(capture: Path | bytes) -> Iterator[Frame]:
-    """The whole records of a classic pcap file (dpkt's reader has no wire lengths)."""
-    octets = capture if isinstance(capture, bytes) else capture.read_bytes()
-    magic = octets[:4]
-    big = magic in (bytes.fromhex("a1b2c3d4"), bytes.fromhex("a1b23c4d"))
-    unit_ns = 1 if magic in (bytes.fromhex("a1b23c4d"), bytes.fromhex("4d3cb2a1")) else 1_000
-    at = 24
-    while at + 16 <= len(octets):
-        words = struct.unpack_from((">" if big else "<") + "IIII", octets, at)
-        seconds, fraction, captured, wire_length = words
-        if at + 16 + captured > len(octets):
-            return
-        time_ns = seconds * SECOND_NS + fraction * unit_ns
-        yield Frame(time_ns, octets[at + 16 : at + 16 + captured], wire_length)
-        at += 16 + captured
 
 
 @dataclass
@@ -87,6 +66,11 @@ class Row:
     source_port: int
     destination_port: int
 
+    @property
+    def offloaded(self) -> bool:
+        """Rule 26: a packet of the row is longer than Ethernet carries."""
+        return max(self.ip_length) > OFFLOAD_BYTES
+
 
 class Item(NamedTuple):
     """What a sequence keeps of a packet."""
@@ -99,39 +83,33 @@ class Item(NamedTuple):
     tcp_flags: int
 
 
-@dataclass
-class Flow:
-    """A flow that occupies a slot: open, or closed and not yet silent for long enough."""
+@dataclass(kw_only=True)
+class Flow(Entry):
+    """A flow of the schema's key; `owner` and `peer` as a row has them."""
 
-    ordinal: int
-    key: Any
-    originator: tuple[int, int]
-    responder: tuple[int, int]
-    version: int
+    owner: tuple[int, int]
+    peer: tuple[int, int]
     protocol: int
+    conversation: Conversation
     start_ns: int
-    last_clock: int
+    early_deadline: int
     greatest_ns: int
-    midstream: bool
-    context: list[int]
-    saturated: bool
-    packets: int = 0
     index: int = 0
     early: int = 0
     rows: int = 0
-    closed: bool = False
-    sides: set[int] = field(default_factory=set)
-    finished_sides: set[int] = field(default_factory=set)
     sequence: list[Item] = field(default_factory=list)
-
-    @property
-    def probation(self) -> bool:
-        """Goes first when the table is full (rule 6)."""
-        return self.closed or len(self.sides) < 2 or self.packets <= 2
 
 
 class ReferenceTable:
-    """Rules 1 to 9; `evict_every` and `memory` are smaller in tests than in the rules."""
+    """Rules 1 to 9; `evict_every` and `memory` are smaller in tests than in the rules.
+
+    Attributes:
+        clock: flow clock of the stream.
+        clock_steps: streams that ended because the clock was set back.
+        rows: that were decided in the stream so far.
+        flows: that occupy a slot.
+        skipped: full sequences that the schema leaves out.
+    """
 
     def __init__(
         self,
@@ -142,128 +120,131 @@ class ReferenceTable:
     ) -> None:
         self.schema = schema
         self.slots, self.evict_every, self.memory = slots, evict_every, memory
-        self.clock = 0
-        self.decoded = 0
+        self.skipped = self.clock_steps = 0
+        self._begun = 0
+        self._finished: list[Row] = []
+        self._start_stream()
+
+    def _start_stream(self) -> None:
+        self.clock = self.decoded = self._behind = 0
         self.rows: list[Row] = []
-        self.flows: dict[Any, Flow] = {}
-        self.skipped = 0
-        self._began: list[int] = []
-        self._began_by: list[dict[Any, list[tuple[int, int]]]] = [{}, {}, {}]
-        self._deadlines: list[tuple[int, int, int]] = []
-        self._by_ordinal: dict[int, Flow] = {}
+        idle_ns = self.schema.idle_timeout_ms * 1_000_000
+        limits = (self.slots, self.evict_every, idle_ns)
+        self.flows = Slots(*limits)
+        self.conversations = Conversations(Slots(*limits), self.memory)
+        self._early: list[tuple[int, int, Flow]] = []
 
     def tick(self, clock: int) -> None:
         """Advances the flow clock and fires what has passed (rules 1 and 2)."""
         self.clock = max(self.clock, clock)
-        while self._deadlines and self._deadlines[0][0] < self.clock:
-            deadline, kind, ordinal = heappop(self._deadlines)
-            flow = self._by_ordinal.get(ordinal)
-            if flow is None:
-                continue
-            if kind == 0:
-                if not flow.closed and flow.index == 0:
-                    self._emit(flow, "early", deadline)
-                    flow.early = len(flow.sequence)
-            elif (due := flow.last_clock + self.schema.idle_timeout_ms * 1_000_000) == deadline:
-                self._end(flow, "idle", deadline)
-            else:
-                heappush(self._deadlines, (due, 1, ordinal))
+        self.conversations.slots.idle(self.clock)
+        for deadline, flow in self.flows.idle(self.clock):
+            if flow.early_deadline <= deadline:
+                self._emit_early(flow)
+            self._end(flow, "idle", deadline)
+        while self._early and self._early[0][0] < self.clock:
+            *_, flow = heappop(self._early)
+            if self.flows.entries.get(flow.key) is flow:
+                self._emit_early(flow)
 
     def packet(self, time_ns: int, packet: Packet) -> None:
         """One packet: advance the clock, fire, handle, perhaps evict."""
+        self._behind = self._behind + 1 if time_ns < self.clock - STEP_NS else 0
+        if self._behind == STEP_PACKETS:
+            self._finish_stream()
+            self._start_stream()
+            self.clock_steps += 1
         self.tick(time_ns)
         self._handle(time_ns, packet)
         self.decoded += 1
         if self.decoded % self.evict_every == 0:
-            self._evict()
+            self.conversations.slots.evict()
+            for flow in self.flows.evict():
+                self._end(flow, "evicted", self.clock)
 
     def finish(self) -> list[Row]:
-        """Silence without end (rule 2), then all rows in release order."""
+        """Silence without end (rule 2), then all rows in release order, stream by stream."""
+        self._finish_stream()
+        return self._finished
+
+    def _finish_stream(self) -> None:
         self.tick(FOREVER_NS)
-        return sorted(self.rows, key=lambda row: (row.decided_ns, row.flow_ordinal, row.row))
+        key = lambda row: (row.decided_ns, row.flow_ordinal, row.row)  # noqa: E731
+        self._finished += sorted(self.rows, key=key)
 
     def _handle(self, time_ns: int, packet: Packet) -> None:
-        source = (packet.source, packet.source_port)
-        destination = (packet.destination, packet.destination_port)
-        key = (packet.version, packet.protocol, frozenset((source, destination)))
-        tcp = packet.protocol == TCP
-        syn, ack = bool(packet.tcp_flags & SYN), bool(packet.tcp_flags & ACK)
-        flow = self.flows.get(key)
-        if flow and flow.closed:
-            if not (tcp and syn and not ack):
-                flow.last_clock = self.clock
-                return
-            self._end(flow, "idle", self.clock)
-            flow = None
-        if flow is None:
-            inverted = tcp and syn and ack
-            ends = (destination, source) if inverted else (source, destination)
-            flow = self._begin(key, ends, time_ns, packet)
-        direction = 1 if source == flow.originator else -1
+        part = self.conversations.packet(self.clock, packet)
+        if self.schema.key == "five_tuple" and part.replaced:
+            del self.flows.entries[part.replaced.ordinal]
+        key = self._key(part.conversation, packet)
+        flow = self.flows.entries.get(key) or self._begin(key, part.conversation, time_ns, packet)
+        flow.last_clock = self.clock
+        if self.schema.key == "five_tuple" and part.trailing:
+            return
+        self._add(flow, time_ns, packet, self._direction(flow, part, packet))
+        if self.schema.key == "five_tuple" and part.conversation.closed:
+            self._emit_rest(flow, "closed", self.clock)
+            flow.closed = True
+
+    def _key(self, conversation: Conversation, packet: Packet) -> Any:
+        """What tells flows apart under the key of the schema (rule 4)."""
+        version = packet.version
+        if self.schema.key == "service":
+            return (version, *conversation.responder, conversation.protocol)
+        if self.schema.key == "source":
+            address, _ = conversation.originator
+            return (version, address >> 64 if version == 6 else address)
+        if self.schema.key == "host_pair":
+            return (version, frozenset((packet.source, packet.destination)))
+        return conversation.ordinal
+
+    def _direction(self, flow: Flow, part: Part, packet: Packet) -> int:
+        if self.schema.key == "host_pair":
+            return 1 if packet.source == flow.owner[0] else -1
+        return part.direction
+
+    def _begin(self, key: Any, conversation: Conversation, time_ns: int, packet: Packet) -> Flow:
+        ends = (conversation.originator, conversation.responder)
+        if self.schema.key == "host_pair":
+            ends = ((packet.source, 0), (packet.destination, 0))
+        flow = Flow(
+            self._begun,
+            key,
+            self.clock,
+            owner=ends[0],
+            peer=ends[1],
+            protocol=packet.protocol,
+            conversation=conversation,
+            start_ns=time_ns,
+            early_deadline=self.clock + self.schema.decide_after_ms * 1_000_000,
+            greatest_ns=time_ns,
+        )
+        self._begun += 1
+        self.flows.add(flow)
+        heappush(self._early, (flow.early_deadline, flow.ordinal, flow))
+        return flow
+
+    def _add(self, flow: Flow, time_ns: int, packet: Packet, direction: int) -> None:
         gap_us = min(max(0, time_ns - flow.greatest_ns) // 1_000, 60_000_000)
         lengths = (packet.ip_length, packet.payload_length)
         flow.sequence.append(Item(time_ns, *lengths, gap_us, direction, packet.tcp_flags))
         flow.packets += 1
         flow.sides.add(direction)
-        flow.last_clock = self.clock
         flow.greatest_ns = max(flow.greatest_ns, time_ns)
         if len(flow.sequence) == self.schema.n:
             self._emit(flow, "full", self.clock)
             flow.index += 1
             flow.sequence = []
-        if packet.tcp_flags & FIN:
-            flow.finished_sides.add(direction)
-        if packet.tcp_flags & RST or len(flow.finished_sides) == 2:
-            self._emit_rest(flow, "closed", self.clock)
-            flow.closed = True
 
-    def _begin(
-        self, key: Any, ends: tuple[tuple[int, int], tuple[int, int]], time_ns: int, packet: Packet
-    ) -> Flow:
-        ordinal = len(self._began)
-        (originator, responder), version, protocol = ends, packet.version, packet.protocol
-        oldest = max(0, ordinal - self.memory)
-        identities = (
-            (version, *responder, protocol),
-            (version, originator[0]),
-            (version, responder[0]),
-        )
-        context = []
-        for scope, window in CONTEXT_WINDOWS:
-            earlier = self._began_by[scope].get(identities[scope], [])
-            too_early = bisect_right(earlier, (self.clock - window * SECOND_NS, ordinal))
-            forgotten = bisect_left(earlier, oldest, key=lambda began: began[1])
-            context.append(len(earlier) - max(too_early, forgotten))
-        saturated = oldest > 0 and self._began[oldest - 1] > self.clock - 10 * SECOND_NS
-        flow = Flow(
-            ordinal,
-            key,
-            originator,
-            responder,
-            version,
-            protocol,
-            time_ns,
-            self.clock,
-            time_ns,
-            protocol == TCP and not packet.tcp_flags & SYN,
-            context,
-            saturated,
-        )
-        for scope, identity in enumerate(identities):
-            self._began_by[scope].setdefault(identity, []).append((self.clock, ordinal))
-        self._began.append(self.clock)
-        self.flows[key] = self._by_ordinal[ordinal] = flow
-        early = self.clock + self.schema.decide_after_ms * 1_000_000
-        idle = self.clock + self.schema.idle_timeout_ms * 1_000_000
-        heappush(self._deadlines, (early, 0, ordinal))
-        heappush(self._deadlines, (idle, 1, ordinal))
-        return flow
+    def _emit_early(self, flow: Flow) -> None:
+        if not flow.closed and flow.index == 0 and not flow.early:
+            self._emit(flow, "early", flow.early_deadline)
+            flow.early = len(flow.sequence)
 
     def _end(self, flow: Flow, reason: str, decided_ns: int) -> None:
+        """The flow has left its slot."""
         if not flow.closed:
             self._emit_rest(flow, reason, decided_ns)
-        del self.flows[flow.key]
-        del self._by_ordinal[flow.ordinal]
 
     def _emit_rest(self, flow: Flow, reason: str, decided_ns: int) -> None:
         enough = flow.early + 1 if flow.index == 0 else self.schema.repeat_min_packets
@@ -284,8 +265,8 @@ class ReferenceTable:
             direction=[item.direction for item in items],
             tcp_flags=[item.tcp_flags for item in items],
             length=len(items),
-            context=flow.context,
-            context_saturated=flow.saturated,
+            context=flow.conversation.context,
+            context_saturated=flow.conversation.saturated,
             flow_ordinal=flow.ordinal,
             row=flow.rows,
             sequence_index=index,
@@ -295,39 +276,25 @@ class ReferenceTable:
             first_packet_ns=items[0].time_ns,
             last_packet_ns=items[-1].time_ns,
             flow_packets=flow.packets,
-            midstream=flow.midstream,
-            version=flow.version,
+            midstream=flow.conversation.midstream,
+            version=flow.conversation.version,
             protocol=flow.protocol,
-            source=flow.originator[0],
-            destination=flow.responder[0],
-            source_port=flow.originator[1],
-            destination_port=flow.responder[1],
+            source=flow.owner[0],
+            destination=flow.peer[0],
+            source_port=flow.owner[1],
+            destination_port=flow.peer[1],
         )
         flow.rows += 1
         self.rows.append(row)
-
-    def _evict(self) -> None:
-        if self.slots - len(self.flows) >= self.evict_every:
-            return
-        ranked = sorted(
-            self.flows.values(),
-            key=lambda flow: (
-                not flow.probation,
-                not flow.probation and flow.last_clock,
-                flow.ordinal,
-            ),
-        )
-        for flow in ranked[: max(0, len(ranked) - 3 * self.slots // 4)]:
-            self._end(flow, "evicted", self.clock)
 
 
 def reference_rows(
     capture: Path | Iterable[Frame], schema: FeatureSchema | None = None, slots: int = 65_536
 ) -> list[Row]:
     """All rows of a capture, in release order: (decision time, flow ordinal, row)."""
-    table = ReferenceTable(schema or FeatureSchema(), slots)
-    for frame in read_pcap(capture) if isinstance(capture, Path) else capture:
-        packet = frame.decode()
+    table, decoder = ReferenceTable(schema or FeatureSchema(), slots), ReferenceDecoder()
+    for frame in read_capture(capture) or () if isinstance(capture, Path) else capture:
+        packet = decoder.decode(frame)
         if isinstance(packet, Packet):
             table.packet(frame.time_ns, packet)
     return table.finish()
@@ -335,12 +302,10 @@ def reference_rows(
 
 def refusals(capture: Iterable[Frame]) -> dict[str, int]:
     """How many frames are refused, by reason."""
-    counts: dict[str, int] = {}
+    decoder = ReferenceDecoder()
     for frame in capture:
-        reason = frame.decode()
-        if isinstance(reason, str):
-            counts[reason] = counts.get(reason, 0) + 1
-    return counts
+        decoder.decode(frame)
+    return dict(decoder.refused)
 
 
 def rows_of(batch: Any) -> list[Row]:
