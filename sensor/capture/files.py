@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.capture.block import BLOCK_PACKETS, GATHER_BYTES, CaptureCounters, PacketBlock
-from sensor.capture.pcap import PcapFile, open_capture
+from sensor.capture.formats import CaptureFile, open_capture
 from sensor.errors import UsageError
+
+_LOOK_BYTES = 65_536
+"""Read of each file for a look at its header and its first packet."""
 
 
 class CaptureFiles:
@@ -32,7 +35,7 @@ class CaptureFiles:
         """Opens every file once and checks its header, before any packet is read.
 
         Raises:
-            MultaError: what `sensor.capture.pcap.open_capture` raises for a file.
+            MultaError: what `sensor.capture.formats.open_capture` raises for a file.
             UsageError: a pipe is given together with other files.
         """
         self.counters = CaptureCounters()
@@ -43,12 +46,12 @@ class CaptureFiles:
         self._waiting: list[tuple[int, int]] = []
         self.size_bytes = 0
         for place, path in enumerate(self._paths):
-            file = open_capture(path)
             if len(self._paths) == 1:
+                file = open_capture(path)
                 self.size_bytes = file.size_bytes
                 self._cursors.append(_Cursor(file, place))
                 return
-            with contextlib.closing(file):
+            with contextlib.closing(open_capture(path, _LOOK_BYTES)) as file:
                 if path == "-" or not file.size_bytes:
                     raise UsageError(f"{path}: a pipe can only be read alone")
                 self.size_bytes += file.size_bytes
@@ -121,7 +124,7 @@ class _Cursor:
     block: PacketBlock
     keys: NDArray[np.int64]
 
-    def __init__(self, file: PcapFile, place: int) -> None:
+    def __init__(self, file: CaptureFile, place: int) -> None:
         self.file = file
         self.place = place
         self.position = 0

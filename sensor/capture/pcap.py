@@ -1,40 +1,24 @@
-"""Classic pcap files as a source of blocks (draft-ietf-opsawg-pcap).
+"""Classic pcap (draft-ietf-opsawg-pcap): its file header, and its records as blocks.
 
-The file is read into one buffer that is used again and again, not mapped: memory stays bounded
-whatever the file's size, and a file that is cut short under the reader ends it, where a map would
-kill the process with SIGBUS.
+Nothing is opened here: bytes in, blocks of packets out.
 """
 
-import io
-import os
-import sys
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.capture.block import (
-    BLOCK_PACKETS,
-    GATHER_BYTES,
-    LINKTYPE_ETHERNET,
-    CaptureCounters,
-    PacketBlock,
-    one_link_type,
-)
-from sensor.capture.walk import MAX_CAPTURED_BYTES, RECORD_HEADER_BYTES, walk
-from sensor.errors import (
-    CaptureFormatError,
-    LinkTypeError,
-    MissingInputError,
-    PermissionDeniedError,
-)
-
-CHUNK_BYTES = 4 << 20
-"""Enough for blocks of thousands of packets; twice as much gains nothing that was measured."""
+from sensor.capture.block import BLOCK_PACKETS, PacketBlock, one_link_type
+from sensor.capture.link_types import DECODED, described
+from sensor.capture.parser import MAX_CAPTURED_BYTES, Parsed
+from sensor.capture.walk import Chain, Offsets, walk
+from sensor.errors import CaptureFormatError, LinkTypeError
 
 FILE_HEADER_BYTES = 24
+RECORD_HEADER_BYTES = 16
+"""Seconds, fraction, captured length, wire length: four 32-bit words."""
 
-_FORMATS = {
+MAGICS = {
     bytes.fromhex("d4c3b2a1"): ("<", 1_000),
     bytes.fromhex("a1b2c3d4"): (">", 1_000),
     bytes.fromhex("4d3cb2a1"): ("<", 1),
@@ -42,121 +26,118 @@ _FORMATS = {
 }
 """Magic as it lies in the file: byte order, nanoseconds in a unit of the fraction."""
 
-_FOREIGN_MAGICS = {
-    bytes.fromhex("0a0d0d0a"): "is a pcapng file, which is not read yet; convert it with "
-    "`editcap -F pcap {path} NEW.pcap`",
-    bytes.fromhex("1f8b"): "is compressed with gzip; unpack it with `gunzip`",
-    bytes.fromhex("28b52ffd"): "is compressed with zstd; unpack it with `unzstd`",
-    bytes.fromhex("fd377a58"): "is compressed with xz; unpack it with `unxz`",
-    bytes.fromhex("425a68"): "is compressed with bzip2; unpack it with `bunzip2`",
-}
+_VERSION = (2, 4)
+"""Before 2.4 the lengths stood in the other order, at least in some files."""
 
-_LINK_TYPES = {
-    0: "BSD loopback (NULL)",
-    101: "raw IP",
-    105: "802.11 Wi-Fi",
-    108: "OpenBSD loopback",
-    113: "Linux cooked capture (SLL)",
-    127: "802.11 Wi-Fi with radiotap",
-    147: "private use",
-    195: "802.15.4",
-    220: "USB",
-    228: "raw IPv4",
-    229: "raw IPv6",
-    249: "USBPcap",
-    276: "Linux cooked capture v2 (SLL2)",
-}
-"""Names for the message about what is often met; https://www.tcpdump.org/linktypes.html"""
+_PLAUSIBLE_SPAN_S = 2 * 86_400
 
 
-class PcapFile:
-    """A classic pcap file, read once from its beginning to its end.
+def plausible(
+    buffer: NDArray[np.uint8], candidates: Offsets, first: int, end: int, order: str
+) -> NDArray[np.bool_]:
+    """Which candidates look like record headers: their lengths agree, their times are near."""
+    words = np.ndarray((end + 1, 4), f"{order}u4", buffer, 0, (1, 4))
+    first_seconds = int(words[first, 0])
+    header = words[candidates].astype(np.int64)
+    fits: NDArray[np.bool_] = np.abs(header[:, 0] - first_seconds) < _PLAUSIBLE_SPAN_S
+    fits &= (header[:, 2] <= MAX_CAPTURED_BYTES) & (header[:, 2] <= header[:, 3])
+    fits &= (header[:, 3] <= MAX_CAPTURED_BYTES) & (header[:, 1] < 1_000_000_000)
+    return fits
+
+
+def _sieve(buffer: NDArray[np.uint8], first: int, order: str) -> tuple[int, int]:
+    """The top byte of the seconds, which is the same for half a year."""
+    distance = 3 if order == "<" else 0
+    return distance, int(buffer[first + distance])
+
+
+RECORDS = Chain(
+    header_bytes=RECORD_HEADER_BYTES,
+    length_at=8,
+    added=RECORD_HEADER_BYTES,
+    least=RECORD_HEADER_BYTES,
+    plausible=plausible,
+    sieve=_sieve,
+)
+
+
+class PcapParser:
+    """Makes blocks of the records that follow a file header.
 
     Attributes:
-        path: as it was given; ``-`` is standard input.
-        size_bytes: of the file; 0 where it has none (a pipe).
-        position_bytes: how much of it has been delivered.
-        truncated: after the last block, one line that says which record was cut or corrupt and
-            where; ``None`` if the file ended as it should.
-        counters: what has been delivered.
+        header_bytes: of the file that stand before the first record.
+        most_bytes: of a record, its header included.
+        packets: records so far.
+        place: byte of the file at which the next record begins.
     """
 
-    def __init__(self, path: str, stream: io.FileIO, chunk_bytes: int = CHUNK_BYTES) -> None:
-        self.path = path
-        self.counters = CaptureCounters()
-        self.truncated: str | None = None
-        self._stream = stream
-        self._chunk_bytes = chunk_bytes
-        status = os.fstat(stream.fileno())
-        self.size_bytes = status.st_size
-        self._order, self._unit_ns = _read_header(path, stream)
-        self.position_bytes = FILE_HEADER_BYTES
+    header_bytes = FILE_HEADER_BYTES
+    most_bytes = RECORD_HEADER_BYTES + MAX_CAPTURED_BYTES
 
-    def __iter__(self) -> Iterator[PacketBlock]:
-        """Blocks of up to `BLOCK_PACKETS` records, in the order of the file."""
-        # A part of a record is carried over to the front, and a chunk is read behind it.
-        capacity = RECORD_HEADER_BYTES + MAX_CAPTURED_BYTES + self._chunk_bytes
-        buffer = np.zeros(capacity + GATHER_BYTES, np.uint8)
-        kept = 0
-        at_end = False
-        while not at_end:
-            end, at_end = self._fill(buffer, kept)
-            offset, whole_bytes, broken = self._records(buffer, end)
-            base = self.position_bytes
-            for first in range(0, offset.size, BLOCK_PACKETS):
-                block = self._block(buffer, offset[first : first + BLOCK_PACKETS])
-                self.position_bytes = base + int(block.offset[-1] + block.captured_length[-1])
-                self.counters.packets += len(block)
-                self.counters.bytes += int(block.wire_length.sum())
-                yield block
-            self.position_bytes = base + whole_bytes
-            kept = end - whole_bytes
-            if broken or (at_end and kept):
-                self.truncated = self.truncated or self._describe_cut(buffer, whole_bytes, end)
-                return
-            buffer[:kept] = buffer[whole_bytes:end].copy()
+    def __init__(self, path: str, header: bytes) -> None:
+        """Checks the file header.
 
-    def first_time_ns(self) -> int:
-        """Time of the first record, without reading on; −1 if there is none."""
-        header = os.pread(self._stream.fileno(), RECORD_HEADER_BYTES, FILE_HEADER_BYTES)
-        if len(header) < RECORD_HEADER_BYTES:
-            return -1
-        seconds, fraction = np.frombuffer(header, f"{self._order}u4", 2).tolist()
-        return int(seconds * 1_000_000_000 + fraction * self._unit_ns)
+        Args:
+            path: as messages name the file.
+            header: its first bytes, of which the first four are one of `MAGICS`.
 
-    def close(self) -> None:
-        """Closes the file; standard input is left open."""
-        self._stream.close()
-
-    def _fill(self, buffer: NDArray[np.uint8], kept: int) -> tuple[int, bool]:
-        """Reads a chunk behind the `kept` bytes.
-
-        Returns the end of what is there, and whether that is the end of the file.
+        Raises:
+            CaptureFormatError: the header is cut, or of another version.
+            LinkTypeError: the frames are not decoded.
         """
-        room = buffer.data[kept : kept + self._chunk_bytes]
-        filled = 0
-        try:
-            while filled < len(room):
-                count = self._stream.readinto(room[filled:])
-                if not count:
-                    return kept + filled, True
-                filled += count
-        except OSError as error:
-            place = self.position_bytes + kept + filled
-            self.truncated = (
-                f"{self.path}: reading failed at byte {place} ({error.strerror}); the packets "
-                "before it were processed"
+        if len(header) < FILE_HEADER_BYTES:
+            raise CaptureFormatError(
+                f"{path}: ends inside the file header ({len(header)} of {FILE_HEADER_BYTES} bytes)"
             )
-            return kept + filled, True
-        return kept + filled, False
+        self._order, self._unit_ns = MAGICS[header[:4]]
+        major, minor = np.frombuffer(header, f"{self._order}u2", 2, 4).tolist()
+        if (major, minor) != _VERSION:
+            raise CaptureFormatError(
+                f"{path}: has pcap version {major}.{minor}, read is 2.4; convert it with "
+                f"`editcap -F pcap {path} NEW.pcap`"
+            )
+        # The upper six bits are about the frame check sequence, not the type.
+        self._link_type = int(np.frombuffer(header, f"{self._order}u4", 1, 20)[0]) & 0x03FFFFFF
+        if self._link_type not in DECODED:
+            raise LinkTypeError(
+                f"{path}: has link type {described(self._link_type)}, which is not decoded"
+            )
+        self.packets = 0
+        self.place = FILE_HEADER_BYTES
 
-    def _records(self, buffer: NDArray[np.uint8], end: int) -> tuple[NDArray[np.int64], int, bool]:
-        """Finds the whole records in ``buffer[:end]``.
+    def parse(self, buffer: NDArray[np.uint8], end: int) -> Parsed:
+        """Finds the whole records in ``buffer[:end]``, which begins with one."""
+        offset, whole_bytes, corrupt = self._records(buffer, end)
+        self.packets += offset.size
+        self.place += whole_bytes
+        problem = self.describe_rest(buffer, whole_bytes, end) if corrupt else None
+        return Parsed(self._blocks(buffer, offset), whole_bytes, problem)
 
-        Returns where their headers lie, the bytes that they and their frames take, and whether a
-        corrupt length follows.
+    def describe_rest(self, buffer: NDArray[np.uint8], start: int, end: int) -> str:
+        """What is wrong with the record of which ``buffer[start:end]`` is all there is."""
+        where = f"record {self.packets + 1} at byte {self.place}"
+        present = end - start
+        wanted = RECORD_HEADER_BYTES
+        if present >= RECORD_HEADER_BYTES:
+            captured = int(buffer[start + 8 : start + 12].view(f"{self._order}u4")[0])
+            if captured > MAX_CAPTURED_BYTES:
+                return (
+                    f"{where} is corrupt: it claims {captured} captured bytes, possible are "
+                    f"{MAX_CAPTURED_BYTES}"
+                )
+            wanted += captured
+        return f"{where} is cut off after {present} of {wanted} bytes"
+
+    def finish(self) -> None:
+        """Nothing is left to be found out at the end of the file."""
+
+    def _records(self, buffer: NDArray[np.uint8], end: int) -> tuple[Offsets, int, bool]:
+        """Where the headers of the whole records lie.
+
+        Returns also the bytes that these and their frames take, and whether a corrupt length
+        follows.
         """
-        offset = walk(buffer, 0, end, self._order)
+        offset = walk(buffer, 0, end, self._order, RECORDS)
         if not offset.size:
             return offset, 0, False
         length_at = np.ndarray((end + 1,), f"{self._order}u4", buffer, 8, (1,))
@@ -168,7 +149,11 @@ class PcapFile:
             return offset[: count - 1], int(offset[count - 1]), False
         return offset[:count], int(after[count - 1]) if count else 0, bool(corrupt.size)
 
-    def _block(self, buffer: NDArray[np.uint8], record: NDArray[np.int64]) -> PacketBlock:
+    def _blocks(self, buffer: NDArray[np.uint8], offset: Offsets) -> Iterator[PacketBlock]:
+        for first in range(0, offset.size, BLOCK_PACKETS):
+            yield self._block(buffer, offset[first : first + BLOCK_PACKETS])
+
+    def _block(self, buffer: NDArray[np.uint8], record: Offsets) -> PacketBlock:
         # Overlapping 16-byte items gather all four words of each header in one go.
         items = np.ndarray((buffer.size - 15,), "V16", buffer, 0, (1,))
         words = items[record].view(f"{self._order}u4").reshape(-1, 4)
@@ -186,94 +171,5 @@ class PcapFile:
             timestamp_ns=timestamp_ns,
             vlan_tci=none,
             vlan_tpid=none,
-            link_type=one_link_type(LINKTYPE_ETHERNET, record.size),
+            link_type=one_link_type(self._link_type, record.size),
         )
-
-    def _describe_cut(self, buffer: NDArray[np.uint8], start: int, end: int) -> str:
-        where = f"record {self.counters.packets + 1} at byte {self.position_bytes}"
-        present = end - start
-        if present >= RECORD_HEADER_BYTES:
-            captured = int(buffer[start + 8 : start + 12].view(f"{self._order}u4")[0])
-            if captured > MAX_CAPTURED_BYTES:
-                return (
-                    f"{self.path}: {where} is corrupt: it claims {captured} captured bytes, "
-                    f"possible are {MAX_CAPTURED_BYTES}; the packets before it were processed"
-                )
-            wanted = RECORD_HEADER_BYTES + captured
-        else:
-            wanted = RECORD_HEADER_BYTES
-        return (
-            f"{self.path}: {where} is cut off after {present} of {wanted} bytes; the packets "
-            "before it were processed"
-        )
-
-
-def open_capture(path: str | os.PathLike[str], chunk_bytes: int = CHUNK_BYTES) -> PcapFile:
-    """Opens a capture file and checks its header.
-
-    Args:
-        path: a classic pcap file of any of the four magics; ``-`` is standard input.
-        chunk_bytes: how much is read at a time.
-
-    Raises:
-        MissingInputError: there is no such file.
-        PermissionDeniedError: it may not be read.
-        CaptureFormatError: it is not a classic pcap file.
-        LinkTypeError: its frames are not Ethernet frames.
-    """
-    name = os.fspath(path)
-    if name == "-":
-        return PcapFile(name, io.FileIO(sys.stdin.fileno(), "rb", closefd=False), chunk_bytes)
-    try:
-        stream = io.FileIO(name, "rb")
-    except PermissionError:
-        raise PermissionDeniedError(f"{name}: no permission to read this file") from None
-    except IsADirectoryError:
-        raise CaptureFormatError(f"{name}: is a folder, not a capture file") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MissingInputError(f"{name}: can't be opened ({reason})") from None
-    try:
-        return PcapFile(name, stream, chunk_bytes)
-    except BaseException:
-        stream.close()
-        raise
-
-
-def _read_header(path: str, stream: io.FileIO) -> tuple[str, int]:
-    """Byte order and nanoseconds in a unit of the fraction, after every check of the header."""
-    header = b""
-    while len(header) < FILE_HEADER_BYTES:
-        piece = stream.read(FILE_HEADER_BYTES - len(header))
-        if not piece:
-            break
-        header += piece
-    if not header:
-        raise CaptureFormatError(f"{path}: is empty; a capture has at least a file header")
-    for magic, hint in _FOREIGN_MAGICS.items():
-        if header.startswith(magic):
-            raise CaptureFormatError(f"{path}: {hint.format(path=path)}")
-    if header[:4] not in _FORMATS:
-        raise CaptureFormatError(
-            f"{path}: is not a capture file (its first bytes are {header[:4].hex(' ')}, which is "
-            "no pcap magic)"
-        )
-    if len(header) < FILE_HEADER_BYTES:
-        raise CaptureFormatError(
-            f"{path}: ends inside the file header ({len(header)} of {FILE_HEADER_BYTES} bytes)"
-        )
-    order, unit_ns = _FORMATS[header[:4]]
-    major, minor = np.frombuffer(header, f"{order}u2", 2, 4).tolist()
-    if (major, minor) != (2, 4):
-        raise CaptureFormatError(
-            f"{path}: has pcap version {major}.{minor}, read is 2.4; convert it with "
-            f"`editcap -F pcap {path} NEW.pcap`"
-        )
-    # The upper six bits are about the frame check sequence, not the type.
-    link_type = int(np.frombuffer(header, f"{order}u4", 1, 20)[0]) & 0x03FFFFFF
-    if link_type != LINKTYPE_ETHERNET:
-        name = _LINK_TYPES.get(link_type, "not Ethernet")
-        raise LinkTypeError(
-            f"{path}: has link type {link_type} ({name}); only Ethernet (1) is decoded"
-        )
-    return order, unit_ns

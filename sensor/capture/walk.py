@@ -1,4 +1,4 @@
-"""Where the records of a classic pcap lie: following the chain of lengths without a Python loop.
+"""Where the records of a capture file lie: following a chain of lengths without a Python loop.
 
 A record's place is known only from the record before it, so the chain looks sequential. It is
 cut into parts instead: a plausible record start is *guessed* in each part, all parts are walked
@@ -8,46 +8,67 @@ again. A wrong guess therefore costs time, never correctness.
 """
 
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-RECORD_HEADER_BYTES = 16
-"""Seconds, fraction, captured length, wire length: four 32-bit words."""
-
-MAX_CAPTURED_BYTES = 262_144
-"""libpcap's MAXIMUM_SNAPLEN: no tool writes a longer Ethernet record."""
-
 _PART_BYTES = 16_384
 _WINDOW_BYTES = 2_048  # longer than a record of an ordinary Ethernet frame
 _MAX_CANDIDATES = 16  # guesses tried in a part before it is given up
-_PLAUSIBLE_SPAN_S = 2 * 86_400
 _STEPS = 16  # records between two looks at whether all parts are through
+_CHAINED = 3  # headers in a row that make a guess plausible
 
 Offsets = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
 
 
-def walk(buffer: NDArray[np.uint8], start: int, end: int, order: str) -> Offsets:
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """How the records of a format follow one another.
+
+    Attributes:
+        header_bytes: without which a record is not looked at.
+        length_at: where its 32-bit length lies.
+        added: what that length leaves out.
+        least: bytes that a record takes at least, whatever it claims, so that a walk ends.
+        plausible: of ``(buffer, candidates, first, end, order)``, which candidates look like the
+            start of a record of the same capture as the record at `first`.
+        sieve: of ``(buffer, first, order)``, a byte that most records have in common with the
+            record at `first`: its distance from a record's start, and its value.
+    """
+
+    header_bytes: int
+    length_at: int
+    added: int
+    least: int
+    plausible: Callable[[Bytes, Offsets, int, int, str], NDArray[np.bool_]]
+    sieve: Callable[[Bytes, int, str], tuple[int, int]]
+
+
+def walk(buffer: Bytes, start: int, end: int, order: str, chain: Chain) -> Offsets:
     """Starts of the record headers that lie whole in ``buffer[start:end]``.
 
-    The captured lengths are followed whatever they say; the caller checks them. The last record's
-    frame may reach past `end`.
+    The lengths are followed whatever they say; the caller checks them. The last record may reach
+    past `end`.
 
     Args:
-        buffer: ``(bytes,)``; at least 16 bytes past `end` are readable.
+        buffer: ``(bytes,)``; at least 32 bytes past `end` are readable.
         start: where a record begins.
         end: first byte that does not belong to the file.
         order: ``<`` or ``>``, the byte order of the file.
+        chain: the format.
 
     Returns:
         ``(records,)`` int64, ascending.
     """
     parts = (end - start) // _PART_BYTES
     if parts < 8:
-        return _walk_singly(buffer, start, end, order, np.empty(0, np.int64))[0]
-    starts = _guess_starts(buffer, start, end, order, parts)
-    limits = np.append(starts[1:], end - RECORD_HEADER_BYTES + 1)
-    steps, after = _walk_together(buffer, starts, limits, end, order)
+        return _walk_singly(buffer, start, end, order, chain, np.empty(0, np.int64))[0]
+    starts = _guess_starts(buffer, start, end, order, chain, parts)
+    limits = np.append(starts[1:], end - chain.header_bytes + 1)
+    steps, after = _walk_together(buffer, starts, limits, end, order, chain)
     if (after[:-1] == starts[1:]).all():
         table = steps.T
         records: Offsets = table[table < limits[:, None]]
@@ -57,7 +78,7 @@ def walk(buffer: NDArray[np.uint8], start: int, end: int, order: str) -> Offsets
     while part < starts.size:
         if position != starts[part]:
             # The guess was wrong, or a record is longer than a part.
-            piece, position = _walk_singly(buffer, position, end, order, starts[part:])
+            piece, position = _walk_singly(buffer, position, end, order, chain, starts[part:])
             pieces.append(piece)
             part = int(np.searchsorted(starts, position))
             continue
@@ -69,40 +90,45 @@ def walk(buffer: NDArray[np.uint8], start: int, end: int, order: str) -> Offsets
 
 
 def _walk_singly(
-    buffer: NDArray[np.uint8], position: int, end: int, order: str, meeting: Offsets
+    buffer: Bytes, position: int, end: int, order: str, chain: Chain, meeting: Offsets
 ) -> tuple[Offsets, int]:
     """Walks record by record until one of the starts in `meeting` is hit, or to the end.
 
     Returns the records passed and the position reached: a meeting point, or one at which no
     whole header lies any more.
     """
-    length_at = struct.Struct(f"{order}I").unpack_from
+    length_from = struct.Struct(f"{order}I").unpack_from
     octets = buffer.data
-    last = end - RECORD_HEADER_BYTES
+    length_at, added, least = chain.length_at, chain.added, chain.least
+    last = end - chain.header_bytes
     known = set(meeting.tolist())
     records = []
     while position <= last and position not in known:
         records.append(position)
-        position += RECORD_HEADER_BYTES + length_at(octets, position + 8)[0]
+        position += max(added + length_from(octets, position + length_at)[0], least)
     return np.array(records, np.int64), position
 
 
 def _walk_together(
-    buffer: NDArray[np.uint8], starts: Offsets, limits: Offsets, end: int, order: str
+    buffer: Bytes, starts: Offsets, limits: Offsets, end: int, order: str, chain: Chain
 ) -> tuple[Offsets, Offsets]:
     """Walks all parts in step, each from its start to the first record at or past its limit.
 
     Returns ``(steps, parts)`` positions, of which those below a part's limit are its records, and
     for each part the position at which it left.
     """
-    length_at = np.ndarray((end + 1,), f"{order}u4", buffer, 8, (1,))
+    lengths = np.ndarray((end + 1,), f"{order}u4", buffer, chain.length_at, (1,))
     rounds = [starts[None, :]]
     cursor = starts
     while (cursor < limits).any():
         block = np.empty((_STEPS, starts.size), np.int64)
         for following in block:
-            np.add(cursor, length_at[cursor], out=following)
-            np.add(following, RECORD_HEADER_BYTES, out=following)
+            length = lengths[cursor]
+            if chain.added:
+                np.add(cursor, length, out=following)
+                np.add(following, chain.added, out=following)
+            else:
+                np.add(cursor, np.maximum(length, chain.least), out=following)
             np.minimum(following, end, out=following)
             cursor = following
         rounds.append(block)
@@ -112,36 +138,30 @@ def _walk_together(
 
 
 def _guess_starts(
-    buffer: NDArray[np.uint8], start: int, end: int, order: str, parts: int
+    buffer: Bytes, start: int, end: int, order: str, chain: Chain, parts: int
 ) -> Offsets:
-    """A plausible record start in each part where one is found; the first is `start` itself.
-
-    Plausible are three record headers in a chain whose times lie near the first record's.
-    """
-    words = np.ndarray((end + 1, 4), f"{order}u4", buffer, 0, (1, 4))
-    first_seconds = int(words[start, 0])
-    top = (start + 3 if order == "<" else start, first_seconds >> 24)
+    """A plausible record start in each part where one is found; the first is `start` itself."""
     step = (end - start) // parts
     rows = parts - 1
-    # The top byte of the seconds is the same for half a year: a cheap first sieve.
-    windows = np.ndarray((rows, _WINDOW_BYTES), np.uint8, buffer, top[0] + step, (step, 1))
-    hits = np.flatnonzero((windows == top[1]).ravel())
+    distance, value = chain.sieve(buffer, start, order)
+    first = start + step
+    windows = np.ndarray((rows, _WINDOW_BYTES), np.uint8, buffer, first + distance, (step, 1))
+    hits = np.flatnonzero((windows == value).ravel())
     part = hits // _WINDOW_BYTES
-    candidates = start + step + part * step + hits % _WINDOW_BYTES
-    near = np.abs(words[candidates, 0].astype(np.int64) - first_seconds) < _PLAUSIBLE_SPAN_S
-    candidates, part = candidates[near], part[near]
+    candidates = first + part * step + hits % _WINDOW_BYTES
+    likely = chain.plausible(buffer, candidates, start, end, order)
+    candidates, part = candidates[likely], part[likely]
     rank = np.arange(part.size) - np.searchsorted(part, part)
     candidates, part = candidates[rank < _MAX_CANDIDATES], part[rank < _MAX_CANDIDATES]
-    plausible = np.ones(candidates.size, np.bool_)
+    chained = np.ones(candidates.size, np.bool_)
+    lengths = np.ndarray((end + 1,), f"{order}u4", buffer, chain.length_at, (1,))
     cursor = candidates
-    for _ in range(3):
-        header = words[cursor].astype(np.int64)
-        fits = (header[:, 2] <= MAX_CAPTURED_BYTES) & (header[:, 2] <= header[:, 3])
-        fits &= (header[:, 3] <= MAX_CAPTURED_BYTES) & (header[:, 1] < 1_000_000_000)
-        fits &= np.abs(header[:, 0] - first_seconds) < _PLAUSIBLE_SPAN_S
+    for _ in range(_CHAINED):
         # A chain that runs off the end has nothing more to be judged by.
-        plausible &= fits | (cursor + RECORD_HEADER_BYTES > end)
-        cursor = np.minimum(cursor + RECORD_HEADER_BYTES + header[:, 2], end)
-    candidates, part = candidates[plausible], part[plausible]
+        beyond = cursor + chain.header_bytes > end
+        chained &= chain.plausible(buffer, cursor, start, end, order) | beyond
+        taken = lengths[cursor].astype(np.int64) + chain.added
+        cursor = np.minimum(cursor + np.maximum(taken, chain.least), end)
+    candidates, part = candidates[chained], part[chained]
     _, firsts = np.unique(part, return_index=True)
     return np.unique(np.append(candidates[firsts], start))

@@ -9,7 +9,7 @@ import communityid
 import pytest
 
 from sensor.alerts.community_id import address_bytes, community_id
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.packets.decode import Decoder
 
 SPECIFICATION = Path(__file__).parents[3] / "shared" / "data" / "schemas" / "community-id"

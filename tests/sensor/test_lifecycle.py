@@ -11,7 +11,7 @@ import pytest
 from command import ROOT, conversation, flood
 from running import started, told, until
 
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 
 pytestmark = pytest.mark.network
 

@@ -14,7 +14,7 @@ import pytest
 from command import ROOT, sensor_command
 from running import started, told
 
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import Ring
 from sensor.flows.sequences import SequenceBatch

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sensor.capture.block import BLOCK_PACKETS, GATHER_BYTES
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.errors import (
     CaptureFormatError,
     LinkTypeError,
@@ -167,7 +167,7 @@ def test_capture_cut_while_it_is_read_ends_without_a_signal(tmp_path):
 def test_standard_input_is_read_through_a_pipe():
     data = frames.pcap_bytes(some_frames(200))
     code = (
-        "from sensor.capture.pcap import open_capture; s = open_capture('-');"
+        "from sensor.capture.formats import open_capture; s = open_capture('-');"
         "print(sum(map(len, s)), s.truncated)"
     )
     done = subprocess.run([sys.executable, "-c", code], input=data, capture_output=True, check=True)
@@ -184,8 +184,8 @@ HEADER = frames.pcap_bytes([])
         (b"This is no capture.\n", CaptureFormatError, "is not a capture file"),
         (HEADER[:23], CaptureFormatError, "ends inside the file header (23 of 24 bytes)"),
         (HEADER[:3], CaptureFormatError, "is not a capture file"),
-        (bytes.fromhex("0a0d0d0a") + bytes(40), CaptureFormatError, "editcap -F pcap"),
-        (bytes.fromhex("1f8b0800") + bytes(40), CaptureFormatError, "gunzip"),
+        (bytes.fromhex("28b52ffd") + bytes(40), CaptureFormatError, "unzstd"),
+        (b"snoop\0\0\0" + bytes(40), CaptureFormatError, "--source tshark"),
         (HEADER[:4] + b"\1\0\0\0" + HEADER[8:], CaptureFormatError, "pcap version 1.0"),
         (frames.pcap_bytes([], link_type=127), LinkTypeError, "127 (802.11 Wi-Fi with radiotap)"),
         (frames.pcap_bytes([], link_type=12345), LinkTypeError, "link type 12345"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from sensor.capture.block import PacketBlock, one_link_type
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.capture.record import Recorder, recorded
 from sensor.errors import OutputError
 

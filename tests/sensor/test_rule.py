@@ -7,7 +7,7 @@ from flow_rows import rows
 
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder

@@ -7,6 +7,7 @@ import frames
 import numpy as np
 import pytest
 
+from sensor.capture import pcap
 from sensor.capture.walk import walk
 
 START = 1_700_000_000
@@ -23,7 +24,7 @@ def chain(data: bytes, order: str) -> list[int]:
 
 def walked(data: bytes, order: str) -> list[int]:
     buffer = np.frombuffer(data + bytes(128), np.uint8)
-    return walk(buffer, 24, len(data), order).tolist()
+    return walk(buffer, 24, len(data), order, pcap.RECORDS).tolist()
 
 
 def fake_header(order: str, rng: random.Random) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from frames import pcap_bytes, tcp_frame
 from toy_recordings import FLOODED, TLS_SERVER, toy_recording
 
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.errors import LabelError, MissingInputError, TruncatedCaptureError, UsageError
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable

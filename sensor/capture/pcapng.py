@@ -1,0 +1,397 @@
+"""pcapng (draft-ietf-opsawg-pcapng): sections, interfaces, and packets as blocks.
+
+Nothing is opened here: bytes in, blocks of packets out. What decides a row is in
+`docs/semantics.md`, *Capture files*. A block's lengths stand at both of its ends and must agree;
+the first block that contradicts itself ends the file, for what follows it can't be found.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.capture.block import BLOCK_PACKETS, PacketBlock
+from sensor.capture.link_types import DECODED, described
+from sensor.capture.parser import MAX_CAPTURED_BYTES, Parsed
+from sensor.capture.pcapng_interfaces import Interfaces, nanoseconds
+from sensor.capture.walk import Chain, Offsets, walk
+from sensor.errors import CaptureFormatError, LinkTypeError
+
+MAGIC = bytes.fromhex("0a0d0d0a")
+"""The type of a section header block, a palindrome."""
+
+BLOCK_HEADER_BYTES = 12
+"""Type, total length, and what is a word more in every block: its body or its other length."""
+
+SECTION_HEADER_BYTES = 28
+"""The least that a section header block takes."""
+
+MAX_BLOCK_BYTES = 16 << 20
+"""The longest block that libpcap and Wireshark take for one."""
+
+# Block types, section 4 and appendix A.
+SECTION = 0x0A0D0D0A
+INTERFACE = 1
+OBSOLETE_PACKET = 2
+SIMPLE_PACKET = 3
+ENHANCED_PACKET = 6
+
+_BYTE_ORDER_MAGIC = 0x1A2B3C4D
+_SWAPPED_MAGIC = 0x4D3C2B1A
+_PACKET_HEADER_BYTES = 28  # of enhanced and of obsolete packet blocks
+_SIMPLE_HEADER_BYTES = 12
+_FIRST_WINDOW_BYTES = 4_096
+_WHOLE_CHUNK = 1 << 40
+
+Words = NDArray[np.uint32]
+
+
+def plausible(
+    buffer: NDArray[np.uint8],
+    candidates: Offsets,
+    first: int,
+    end: int,
+    order: str,
+) -> NDArray[np.bool_]:
+    """Which candidates look like enhanced packet blocks whose two lengths agree."""
+    words = np.ndarray((end + 1, 2), f"{order}u4", buffer, 0, (1, 4))
+    header = words[candidates].astype(np.int64)
+    length = header[:, 1]
+    fits: NDArray[np.bool_] = (header[:, 0] == ENHANCED_PACKET) & ((candidates - first) % 4 == 0)
+    fits &= (length >= _PACKET_HEADER_BYTES + 4) & (length <= MAX_BLOCK_BYTES) & (length % 4 == 0)
+    fits &= candidates + length <= end
+    fits &= words[np.minimum(candidates + np.where(fits, length - 4, 0), end), 0] == length
+    return fits
+
+
+def _sieve(_buffer: NDArray[np.uint8], _first: int, order: str) -> tuple[int, int]:
+    """The low byte of the type of an enhanced packet block."""
+    return 0 if order == "<" else 3, ENHANCED_PACKET
+
+
+BLOCKS = Chain(
+    header_bytes=BLOCK_HEADER_BYTES,
+    length_at=4,
+    added=0,
+    least=BLOCK_HEADER_BYTES,
+    plausible=plausible,
+    sieve=_sieve,
+)
+
+
+class _Columns(NamedTuple):
+    """Packets of a stretch of one byte order; as in `PacketBlock`."""
+
+    offset: NDArray[np.int64]
+    captured_length: NDArray[np.int64]
+    wire_length: NDArray[np.int64]
+    timestamp_ns: NDArray[np.int64]
+    link_type: NDArray[np.uint16]
+
+
+class PcapngParser:
+    """Makes blocks of packets of the blocks of a file.
+
+    Attributes:
+        header_bytes: none; the section header is a block like others.
+        most_bytes: of a block.
+        place: byte of the file at which the next block begins.
+    """
+
+    header_bytes = 0
+    most_bytes = MAX_BLOCK_BYTES
+
+    def __init__(self, path: str, header: bytes) -> None:
+        """Takes the byte order of the first section.
+
+        Args:
+            path: as messages name the file.
+            header: its first bytes, which begin with `MAGIC`.
+
+        Raises:
+            CaptureFormatError: the first section header is cut or corrupt.
+        """
+        if len(header) < SECTION_HEADER_BYTES:
+            raise CaptureFormatError(
+                f"{path}: ends inside the section header ({len(header)} of at least "
+                f"{SECTION_HEADER_BYTES} bytes)"
+            )
+        orders = {_BYTE_ORDER_MAGIC: "<", _SWAPPED_MAGIC: ">"}
+        magic = int.from_bytes(header[8:12], "little")
+        if magic not in orders:
+            raise CaptureFormatError(
+                f"{path}: has a corrupt section header (its byte order is {header[8:12].hex(' ')})"
+            )
+        self._order = orders[magic]
+        if problem := section_problem(header, self._order):
+            raise CaptureFormatError(f"{path}: {problem}")
+        self.path = path
+        self.place = 0
+        self._window = _WHOLE_CHUNK
+        self._interfaces = Interfaces()
+        self._link_types: set[int] | None = set()
+        self._latest_ns = 0
+
+    def parse(self, buffer: NDArray[np.uint8], end: int) -> Parsed:
+        """Finds the whole blocks in ``buffer[:end]``, which begins with one.
+
+        Raises:
+            LinkTypeError: the first packet is there, and the interfaces described before it all
+                are of link types that are not decoded.
+        """
+        self._interfaces.forget_old_sections()
+        stretches: list[_Columns] = []
+        position = 0
+        problem = None
+        goes_on = True
+        while goes_on and problem is None:
+            taken, goes_on, problem = self._stretch(buffer, position, end, stretches)
+            position += taken
+        self.place += position
+        return Parsed(_blocks(buffer, stretches), position, problem)
+
+    def describe_rest(self, buffer: NDArray[np.uint8], start: int, end: int) -> str:
+        """What is wrong with the block of which ``buffer[start:end]`` is all there is."""
+        present = end - start
+        wanted = BLOCK_HEADER_BYTES
+        if present >= BLOCK_HEADER_BYTES:
+            wanted = int(buffer[start + 4 : start + 8].view(f"{self._order}u4")[0])
+        return f"the block at byte {self.place} is cut off after {present} of {wanted} bytes"
+
+    def finish(self) -> None:
+        """Refuses a file that only has interfaces of foreign link types, and no packets.
+
+        Raises:
+            LinkTypeError: so it is.
+        """
+        self._require_decoded(self._interfaces.count)
+
+    def _stretch(
+        self, buffer: NDArray[np.uint8], start: int, end: int, stretches: list[_Columns]
+    ) -> tuple[int, bool, str | None]:
+        """Takes whole blocks from `start` on, up to one that changes the byte order.
+
+        Returns the bytes taken, whether there is more to take, and what is wrong with the block
+        that follows.
+        """
+        # Lengths behind a change of the byte order are nonsense, so a file that changes it all
+        # the time must not be walked to its end each time.
+        limit = min(end, start + self._window)
+        self._window = min(2 * self._window, _WHOLE_CHUNK)
+        offset = walk(buffer, start, limit, self._order, BLOCKS)
+        words = np.ndarray((buffer.size // 4,), f"{self._order}u4", buffer)
+        index = offset // 4
+        kind, length = words[index], words[index + 1].astype(np.int64)
+        foreign = (kind == SECTION) & (words[index + 2] != _BYTE_ORDER_MAGIC)
+        stops = foreign | (length < BLOCK_HEADER_BYTES) | (length > MAX_BLOCK_BYTES)
+        stops |= length % 4 != 0
+        sound = int(stops.argmax()) if stops.any() else offset.size
+        # Only the last one can reach past the end: behind it nothing was found.
+        whole = sound - int(sound > 0 and offset[sound - 1] + length[sound - 1] > end)
+        after = offset[:whole] + length[:whole]
+        unequal = np.flatnonzero(words[after // 4 - 1] != length[:whole])
+        count = int(unequal[0]) if unequal.size else whole
+        done, problem = self._take(buffer, offset[:count], kind[:count], length[:count], stretches)
+        taken = int(after[done - 1]) - start if done else 0
+        if problem is None:
+            if unequal.size:
+                problem = "has two lengths that differ"
+            elif whole < sound or sound == offset.size:
+                goes_on = whole == sound and limit < end and end - start - taken >= 12
+                return taken, goes_on, None
+            else:
+                problem = self._change_order(words, int(index[sound]), int(length[sound]))
+                if problem is None:
+                    return taken, True, None
+        return taken, False, f"the block at byte {self.place + start + taken} {problem}"
+
+    def _change_order(self, words: Words, index: int, length: int) -> str | None:
+        """Goes on in the other byte order, if that is what the block at `index` asks for."""
+        if words[index] != SECTION or words[index + 2] == _BYTE_ORDER_MAGIC:
+            return f"claims a length of {length} bytes, which none can have"
+        if words[index + 2] != _SWAPPED_MAGIC:
+            return "begins a section without a byte order"
+        self._order = "<" if self._order == ">" else ">"
+        self._window = _FIRST_WINDOW_BYTES
+        return None
+
+    def _take(
+        self,
+        buffer: NDArray[np.uint8],
+        offset: Offsets,
+        kind: Words,
+        length: NDArray[np.int64],
+        stretches: list[_Columns],
+    ) -> tuple[int, str | None]:
+        """Adds the interfaces and the packets of whole blocks.
+
+        Returns how many blocks were taken, and what is wrong with the one that follows.
+        """
+        interfaces = self._interfaces
+        is_packet = (kind == ENHANCED_PACKET) | (kind == SIMPLE_PACKET) | (kind == OBSOLETE_PACKET)
+        # What packets may refer to, and from which block on.
+        begins, bases, counts = [0], [interfaces.base], [interfaces.count]
+        count, problem = offset.size, None
+        special = np.flatnonzero(~is_packet & ((kind == SECTION) | (kind == INTERFACE)))
+        for row in special.tolist():
+            at = int(offset[row])
+            block = buffer[at : at + int(length[row])].tobytes()
+            if kind[row] == SECTION:
+                problem = section_problem(block, self._order)
+                interfaces.begin_section()
+            else:
+                problem = interfaces.add(block, self._order)
+            if problem:
+                count = row
+                break
+            begins.append(row)
+            bases.append(interfaces.base)
+            counts.append(interfaces.count)
+        rows = np.flatnonzero(is_packet[:count])
+        if not rows.size:
+            return count, problem
+        state = np.searchsorted(np.array(begins), rows, side="right") - 1
+        base, present = np.array(bases)[state], np.array(counts)[state]
+        self._require_decoded(int(present[0]))
+        columns, good, packet_problem = self._columns(
+            buffer, offset[rows], kind[rows], length[rows], base, present
+        )
+        stretches.append(columns)
+        if packet_problem:
+            return int(rows[good]), packet_problem
+        return count, problem
+
+    def _columns(
+        self,
+        buffer: NDArray[np.uint8],
+        offset: Offsets,
+        kind: Words,
+        length: NDArray[np.int64],
+        base: NDArray[np.int64],
+        present: NDArray[np.int64],
+    ) -> tuple[_Columns, int, str | None]:
+        """Columns of packet blocks up to the first that contradicts itself.
+
+        Returns them, how many they are, and what is wrong with the one that follows.
+        """
+        interfaces = self._interfaces
+        items = np.ndarray((buffer.size // 4 - 6,), "V28", buffer, 0, (4,))
+        words = items[offset // 4].view(f"{self._order}u4").reshape(-1, 7).astype(np.int64)
+        identity, captured, wire = words[:, 2], words[:, 5], words[:, 6]
+        header = np.full(offset.size, _PACKET_HEADER_BYTES)
+        timed = None
+        if (kind != ENHANCED_PACKET).any():
+            obsolete, simple = kind == OBSOLETE_PACKET, kind == SIMPLE_PACKET
+            short = identity & 0xFFFF if self._order == "<" else identity >> 16
+            wire = np.where(simple, words[:, 2], wire)
+            identity = np.where(simple, 0, np.where(obsolete, short, identity))
+            header[simple] = _SIMPLE_HEADER_BYTES
+            timed = ~simple
+        known = identity < present - base
+        interface = base + np.where(known, identity, 0)
+        if not known.all():
+            # Rows of a table that may be empty; they are cut off below.
+            interface[~known] = 0
+        if timed is not None:
+            most = interfaces.snap_length[interface]
+            captured = np.where(timed, captured, np.where(most > 0, np.minimum(wire, most), wire))
+        room = length - header - 4
+        good = known & (captured <= room) & (captured <= MAX_CAPTURED_BYTES)
+        count, problem = offset.size, None
+        if not good.all():
+            count = int(good.argmin())
+            problem = (
+                f"claims {captured[count]} captured bytes, possible are "
+                f"{max(0, min(int(room[count]), MAX_CAPTURED_BYTES))}"
+                if known[count]
+                else f"is of interface {identity[count]}, which the file does not describe"
+            )
+        kept = slice(count)
+        interface, captured = interface[kept], captured[kept]
+        columns = _Columns(
+            offset=offset[kept] + header[kept],
+            captured_length=captured,
+            # As in a classic pcap.
+            wire_length=np.maximum(wire[kept], captured),
+            timestamp_ns=self._times(words[kept], interface, timed),
+            link_type=interfaces.link_type[interface],
+        )
+        return columns, count, problem
+
+    def _times(
+        self,
+        words: NDArray[np.int64],
+        interface: NDArray[np.int64],
+        timed: NDArray[np.bool_] | None,
+    ) -> NDArray[np.int64]:
+        """Times of packets; one without a time has that of the last one before it that has."""
+        interfaces = self._interfaces
+        units = words[:, 3].astype(np.uint64) << np.uint64(32) | words[:, 4].astype(np.uint64)
+        times = nanoseconds(
+            units, interfaces.resolution[interface], interfaces.offset_seconds[interface]
+        )
+        if not times.size:
+            return times
+        if timed is not None:
+            latest = np.maximum.accumulate(np.where(timed[: times.size], np.arange(times.size), -1))
+            times = np.where(latest >= 0, times[latest], self._latest_ns)
+        self._latest_ns = int(times[-1])
+        return times
+
+    def _require_decoded(self, count: int) -> None:
+        """Before the first packet: of `count` interfaces one must be of a decoded link type."""
+        if self._link_types is None:
+            return
+        self._link_types.update(self._interfaces.link_type[:count].tolist())
+        if self._link_types and self._link_types.isdisjoint(DECODED):
+            names = ", ".join(map(described, sorted(self._link_types)))
+            raise LinkTypeError(
+                f"{self.path}: has link type {names}, which is not decoded"
+                if len(self._link_types) == 1
+                else f"{self.path}: has link types {names}, of which none is decoded"
+            )
+        self._link_types = None
+
+
+def section_problem(block: bytes, order: str) -> str | None:
+    """What is wrong with a section header block, of which all is given or the beginning."""
+    (length,) = struct.unpack_from(f"{order}I", block, 4)
+    if length < SECTION_HEADER_BYTES:
+        return f"begins a section in {length} bytes, needed are {SECTION_HEADER_BYTES}"
+    major, minor = struct.unpack_from(f"{order}HH", block, 12)
+    # 1.2 is 1.0 under another name, section 4.1.
+    if (major, minor) not in {(1, 0), (1, 2)}:
+        return f"begins a section of pcapng version {major}.{minor}; read is 1.0"
+    return None
+
+
+def _blocks(buffer: NDArray[np.uint8], stretches: list[_Columns]) -> Iterator[PacketBlock]:
+    """Blocks of the packets of all stretches, which share a buffer."""
+    if not stretches:
+        return
+    packets = stretches[0] if len(stretches) == 1 else _joined(stretches)
+    for first in range(0, packets.offset.size, BLOCK_PACKETS):
+        part = slice(first, first + BLOCK_PACKETS)
+        none = np.zeros(packets.offset[part].size, np.uint16)
+        yield PacketBlock(
+            buffer=buffer,
+            offset=packets.offset[part],
+            captured_length=packets.captured_length[part],
+            wire_length=packets.wire_length[part],
+            timestamp_ns=packets.timestamp_ns[part],
+            vlan_tci=none,
+            vlan_tpid=none,
+            link_type=packets.link_type[part],
+        )
+
+
+def _joined(stretches: list[_Columns]) -> _Columns:
+    return _Columns(
+        offset=np.concatenate([each.offset for each in stretches]),
+        captured_length=np.concatenate([each.captured_length for each in stretches]),
+        wire_length=np.concatenate([each.wire_length for each in stretches]),
+        timestamp_ns=np.concatenate([each.timestamp_ns for each in stretches]),
+        link_type=np.concatenate([each.link_type for each in stretches]),
+    )
