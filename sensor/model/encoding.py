@@ -186,14 +186,14 @@ def _table(field: Field) -> NDArray[np.uint8]:
 
 
 def _log_codes(field: Field, raw: NDArray[np.integer]) -> NDArray[np.uint8]:
-    codes = np.searchsorted(_boundaries(field), np.minimum(raw, field.clip), side="right")
+    codes = np.searchsorted(boundaries(field), np.minimum(raw, field.clip), side="right")
     narrow: NDArray[np.uint8] = codes.astype(np.uint8)
     return narrow
 
 
 @lru_cache(maxsize=64)
-def _boundaries(field: Field) -> NDArray[np.int64]:
-    """Smallest raw value of each code from 1 on.
+def boundaries(field: Field) -> NDArray[np.int64]:
+    """Smallest raw value of each code from 1 on, for ``log2p1``; equal where codes are skipped.
 
     round(steps · log2(1 + raw)) ≥ code means (1 + raw)^(2·steps) ≥ 2^(2·code − 1); equality is
     impossible because 2·steps is even and 2·code − 1 is odd.
