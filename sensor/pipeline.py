@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from sensor.alerts.incidents import IncidentEvent, IncidentTracker
 from sensor.capture.block import PacketBlock
+from sensor.flows.epochs import Epochs
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.schema import TaskSpec
@@ -50,7 +51,7 @@ class Lane:
     def __init__(self, table: FlowTable, detectors: Sequence[Detector]) -> None:
         self.table = table
         self.detectors = tuple(detectors)
-        self.trackers = tuple(IncidentTracker(detector) for detector in detectors)
+        self.trackers = tuple(IncidentTracker(detector) for detector in self.detectors)
         self.decided = np.zeros(len(END_REASONS), np.int64)
 
     def detect(self, batch: SequenceBatch) -> list[IncidentEvent]:
@@ -67,24 +68,49 @@ class Lane:
         for batch in self.table.finish():
             yield from self.detect(batch)
 
+    def restart(self) -> None:
+        """Begins another stream after `finish`, as its clock was set back."""
+        self.table.restart()
+        self.trackers = tuple(IncidentTracker(detector) for detector in self.detectors)
+
 
 def assemble(
     blocks: Iterable[PacketBlock], decoder: Decoder, table: FlowTable
 ) -> Iterator[SequenceBatch]:
-    """Rows of a stream: a batch, perhaps an empty one, for each block, and those of its end."""
+    """Rows of a stream: a batch, perhaps an empty one, for each block, and those of its end.
+
+    Where the clock was set back a stream ends, and another begins (`docs/semantics.md` 2).
+    """
+    epochs = Epochs()
     for block in blocks:
-        yield table.add(decoder.decode(block), block.clock_ns)
+        for begins, headers, clock_ns in epochs.cut(decoder.decode(block), block.clock_ns):
+            if begins:
+                yield from table.finish()
+                table.restart()
+            yield table.add(headers, clock_ns)
     yield from table.finish()
 
 
 def detect(
     blocks: Iterable[PacketBlock], decoder: Decoder, lanes: Sequence[Lane]
 ) -> Iterator[IncidentEvent]:
-    """Incident events of a stream of blocks, in order of time, detector, task and flow."""
+    """Incident events of a stream of blocks, in order of time, detector, task and flow.
+
+    Where the clock was set back a stream ends with its events, and another begins.
+    """
+    epochs = Epochs()
     for block in blocks:
-        headers = decoder.decode(block)
-        yield from _in_order(lane.detect(lane.table.add(headers, block.clock_ns)) for lane in lanes)
-    yield from heapq.merge(*(lane.finish() for lane in lanes), key=_order)
+        for begins, headers, clock_ns in epochs.cut(decoder.decode(block), block.clock_ns):
+            if begins:
+                yield from _finish(lanes)
+                for lane in lanes:
+                    lane.restart()
+            yield from _in_order(lane.detect(lane.table.add(headers, clock_ns)) for lane in lanes)
+    yield from _finish(lanes)
+
+
+def _finish(lanes: Sequence[Lane]) -> Iterator[IncidentEvent]:
+    return heapq.merge(*(lane.finish() for lane in lanes), key=_order)
 
 
 def _in_order(released: Iterable[list[IncidentEvent]]) -> list[IncidentEvent]:
