@@ -15,13 +15,28 @@ _INTRODUCTION = """\
 
 {description}
 
-Keys in *italics* are not in every line. `docs/semantics.md` says when an incident starts, grows
-and ends (rule 14). Some ways to read the log:
+`docs/semantics.md` says when an incident starts, grows and ends (rule 14), and what is withheld
+(rule 16). Some ways to read the log:
 
 ```sh
-tail -f alerts.jsonl | jq -c 'select(.alert.metadata.multa.event == "start")'
+tail -F alerts.jsonl | jq -c 'select(.alert.metadata.multa.event == "start")'
 jq -r '.alert.metadata.multa | [.event, .task, .role, .address, .flows] | @tsv' alerts.jsonl
 ```
+
+A file that `multa-sensor run` writes is at most 64 MiB long. Before it would grow longer it is
+renamed to FILE.old, whose former contents are lost, and a new one is begun; the `.old` is no name
+that logrotate uses, so its numbered files stay as they are, and whoever follows the name
+(`tail -F`, log shippers) goes on in the new file. Where renaming is not allowed, alerts are lost
+and counted instead. Rotating the log earlier and keeping more of it is logrotate's part. Standard
+output and the files of `replay` have no such limit.
+
+Keys in *italics* are not in every line.
+"""
+
+_TABLE = """
+## {title}
+
+{description}
 
 | key | value | meaning |
 |---|---|---|
@@ -30,23 +45,30 @@ jq -r '.alert.metadata.multa | [.event, .task, .role, .address, .flows] | @tsv' 
 
 def page(schema: dict[str, Any]) -> str:
     """The page for a schema."""
-    rows = "".join(
-        f"| {key} | {value} | {meaning} |\n" for key, value, meaning in _rows(schema, schema, "")
-    )
-    return _INTRODUCTION.format(description=schema["description"]) + rows
+    text = _INTRODUCTION.format(**schema)
+    for choice in schema["oneOf"]:
+        kind = _definition(choice, schema)
+        text += _TABLE.format(**kind)
+        for key, value, meaning in _rows(kind, schema, ""):
+            text += f"| {key} | {value} | {meaning} |\n"
+    return text
 
 
 def _rows(
     node: dict[str, Any], schema: dict[str, Any], prefix: str
 ) -> Iterator[tuple[str, str, str]]:
     for name, given in node.get("properties", {}).items():
-        definition = schema["$defs"][given["$ref"].split("/")[-1]] if "$ref" in given else {}
-        entry = {**definition, **given}
+        entry = {**_definition(given, schema), **given}
         key = f"{prefix}{name}" + ("[]" if entry.get("type") == "array" else "")
         mark = f"`{key}`" if name in node.get("required", ()) else f"*`{key}`*"
         yield mark, _value(entry), entry["description"]
         yield from _rows(entry, schema, f"{key}.")
         yield from _rows(entry.get("items", {}), schema, f"{key}.")
+
+
+def _definition(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = schema["$defs"][node["$ref"].split("/")[-1]] if "$ref" in node else {}
+    return found
 
 
 def _value(entry: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ class PlainRow:
     first: int
     last: int
     number: int  # of the row in the stream, to tell rows apart
+    flags: tuple = ()
 
 
 @dataclass
@@ -41,6 +42,7 @@ class PlainIncident:
             "last": max(row.last for row in self.rows),
             "flows": len(self.flows),
             "rows": len(self.rows),
+            "flagged": tuple(map(sum, zip(*(row.flags for row in self.rows), strict=True))),
             "worst": worst.number,
             "score": worst.score,
             "sample": tuple(list(self.flows.values())[:5]),

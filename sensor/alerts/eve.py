@@ -1,4 +1,4 @@
-"""Incident events as lines of Suricata's EVE JSON.
+"""Events as lines of Suricata's EVE JSON.
 
 `alert.schema.json` beside this module describes every key; `docs/alerts.md` is made from it. EVE
 has a closed top level, so what it has no key for lies under ``alert.metadata.multa``.
@@ -13,16 +13,25 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from sensor.alerts.community_id import address_bytes, community_id
-from sensor.alerts.event import Address, FlowEvidence, IncidentEvent
+from sensor.alerts.event import (
+    KINDS,
+    ROW_FLAGS,
+    FlowEvidence,
+    IncidentEvent,
+    Withheld,
+)
+from sensor.flows.columns import address_text
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
 from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, TWO_WAY_TYPES, UDP
 
 GENERATOR_ID = 4200
 """EVE's ``gid``: sets our signature ids apart from those of other sensors."""
+
+WITHHELD_ID = 1001
+"""EVE's ``signature_id`` of events that tell of withheld ones; the counting rule has 1000."""
 
 REVISION = 1
 """EVE's ``rev``: raised when the meaning of an alert's keys changes."""
@@ -58,23 +67,26 @@ class Options:
     wall_clock_ns: Callable[[], int] | None = None
 
 
-def line(event: IncidentEvent, options: Options) -> bytes:
+def line(event: IncidentEvent | Withheld, options: Options) -> bytes:
     """The event as one line of ASCII JSON with its newline."""
     text = json.dumps(document(event, options), separators=(",", ":"), allow_nan=False)
     return text.encode("ascii") + b"\n"
 
 
-def document(event: IncidentEvent, options: Options) -> dict[str, Any]:
+def document(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any]:
     """The event as `alert.schema.json` describes it."""
+    if isinstance(event, Withheld):
+        return _withheld(event, options)
+    return _incident(event, options)
+
+
+def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
     task, flow = event.task, event.worst
-    address = _address_text(event.address)
+    address = address_text(*event.address)
     role = "source" if task.incident.role == "originator" else "victim"
     techniques = list(task.mitre_technique_id)
     return {
-        "timestamp": timestamp(event.time_ns),
-        "event_type": "alert",
-        **({"host": options.host} if options.host else {}),
-        **({"in_iface": options.interface} if options.interface else {}),
+        **_head(event, options),
         "flow_id": flow_id(flow),
         **_tuple(flow),
         "community_id": community_id(flow.version, flow.protocol, *_endpoints(flow)),
@@ -105,7 +117,7 @@ def document(event: IncidentEvent, options: Options) -> dict[str, Any]:
 def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> dict[str, Any]:
     task, flow, model = event.task, event.worst, options.models.get(event.detector)
     return {
-        "alert_id": alert_id(event),
+        "alert_id": alert_id(event, model.sha256 if model else ""),
         "event": event.kind,
         **({"reason": event.reason} if event.reason else {}),
         "task": task.name,
@@ -115,13 +127,14 @@ def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> d
         "threshold": task.threshold,
         "flows": event.flows,
         "rows": event.rows,
+        "flagged": dict(zip(ROW_FLAGS, event.flagged, strict=True)),
         "first_packet": timestamp(event.first_packet_ns),
         "last_packet": timestamp(event.last_packet_ns),
         "packets_used": flow.length,
         "sequence_index": flow.sequence_index,
         "end_reason": END_REASONS[flow.end_reason],
         "context": dict(zip(CONTEXT_COLUMNS, flow.context, strict=True)),
-        "quality": {"midstream": flow.midstream, "context_saturated": flow.context_saturated},
+        "quality": dict(zip(ROW_FLAGS, flow.flags, strict=True)),
         "sample": [
             {
                 "flow_id": flow_id(each),
@@ -138,12 +151,53 @@ def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> d
             **({"sha256": model.sha256} if model and model.sha256 else {}),
         },
         "features": {"fingerprint": event.fingerprint},
-        **(
-            {"emitted_at": timestamp(options.wall_clock_ns())}
-            if options.wall_clock_ns is not None
-            else {}
-        ),
+        **_emitted(options),
     }
+
+
+def _withheld(event: Withheld, options: Options) -> dict[str, Any]:
+    counts = [(each.starts, each.updates, each.ends) for each in event.tasks]
+    return {
+        **_head(event, options),
+        "alert": {
+            "action": "allowed",
+            "gid": GENERATOR_ID,
+            "signature_id": WITHHELD_ID,
+            "rev": REVISION,
+            "signature": "MULTA: alerts withheld, too many at once",
+            "category": "Attempted Denial of Service",
+            "severity": 2,
+            "metadata": {
+                "multa": {
+                    "event": "withheld",
+                    "alerts": sum(map(sum, counts)),
+                    "first": timestamp(event.first_ns),
+                    "last": timestamp(event.last_ns),
+                    "tasks": [
+                        {"model": each.detector, "task": each.task}
+                        | dict(zip(KINDS, count, strict=True))
+                        for each, count in zip(event.tasks, counts, strict=True)
+                    ],
+                    **_emitted(options),
+                }
+            },
+        },
+    }
+
+
+def _head(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any]:
+    return {
+        "timestamp": timestamp(event.time_ns),
+        "event_type": "alert",
+        **({"host": options.host} if options.host else {}),
+        **({"in_iface": options.interface} if options.interface else {}),
+    }
+
+
+def _emitted(options: Options) -> dict[str, Any]:
+    if options.wall_clock_ns is None:
+        return {}
+    return {"emitted_at": timestamp(options.wall_clock_ns())}
 
 
 def timestamp(time_ns: int) -> str:
@@ -152,11 +206,19 @@ def timestamp(time_ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
 
 
-def alert_id(event: IncidentEvent) -> str:
-    """Name of an incident (`docs/semantics.md` 15); its events share it."""
+def alert_id(event: IncidentEvent, model_sha256: str) -> str:
+    """Name of an incident (`docs/semantics.md` 15); its events share it.
+
+    Args:
+        event: of the incident.
+        model_sha256: of the detector's network, empty for one without (the counting rule's
+            fingerprint covers the rule).
+    """
     parts = (
+        event.detector,
+        model_sha256,
         event.task.name,
-        _address_text(event.address),
+        address_text(*event.address),
         str(event.first_packet_ns),
         str(event.opened_ns),
         event.fingerprint,
@@ -183,8 +245,8 @@ def _endpoints(flow: FlowEvidence) -> tuple[tuple[int, int, int], tuple[int, int
 
 
 def _tuple(flow: FlowEvidence) -> dict[str, Any]:
-    source = _address_text((flow.version, flow.source_high, flow.source_low))
-    destination = _address_text((flow.version, flow.destination_high, flow.destination_low))
+    source = address_text(flow.version, flow.source_high, flow.source_low)
+    destination = address_text(flow.version, flow.destination_high, flow.destination_low)
     protocol = _PROTOCOLS.get(flow.protocol, f"{flow.protocol:03d}")
     if two_way := TWO_WAY_TYPES.get(flow.protocol):
         # The port of the other side is the counterpart's type then; such messages have code 0.
@@ -205,11 +267,6 @@ def _tuple(flow: FlowEvidence) -> dict[str, Any]:
             "proto": protocol,
         }
     return {"src_ip": source, "dest_ip": destination, "proto": protocol}
-
-
-def _address_text(address: Address) -> str:
-    version, high, low = address
-    return str(IPv4Address(low) if version == 4 else IPv6Address(high << 64 | low))
 
 
 def _score(flow: FlowEvidence) -> float:

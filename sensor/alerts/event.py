@@ -1,4 +1,4 @@
-"""What an alert is about: scored flows as evidence, and the events of an incident.
+"""What an alert is about: scored flows as evidence, the events of an incident, and their lack.
 
 A leaf of the alerts: knows rows and tasks, neither how incidents are found nor how they are
 written.
@@ -12,6 +12,12 @@ from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 from sensor.model.schema import TaskSpec
+
+ROW_FLAGS = ("midstream", "context_saturated")
+"""Columns of a batch, each a bool, that tell what a row's score may suffer from.
+
+They become the keys of an alert's ``quality`` and ``flagged``; `alert.schema.json` describes each.
+"""
 
 _COPIED: tuple[tuple[str, str], ...] = (
     ("version", "u1"),
@@ -32,8 +38,6 @@ _COPIED: tuple[tuple[str, str], ...] = (
     ("last_packet_ns", "i8"),
     ("flow_packets", "i8"),
     ("length", "u2"),
-    ("midstream", "?"),
-    ("context_saturated", "?"),
 )
 """Columns of a batch that evidence keeps as they are, with their NumPy types."""
 
@@ -45,9 +49,20 @@ _SUMMED: tuple[tuple[str, str], ...] = (
 )
 
 EVIDENCE: "np.dtype[np.void]" = np.dtype(
-    [("score", "f4"), ("context", "u4", (len(CONTEXT_COLUMNS),)), *_COPIED, *_SUMMED]
+    [
+        ("score", "f4"),
+        ("context", "u4", (len(CONTEXT_COLUMNS),)),
+        ("flags", "?", (len(ROW_FLAGS),)),
+        *_COPIED,
+        *_SUMMED,
+    ]
 )
 """A scored row without its packets: all that is kept of a row after its batch is gone."""
+
+
+def row_flags(batch: SequenceBatch, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """The `ROW_FLAGS` of the given rows, ``(len(rows), len(ROW_FLAGS))``."""
+    return np.stack([getattr(batch, name)[rows] for name in ROW_FLAGS], axis=1)
 
 
 def evidence(
@@ -63,6 +78,7 @@ def evidence(
         records[f"packets_{way}"] = mine.sum(axis=1)
         records[f"bytes_{way}"] = np.where(mine, ip_length, 0).sum(axis=1, dtype=np.uint32)
     records["context"] = batch.context[rows]
+    records["flags"] = row_flags(batch, rows)
     records["score"] = scores
     return records
 
@@ -76,6 +92,7 @@ class FlowEvidence:
     Attributes:
         score: calibrated score of the row.
         context: counts of flows in the order of `CONTEXT_COLUMNS`.
+        flags: in the order of `ROW_FLAGS`.
         length: packets in the row, which are those that the score is based on.
         packets_from_originator, packets_to_originator: of these packets, by direction.
         bytes_from_originator, bytes_to_originator: their IP lengths, summed.
@@ -83,6 +100,7 @@ class FlowEvidence:
 
     score: float
     context: tuple[int, ...]
+    flags: tuple[bool, ...]
     version: int
     protocol: int
     source_high: int
@@ -101,8 +119,6 @@ class FlowEvidence:
     last_packet_ns: int
     flow_packets: int
     length: int
-    midstream: bool
-    context_saturated: bool
     packets_from_originator: int
     packets_to_originator: int
     bytes_from_originator: int
@@ -111,8 +127,8 @@ class FlowEvidence:
     @classmethod
     def of(cls, record: Any) -> "FlowEvidence":
         """The evidence in one `EVIDENCE` record."""
-        score, context, *values = record.item()
-        return cls(score, tuple(context.tolist()), *values)
+        score, context, flags, *values = record.item()
+        return cls(score, tuple(context.tolist()), tuple(flags.tolist()), *values)
 
 
 Address = tuple[int, int, int]
@@ -147,6 +163,7 @@ class IncidentEvent:
         last_packet_ns: latest last packet among its positive rows so far.
         flows: distinct positive flows so far.
         rows: positive rows so far; a flow may have several.
+        flagged: how many of these rows have each of the `ROW_FLAGS`.
         worst: the row with the highest score so far, the earliest of equal ones.
         sample: the first flows of the incident, at most five, each as it was when first counted.
         flow_ordinal: flow of the row that caused the event; of the last positive row for an end.
@@ -165,6 +182,7 @@ class IncidentEvent:
     last_packet_ns: int
     flows: int
     rows: int
+    flagged: tuple[int, ...]
     worst: FlowEvidence
     sample: tuple[FlowEvidence, ...]
     flow_ordinal: int
@@ -175,3 +193,30 @@ class IncidentEvent:
         """Sort key of events; no two events of a run have the same one."""
         kind = KINDS.index(self.kind)
         return (self.time_ns, self.detector, self.task_index, self.flow_ordinal, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldTask:
+    """How many events of a detector's task were withheld, by kind."""
+
+    detector: str
+    task: str
+    starts: int
+    updates: int
+    ends: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Events of incidents that were kept out of the log, because they were too many.
+
+    Attributes:
+        time_ns: flow clock at which this is told.
+        first_ns, last_ns: times of the first and of the last of them.
+        tasks: those with withheld events, in order of detector and task.
+    """
+
+    time_ns: int
+    first_ns: int
+    last_ns: int
+    tasks: tuple[WithheldTask, ...]

@@ -31,7 +31,14 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.alerts.event import EVIDENCE, Address, EndReason, FlowEvidence, IncidentEvent
+from sensor.alerts.event import (
+    EVIDENCE,
+    ROW_FLAGS,
+    Address,
+    EndReason,
+    FlowEvidence,
+    IncidentEvent,
+)
 from sensor.alerts.positives import CountedFlows, PositiveRows
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
@@ -123,6 +130,7 @@ class _Incident:
     last_packet_ns: int = 0
     flows: int = 0
     rows: int = 0
+    flagged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ROW_FLAGS), np.int64))
     score: float = -np.inf
     worst: Any = None
     sample: list[Any] = field(default_factory=list)
@@ -318,7 +326,7 @@ class _TaskIncidents:
     def _account(self, rows: PositiveRows, segments: list[_Segment]) -> None:
         """Adds the rows of all segments to their incidents; reports what happens on the way."""
         new = self._newly_counted(rows, segments)
-        last_packet = rows.column("last_packet_ns")
+        last_packet, flags = rows.column("last_packet_ns"), rows.flags()
         for segment in segments:
             incident, start, stop = segment.incident, segment.start, segment.stop
             while start < stop:
@@ -328,6 +336,7 @@ class _TaskIncidents:
                     until = start + int(np.searchsorted(np.cumsum(new[start:stop]), flows)) + 1
                 incident.flows += flows
                 incident.rows += until - start
+                incident.flagged += np.count_nonzero(flags[start:until], axis=0)
                 incident.row_ordinal = int(rows.ordinal[until - 1])
                 incident.last_packet_ns = max(
                     incident.last_packet_ns, int(last_packet[start:until].max())
@@ -396,6 +405,7 @@ class _TaskIncidents:
                 last_packet_ns=incident.last_packet_ns,
                 flows=incident.flows,
                 rows=incident.rows,
+                flagged=tuple(incident.flagged.tolist()),
                 worst=FlowEvidence.of(incident.worst),
                 sample=tuple(map(FlowEvidence.of, incident.sample)),
                 flow_ordinal=incident.row_ordinal,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.alerts.event import evidence
+from sensor.alerts.event import evidence, row_flags
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import IncidentRule
 
@@ -71,6 +71,13 @@ class PositiveRows:
         if self._chosen.size:
             column = np.concatenate([self._records[name][self._chosen], column])
         return column[self._order]
+
+    def flags(self) -> NDArray[np.bool_]:
+        """The `sensor.alerts.event.ROW_FLAGS` of the rows, a column for each."""
+        flags = row_flags(self._batch, self._rows)
+        if self._chosen.size:
+            flags = np.concatenate([self._records["flags"][self._chosen], flags])
+        return flags[self._order]
 
     def record(self, index: int) -> Any:
         """`EVIDENCE` of the row at `index`; a copy, which does not keep the others alive."""

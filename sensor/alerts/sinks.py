@@ -3,6 +3,10 @@
 A live sensor keeps detecting when its log can't be written: lines wait in memory within a bound,
 what does not fit is counted as lost, and writing goes on as soon as it works again. A replay ends
 with an error instead.
+
+A live sensor's file has a greatest length, as whoever can send packets can make it grow. It is
+renamed, not cut, so that whoever follows the name finds a new file and loses nothing, and to a
+name that is not one of logrotate's, whose numbered files would otherwise be overwritten.
 """
 
 import os
@@ -14,6 +18,12 @@ from sensor.errors import OutputError
 
 SPOOL_LINES = 1_000
 """Lines that wait while the log can't be written; later ones are lost."""
+
+FILE_BYTES = 64 << 20
+"""Greatest length of the file of a live sensor: some 40,000 alerts."""
+
+OLD_SUFFIX = ".old"
+"""What a full file's name gets; the former file of that name is replaced."""
 
 STDOUT = "-"
 _STDOUT_DESCRIPTOR = 1
@@ -31,23 +41,25 @@ class AlertLog:
         written: lines written whole.
         lost: lines that were given up.
         failures: attempts to write or to open that failed.
+        rotations: files that were full.
     """
 
-    def __init__(self, path: str, *, strict: bool) -> None:
+    def __init__(self, path: str, *, strict: bool, limit_bytes: int | None = None) -> None:
         """Opens the log.
 
         Args:
             path: of the file, made with mode 0640 if it does not exist, or ``-``.
             strict: a failed write is an error and nothing waits.
+            limit_bytes: greatest length of a regular file; a longer line has a file of its own.
 
         Raises:
             OutputError: the file can't be opened.
         """
-        self._path, self._strict = path, strict
+        self._path, self._strict, self._limit_bytes = path, strict, limit_bytes
         self._spool: deque[bytes] = deque()
         self._torn = 0  # bytes of the first waiting line that are in the file already
         self._descriptor = -1
-        self.written = self.lost = self.failures = 0
+        self.written = self.lost = self.failures = self.rotations = 0
         try:
             self._open()
         except OSError as error:
@@ -80,6 +92,7 @@ class AlertLog:
         try:
             while self._spool:
                 self._follow_path()
+                self._make_room(len(self._spool[0]) - self._torn)
                 waiting = self._spool[0][self._torn :]
                 count = os.write(self._descriptor, waiting)
                 if count < len(waiting):
@@ -147,6 +160,18 @@ class AlertLog:
         except OSError:
             same = True  # who can't look at the path can't open it either
         if not same:
+            self._open()
+
+    def _make_room(self, count: int) -> None:
+        """Begins a new file if so many bytes more would make the open one too long."""
+        if self._limit_bytes is None or self._path == STDOUT:
+            return
+        opened = os.fstat(self._descriptor)
+        size = opened.st_size if stat.S_ISREG(opened.st_mode) else 0
+        if size and size + count > self._limit_bytes:
+            target = Path(os.path.realpath(self._path))  # not the link that leads to the file
+            target.replace(f"{target}{OLD_SUFFIX}")
+            self.rotations += 1
             self._open()
 
     def _give_up(self) -> None:

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import click
 
+from sensor.alerts.sinks import STDOUT
 from sensor.cli import options
 from sensor.extract import Extraction
 from sensor.model.schema import KEYS, FeatureSchema
 from sensor.service.progress import with_progress
-from sensor.service.row_files import STDOUT, open_rows
+from sensor.service.row_files import open_rows
 from sensor.service.statistics import Statistics
 
 

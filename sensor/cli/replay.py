@@ -12,6 +12,7 @@ from sensor.extract import raise_if_truncated
 from sensor.service.lanes import build_lanes
 from sensor.service.progress import with_progress
 from sensor.service.run import Run
+from sensor.service.summary import Summary
 
 
 @click.command()
@@ -60,7 +61,8 @@ def replay(
         statistics_file = options.open_statistics(stats, output)
         log = options.open_fresh_log(output)
         try:
-            run = Run(source.counters, lanes, log)
+            told = Summary(lanes) if summary or sys.stderr.isatty() else None
+            run = Run(source.counters, lanes, log, told)
             run.over(with_progress(source, hidden=options.shares_terminal(output)))
         finally:
             log.close()
@@ -69,10 +71,10 @@ def replay(
     run.statistics.truncated = source.truncated
     if statistics_file:
         statistics_file.write(run.statistics)
-    if summary or sys.stderr.isatty():
+    if told:
         names = [Path(name).name for name in files]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        run.summary.show(names[0] + more, run.statistics)
+        told.show(names[0] + more, run.statistics)
     raise_if_truncated(source.truncated)
     if fail_on_alert and run.statistics.alerts.total():
         sys.exit(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import FILE_BYTES, STDOUT, AlertLog
 from sensor.capture.interfaces import describe
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
@@ -17,6 +17,7 @@ from sensor.service.lanes import build_lanes
 from sensor.service.live import Attendant, limited
 from sensor.service.notify import ServiceManager
 from sensor.service.run import Run
+from sensor.service.summary import Summary
 
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""
@@ -35,7 +36,7 @@ RECORDING_MIB = 32
     default=STDOUT,
     show_default=True,
     metavar="FILE|-",
-    help="Where alerts go, as JSON lines; a file is appended to.",
+    help="Where alerts go, as JSON lines; a file is appended to, and becomes FILE.old at 64 MiB.",
 )
 @click.option(
     "--record",
@@ -88,7 +89,8 @@ def run(
     statistics_file = options.open_statistics(stats, output)
     with contextlib.ExitStack() as opened:
         # Whoever reads standard output can't come back, but a full disk can be emptied.
-        log = opened.enter_context(contextlib.closing(AlertLog(output, strict=output == STDOUT)))
+        log = AlertLog(output, strict=output == STDOUT, limit_bytes=FILE_BYTES)
+        opened.callback(log.close)
         recorder = opened.enter_context(contextlib.closing(Recorder(record))) if record else None
         memory_mib = buffer or (RECORDING_MIB if record else BLOCK_BYTES * BLOCKS >> 20)
         ring = Ring(
@@ -98,7 +100,8 @@ def run(
             promiscuous=not no_promiscuous,
         )
         opened.enter_context(contextlib.closing(ring))
-        chain = Run(ring.counters, lanes, log)
+        told = Summary(lanes) if summary or sys.stderr.isatty() else None
+        chain = Run(ring.counters, lanes, log, told)
         manager = ServiceManager()
         attendant = Attendant(ring, log, chain.statistics, manager, say)
         blocks = attendant.attended(limited(ring, count, duration))
@@ -107,11 +110,10 @@ def run(
             say(f"watching {interface} with {_names(lanes)}")
             chain.over(recorded(blocks, recorder) if recorder else blocks, interface)
             manager.stopping()
-    chain.statistics.alerts_lost = log.lost
     if statistics_file:
         statistics_file.write(chain.statistics)
-    if summary or sys.stderr.isatty():
-        chain.summary.show(interface, chain.statistics)
+    if told:
+        told.show(interface, chain.statistics)
     if log.lost:
         raise OutputError(f"{output}: {log.lost} alerts could not be written and are lost")
 

@@ -55,20 +55,23 @@ def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
     Raises:
         MultaError: a bundle is missing, corrupt or does not answer its golden vectors, or no
             TFLite runtime is installed.
-        UsageError: two bundles have the same name, or nothing is left to detect with.
+        UsageError: two detectors have the same name, or nothing is left to detect with.
     """
     detectors: list[tuple[FeatureSchema, Detector]] = []
     for path in models:
         bundle = Bundle.read(path)
         verify(bundle)
         detectors.append((bundle.schema, BundleDetector(bundle)))
-    names = [detector.name for _, detector in detectors]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(f"two of the models are called {min(twice)}; alerts could not name theirs")
     if rule:
         schemas = [schema for schema, _ in detectors if schema.context]
         schema = schemas[0] if schemas else FeatureSchema()
         detectors.append((schema, CountingRule(schema)))
+    names = [detector.name for _, detector in detectors]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UsageError(
+            f"two detectors are called {min(twice)}, so alerts could not name theirs; "
+            "leave one out (the rule: --no-rule)"
+        )
     if not detectors:
         raise UsageError("nothing to detect with: --no-models and --no-rule exclude each other")
     groups: dict[str, list[tuple[FeatureSchema, Detector]]] = {}

@@ -112,7 +112,6 @@ class Attendant:
             self._reopen = False
             self._log.reopen()
         self._log.flush()
-        self._statistics.alerts_lost = self._log.lost
         self._look_at_log()
         self._look_at_ring()
 

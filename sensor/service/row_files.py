@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from sensor.alerts.sinks import STDOUT
 from sensor.errors import HostError, OutputError, UsageError
 from sensor.flows.columns import COLUMNS, PACKET_COLUMNS, columns_of
 from sensor.flows.sequences import SequenceBatch
-
-STDOUT = "-"
 
 
 class RowWriter(Protocol):

@@ -2,9 +2,11 @@
 
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from sensor.alerts.eve import Options, line
+from sensor.alerts.event import IncidentEvent, Withheld
+from sensor.alerts.limit import AlertLimit
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.packets.decode import Decoder
@@ -19,21 +21,28 @@ class Run:
 
     Attributes:
         statistics: of the run, at any time.
-        summary: of the incidents that have ended.
     """
 
-    def __init__(self, capture: CaptureCounters, lanes: Sequence[Lane], log: AlertLog) -> None:
+    def __init__(
+        self,
+        capture: CaptureCounters,
+        lanes: Sequence[Lane],
+        log: AlertLog,
+        summary: Summary | None = None,
+    ) -> None:
         """Prepares a run.
 
         Args:
             capture: counters of the source.
             lanes: what detects.
             log: where alerts go; it stays the caller's to close.
+            summary: hears of every event, where one will be shown.
         """
         self._decoder = Decoder()
-        self._lanes, self._log = lanes, log
-        self.statistics = Statistics(capture, self._decoder, lanes[0].table, lanes)
-        self.summary = Summary(lanes)
+        self._lanes, self._log, self._summary = lanes, log, summary
+        self._limit = AlertLimit()
+        self._options = Options()
+        self.statistics = Statistics(capture, self._decoder, lanes[0].table, lanes, log)
 
     def over(self, blocks: Iterable[PacketBlock], interface: str = "") -> None:
         """Detects until the blocks end, and writes every event as soon as it is certain.
@@ -48,12 +57,27 @@ class Run:
             OutputError: a strict log can't be written.
         """
         models = described(self._lanes)
-        options = (
+        self._options = (
             Options(models, interface, socket.gethostname(), time.time_ns)
             if interface
             else Options(models)
         )
-        for event in detect(self.statistics.counted(blocks), self._decoder, self._lanes):
-            self.statistics.count_event(event)
-            self.summary.add(event)
-            self._log.write(line(event, options))
+        counted = self.statistics.counted(blocks)
+        for event in detect(self._followed(counted), self._decoder, self._lanes):
+            self._write(self._limit.due(event.time_ns))
+            told = self._limit.admits(event)
+            self._write(event if told else None)
+            self.statistics.count_event(event, told=told)
+            if self._summary:
+                self._summary.add(event)
+        self._write(self._limit.finish())
+
+    def _followed(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
+        """The blocks; after each one, what its clock has made certain to be withheld is told."""
+        for block in blocks:
+            yield block
+            self._write(self._limit.due(self._lanes[0].table.clock_ns))
+
+    def _write(self, event: IncidentEvent | Withheld | None) -> None:
+        if event is not None:
+            self._log.write(line(event, self._options))

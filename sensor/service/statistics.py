@@ -12,6 +12,7 @@ import numpy as np
 import sensor
 from sensor.alerts.eve import timestamp
 from sensor.alerts.event import IncidentEvent
+from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.errors import OutputError
 from sensor.flows.sequences import END_REASONS, SequenceBatch
@@ -20,8 +21,6 @@ from sensor.model.detector import BundleDetector
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Lane
 
-STDOUT = "-"
-
 
 class Statistics:
     """Counts what passes, and reads the counters of the parts that count themselves.
@@ -29,9 +28,10 @@ class Statistics:
     Attributes:
         packets, bytes: frames that entered the chain, and their bytes on the wire.
         first_ns, last_ns: least and greatest time of a frame; 0 before the first one.
-        alerts, incidents: events and incidents so far, by task.
+        alerts, incidents: events and incidents so far, by detector and task.
+        withheld: events that were kept out of the log because they were too many.
+        unrecorded: frames that should have been recorded and could not be.
         truncated: a line for each capture file that was cut.
-        alerts_lost: alerts that could not be written.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Statistics:
         decoder: Decoder,
         table: FlowTable,
         lanes: Sequence[Lane] = (),
+        log: AlertLog | None = None,
     ) -> None:
         """Starts the clock.
 
@@ -48,15 +49,18 @@ class Statistics:
             decoder: of the run.
             table: what is said about flows is said by this one; of several lanes the first's.
             lanes: where rows are scored; without them `count_rows` is told of rows.
+            log: of alerts.
         """
-        self.packets = self.bytes = self.first_ns = self.last_ns = self.alerts_lost = 0
+        self.packets = self.bytes = self.first_ns = self.last_ns = 0
+        self.withheld = self.unrecorded = 0
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
         self.truncated: list[str] = []
         self._capture, self._decoder, self._table, self._lanes = capture, decoder, table, lanes
+        self._log = log
         self._detectors = [detector for lane in lanes for detector in lane.detectors]
         for detector in self._detectors:
-            names = [task.name for task in detector.tasks]
+            names = [f"{detector.name}/{task.name}" for task in detector.tasks]
             self.alerts.update(dict.fromkeys(names, 0))
             self.incidents.update(dict.fromkeys(names, 0))
         self._rows = np.zeros(len(END_REASONS), np.int64)
@@ -67,26 +71,29 @@ class Statistics:
         for block in blocks:
             if len(block):
                 tags = int(np.count_nonzero(block.vlan_tpid))
+                first, last = int(block.timestamp_ns.min()), int(block.timestamp_ns.max())
+                self.first_ns = min(first, self.first_ns) if self.packets else first
+                self.last_ns = max(last, self.last_ns) if self.packets else last
                 self.packets += len(block)
                 self.bytes += int(block.wire_length.sum()) + 4 * tags
-                first = int(block.timestamp_ns.min())
-                self.first_ns = min(first, self.first_ns) if self.first_ns else first
-                self.last_ns = max(self.last_ns, int(block.timestamp_ns.max()))
             yield block
 
     def count_rows(self, batch: SequenceBatch) -> None:
         """Counts rows that no lane counts."""
         self._rows += np.bincount(batch.end_reason, minlength=len(END_REASONS))
 
-    def count_event(self, event: IncidentEvent) -> None:
-        """Counts an event of an incident."""
-        self.alerts[event.task.name] += 1
-        self.incidents[event.task.name] += event.kind == "start"
+    def count_event(self, event: IncidentEvent, *, told: bool = True) -> None:
+        """Counts an event of an incident; `told` says whether it goes to the log."""
+        name = f"{event.detector}/{event.task.name}"
+        self.alerts[name] += 1
+        self.incidents[name] += event.kind == "start"
+        self.withheld += not told
 
     def document(self) -> dict[str, Any]:
         """The object; `docs/statistics.md` says what each entry counts."""
-        table = self._table
+        table, log = self._table, self._log
         rows = sum((lane.decided for lane in self._lanes), self._rows)
+        trackers = [tracker for lane in self._lanes for tracker in lane.trackers]
         networks = [each for each in self._detectors if isinstance(each, BundleDetector)]
         return {
             "version": sensor.__version__,
@@ -106,9 +113,16 @@ class Statistics:
             "computed": sum(each.unique for each in networks),
             "alerts": dict(self.alerts),
             "incidents": dict(self.incidents),
-            "alerts_lost": self.alerts_lost,
+            "incidents_evicted": sum(each.incidents_evicted for each in trackers),
+            "rows_forgotten": sum(each.rows_forgotten for each in trackers),
+            "alerts_withheld": self.withheld,
+            "alerts_written": log.written if log else 0,
+            "alerts_lost": log.lost if log else 0,
+            "alert_log_failures": log.failures if log else 0,
+            "alert_log_rotations": log.rotations if log else 0,
             "kernel_drops": self._capture.kernel_drops,
             "offload_frames": self._capture.offload_frames,
+            "frames_unrecorded": self.unrecorded,
             "truncated": list(self.truncated),
             "seconds": round(time.monotonic() - self._started, 3),
         }

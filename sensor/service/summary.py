@@ -1,43 +1,55 @@
 """What a replay found, for people: a few lines on standard error."""
 
+import heapq
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
 import click
 
 from sensor.alerts.event import IncidentEvent
 from sensor.flows.columns import address_text
-from sensor.model.schema import TaskSpec
 from sensor.pipeline import Lane
 from sensor.service.statistics import Statistics
 
 SHOWN = 8
 """Incidents of a task that are listed; the worst ones."""
 
-REMEMBERED = 10_000
-"""Incidents of all tasks that are kept for the list."""
-
 _LINE = 32
 
 
+@dataclass(slots=True)
+class _Ended:
+    """The incidents of a task that have ended: their number, and a heap of the worst ones."""
+
+    count: int = 0
+    worst: list[tuple[float, int, int, IncidentEvent]] = field(default_factory=list)
+
+    def add(self, event: IncidentEvent) -> None:
+        self.count += 1
+        # Of equally bad ones the first ones stay; no two have the same count.
+        heapq.heappush(self.worst, (event.worst.score, event.flows, -self.count, event))
+        if len(self.worst) > SHOWN:
+            heapq.heappop(self.worst)
+
+
 class Summary:
-    """Remembers how incidents ended, and tells of them."""
+    """Counts the incidents that have ended, remembers the worst of each task, tells of them."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         """Starts without incidents, for the tasks of these lanes."""
-        self._tasks: list[tuple[str, TaskSpec]] = [
-            (detector.name, task)
+        self._ended = {
+            (detector.name, task.name): _Ended()
             for lane in lanes
             for detector in lane.detectors
             for task in detector.tasks
-        ]
-        self._ended: list[IncidentEvent] = []
+        }
 
     def add(self, event: IncidentEvent) -> None:
         """Takes in an event; every incident has an end, which holds its final counts."""
-        if event.kind == "end" and len(self._ended) < REMEMBERED:
-            self._ended.append(event)
+        if event.kind == "end":
+            self._ended[event.detector, event.task.name].add(event)
 
     def show(self, what: str, statistics: Statistics) -> None:
         """Writes the summary to standard error.
@@ -53,24 +65,19 @@ class Summary:
     def _lines(self, what: str, statistics: Statistics) -> list[str]:
         lines = ["", f"  {click.style(what, bold=True)}", f"  {_measure(statistics)}", ""]
         quiet = []
-        for detector, task in self._tasks:
-            found = [
-                event
-                for event in self._ended
-                if event.task.name == task.name and event.detector == detector
-            ]
-            if not found:
-                quiet.append(task.name)
+        for (detector, task), ended in self._ended.items():
+            if not ended.count:
+                quiet.append(task)
                 continue
-            found.sort(key=lambda event: (-event.worst.score, -event.flows))
-            shown = sorted(found[:SHOWN], key=lambda event: event.first_packet_ns)
+            in_time = sorted(ended.worst, key=lambda entry: (entry[-1].first_packet_ns, -entry[2]))
+            shown = [event for *_, event in in_time]
             width = max(len(address_text(*event.address)) for event in shown)
-            name = click.style(task.name, bold=True, fg="red")
+            name = click.style(task, bold=True, fg="red")
             by = click.style(f"(found by {detector})", dim=True)
-            lines.append(f"  {name}: {_number(len(found), 'incident')} {by}")
+            lines.append(f"  {name}: {_number(ended.count, 'incident')} {by}")
             lines += [_incident(event, statistics, width) for event in shown]
-            if len(found) > len(shown):
-                lines.append(f"    … and {len(found) - len(shown):,} more")
+            if ended.count > len(shown):
+                lines.append(f"    … and {ended.count - len(shown):,} more")
             lines.append("")
         if quiet:
             lines += [f"  {click.style('nothing', fg='green')} of {', '.join(quiet)}", ""]

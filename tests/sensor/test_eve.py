@@ -13,6 +13,7 @@ import pytest
 from flow_rows import rows
 
 from sensor.alerts.eve import Model, Options, alert_id, document, flow_id, line, timestamp
+from sensor.alerts.event import ROW_FLAGS, Withheld, WithheldTask
 from sensor.alerts.incidents import IncidentTracker
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
 from sensor.model.schema import IncidentRule, TaskSpec
@@ -48,7 +49,7 @@ def started(milliseconds):
 
 
 def events(task=SYN_DOS, **columns):
-    """Start and end of an incident of two flows."""
+    """Start and end of an incident of two flows, the second one with a saturated context."""
     shared = {
         "source": ("10.0.0.1", 40_000),
         "destination": ("10.0.0.9", 443),
@@ -68,7 +69,7 @@ def events(task=SYN_DOS, **columns):
 
     tracker = IncidentTracker(Detector())
     tracker.add(
-        rows(shared, {**shared, "flow_ordinal": 1, **started(500)}),
+        rows(shared, {**shared, "flow_ordinal": 1, "context_saturated": True, **started(500)}),
         np.float32([[0.91234567], [0.8]]),
     )
     return tracker.finish()
@@ -111,6 +112,56 @@ def test_every_kind_of_alert_is_valid(columns, role, options, eve):
         eve.validate(found)
 
 
+WITHHELD = Withheld(
+    EPOCH_NS + 61 * 10**9,
+    EPOCH_NS + 10**9,
+    EPOCH_NS + 2_500_000_000,
+    (
+        WithheldTask("counting-rule", "flow_rate", 4, 3, 2),
+        WithheldTask("iot-gateway", "syn_dos", 0, 0, 1),
+    ),
+)
+
+
+@pytest.mark.parametrize("options", [LIVE, Options()], ids=["live", "replay"])
+def test_what_is_withheld_is_valid(options, eve):
+    found = json.loads(line(WITHHELD, options))
+    validate(found)
+    eve.validate(found)
+
+
+def test_what_is_withheld_word_for_word():
+    found = document(WITHHELD, LIVE)
+    multa = found["alert"].pop("metadata")["multa"]
+    assert found == {
+        "timestamp": "2023-11-14T22:14:21.000000+0000",
+        "event_type": "alert",
+        "host": "gw-17",
+        "in_iface": "br-lan",
+        "alert": {
+            "action": "allowed",
+            "gid": 4200,
+            "signature_id": 1001,
+            "rev": 1,
+            "signature": "MULTA: alerts withheld, too many at once",
+            "category": "Attempted Denial of Service",
+            "severity": 2,
+        },
+    }
+    assert multa == {
+        "event": "withheld",
+        "alerts": 10,
+        "first": "2023-11-14T22:13:21.000000+0000",
+        "last": "2023-11-14T22:13:22.500000+0000",
+        "tasks": [
+            {"model": "counting-rule", "task": "flow_rate", "start": 4, "update": 3, "end": 2},
+            {"model": "iot-gateway", "task": "syn_dos", "start": 0, "update": 0, "end": 1},
+        ],
+        "emitted_at": "2023-11-14T22:13:29.000000+0000",
+    }
+    assert "emitted_at" not in document(WITHHELD, Options())["alert"]["metadata"]["multa"]
+
+
 def test_the_own_schema_is_valid_and_refuses_what_it_does_not_know():
     jsonschema.Draft202012Validator.check_schema(OWN)
     start, end = (document(event, LIVE) for event in events())
@@ -131,7 +182,8 @@ def test_the_own_schema_is_valid_and_refuses_what_it_does_not_know():
 def test_a_live_start_word_for_word():
     # first packet of the first flow, then the decision about the second
     times = "1700000000250000000\n1700000001250000000"
-    digest = hashlib.sha256(f"syn_dos\n10.0.0.9\n{times}\n{FINGERPRINT}".encode())
+    who = f"iot-gateway\n{'ab' * 32}\nsyn_dos\n10.0.0.9"
+    digest = hashlib.sha256(f"{who}\n{times}\n{FINGERPRINT}".encode())
     name = communityid.CommunityID().calc(
         communityid.FlowTuple.make_tcp("10.0.0.1", "10.0.0.9", 40_000, 443)
     )
@@ -149,6 +201,7 @@ def test_a_live_start_word_for_word():
         "threshold": 0.71,
         "flows": 2,
         "rows": 2,
+        "flagged": {"midstream": 0, "context_saturated": 1},
         "first_packet": "2023-11-14T22:13:20.250000+0000",
         "last_packet": "2023-11-14T22:13:21.000000+0000",
         "packets_used": 3,
@@ -221,7 +274,8 @@ def test_a_line_is_one_line_of_ascii_whatever_names_hold():
 
 def test_start_and_end_share_the_alert_id_and_other_incidents_have_others():
     start, end = events()
-    assert alert_id(start) == alert_id(end)
+    model = "ab" * 32
+    assert alert_id(start, model) == alert_id(end, model)
     assert (end.kind, document(end, LIVE)["alert"]["metadata"]["multa"]["reason"]) == (
         "end",
         "quiet",
@@ -231,8 +285,10 @@ def test_start_and_end_share_the_alert_id_and_other_incidents_have_others():
         events(replace(SYN_DOS, name="other"))[0],
         events(**started(125))[0],
         replace(start, fingerprint="0" * 64),
+        replace(start, detector="other"),
     ]
-    assert len({alert_id(event) for event in [start, *others]}) == 5
+    ids = {alert_id(event, model) for event in [start, *others]} | {alert_id(start, "cd" * 32)}
+    assert len(ids) == 7
 
 
 def test_flow_ids_fit_a_double_and_come_from_key_and_start():
@@ -303,9 +359,13 @@ def test_the_schema_describes_every_key_and_names_what_the_code_has():
             yield from undescribed(entry, f"{path}{name}.")
             yield from undescribed(entry.get("items", {}), f"{path}{name}.")
 
-    assert list(undescribed(OWN)) == []
-    alert = OWN["properties"]["alert"]["properties"]
+    kinds = [OWN["$defs"][choice["$ref"].split("/")[-1]] for choice in OWN["oneOf"]]
+    assert [list(undescribed(kind)) for kind in kinds] == [[], []]
+    alert = kinds[0]["properties"]["alert"]["properties"]
     multa = alert["metadata"]["properties"]["multa"]["properties"]
+    assert tuple(multa["quality"]["properties"]) == ROW_FLAGS
+    assert tuple(multa["flagged"]["properties"]) == ROW_FLAGS
+    assert multa["quality"]["required"] == multa["flagged"]["required"] == list(ROW_FLAGS)
     assert tuple(multa["end_reason"]["enum"]) == END_REASONS
     assert tuple(multa["context"]["properties"]) == CONTEXT_COLUMNS
 

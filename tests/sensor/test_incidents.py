@@ -243,6 +243,8 @@ def random_stream(seed):
     batch = stream(times, ordinals, owner[ordinals])
     batch.first_packet_ns[:] -= rng.integers(0, 5, rows) * SECOND
     batch.last_packet_ns[:] -= rng.integers(0, 2, rows)
+    batch.midstream[:] = rng.random(rows) < 0.5
+    batch.context_saturated[:] = rng.random(rows) < 0.2
     scores = rng.choice(np.float32([0.2, 0.5, 0.5, 0.75, 0.9]), rows)
     scores[rng.random(rows) < 0.1] = np.nan
     return batch, scores, int(rng.choice([1, 2, 3, 10]))
@@ -258,6 +260,7 @@ def expected(batch, scores, chosen, limits=None):
             int(batch.first_packet_ns[i]),
             int(batch.last_packet_ns[i]),
             i,
+            (bool(batch.midstream[i]), bool(batch.context_saturated[i])),
         )
         for i in range(len(batch))
         if scores[i] >= chosen.threshold
@@ -276,6 +279,7 @@ def seen(events):
             "last": event.last_packet_ns,
             "flows": event.flows,
             "rows": event.rows,
+            "flagged": event.flagged,
             "worst": event.worst.flow_packets,
             "score": event.worst.score,
             "sample": tuple(flow.flow_packets for flow in event.sample),
@@ -369,6 +373,14 @@ def test_a_sequence_that_is_scored_again_counts_once(size):
     assert summary(events) == [("start", 0, 7, 2, 2, ""), ("end", 60, 7, 2, 2, "quiet")]
     events = run(batch, [1, 1, 0, 1, 1, 1], task(open_flows=1), size=size)
     assert summary(events)[-2:] == [("start", 121, 7, 1, 1, ""), ("end", 181, 7, 1, 1, "quiet")]
+
+
+def test_doubtful_rows_are_counted_whether_they_came_before_or_after_the_opening():
+    saturated = [True, False, True, True]
+    batch = stream([0, 1, 2, 3], range(4), [7] * 4, context_saturated=saturated)
+    for size in (1, 2, 4):
+        start, end = run(batch, np.ones(4), task(3), size=size)
+        assert (start.flagged, end.flagged) == ((0, 2), (0, 3))
 
 
 def test_later_sequences_of_a_flow_count_each():

@@ -1,8 +1,10 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forged import rewritten
 
 import sensor
 from sensor.errors import MissingInputError, UsageError
@@ -34,6 +36,15 @@ def test_rule_shares_the_flow_table_of_the_model(random_bundle):
 def test_same_name_twice_is_refused(random_bundle):
     with pytest.raises(UsageError, match="called random"):
         build_lanes([random_bundle, random_bundle], rule=True)
+
+
+def test_a_model_with_the_name_of_the_rule_is_refused(random_bundle, tmp_path):
+    copy = shutil.copytree(random_bundle, tmp_path / "counting-rule")
+    path = rewritten(copy, lambda manifest: manifest.update(name="counting-rule"))
+    with pytest.raises(UsageError, match=r"called counting-rule.*--no-rule"):
+        build_lanes([path], rule=True)
+    (lane,) = build_lanes([path], rule=False)
+    assert [detector.name for detector in lane.detectors] == ["counting-rule"]
 
 
 def test_shipped_models_are_those_of_the_tree_else_of_the_installation(monkeypatch, tmp_path):

@@ -37,7 +37,7 @@ def test_signal_ends_it_with_what_was_received(cable, tmp_path, number):
     assert told(log) == [("flow_rate", kind, "10.0.0.2") for kind in ("start", "update", "end")]
     counted = json.loads(sensor.output)
     assert counted["packets"] == 60
-    assert counted["incidents"] == {"flow_rate": 1}
+    assert counted["incidents"] == {"counting-rule/flow_rate": 1}
 
 
 def test_count_is_exact_and_so_is_its_recording(cable, tmp_path):

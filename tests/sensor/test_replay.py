@@ -75,8 +75,9 @@ def test_statistics_are_one_object(capfd, capture, random_bundle):
     # Every SYN is a row after a second; the connection has two full sequences and 8 packets.
     assert counted["sequences"] == {"full": 2, "early": 100, "closed": 0, "idle": 1, "evicted": 0}
     assert counted["scored"] == 103
-    assert counted["incidents"]["flow_rate"] == 1
-    assert counted["alerts"]["flow_rate"] == 3
+    assert counted["incidents"]["counting-rule/flow_rate"] == 1
+    assert counted["alerts"]["counting-rule/flow_rate"] == 3
+    assert counted["alerts_written"] == sum(counted["alerts"].values())
     assert counted["first_packet"] == "2023-11-14T22:13:20.000000+0000"
     assert counted["kernel_drops"] == 0
     assert counted["truncated"] == []
@@ -132,7 +133,7 @@ def test_fail_on_alert(capfd, tmp_path, packets, status):
 def test_rule_and_models_can_be_left_out(capfd, capture, random_bundle):
     arguments = ("replay", capture, "-o", "/dev/null", "--stats", "-")
     alone = json.loads(sensor_command(capfd, *arguments, "-m", random_bundle, "--no-rule").out)
-    assert "flow_rate" not in alone["alerts"]
+    assert {name.split("/")[0] for name in alone["alerts"]} == {"random"}
     outcome = sensor_command(capfd, *arguments, "--no-models", "--no-rule")
     assert_fails(outcome, 64, "nothing to detect with")
     outcome = sensor_command(capfd, *arguments, "--no-models", "-m", random_bundle)

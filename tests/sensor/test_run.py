@@ -29,7 +29,7 @@ def test_sizes_of_blocks_do_not_matter(tmp_path):
     for size in (1, 7, 64, 200):
         run = run_over(tmp_path / f"{size}.json", size)
         contents.add((tmp_path / f"{size}.json").read_bytes())
-        assert run.statistics.alerts == {"flow_rate": 4}
+        assert run.statistics.alerts == {"counting-rule/flow_rate": 4}
     assert len(contents) == 1
 
 

@@ -157,6 +157,107 @@ def test_a_folder_that_went_away_is_waited_for(log, log_path):
     assert (log.written, log.spooled, log.lost) == (3, 0, 0)
 
 
+@pytest.fixture
+def short_log(log_path):
+    log_path.parent.mkdir()
+    log = AlertLog(str(log_path), strict=False, limit_bytes=10)
+    yield log
+    log.close()
+
+
+def old(path):
+    return path.with_name(path.name + sinks.OLD_SUFFIX)
+
+
+def test_a_full_file_is_renamed_and_the_one_before_it_goes(short_log, log_path):
+    for line in (b"1234\n", b"5678\n", b"a\n", b"bcdefgh\n", b"i\n"):
+        short_log.write(line)
+    # 5 + 5 bytes fit exactly, 2 + 8 bytes too; the last line begins a third file.
+    assert (log_path.read_bytes(), old(log_path).read_bytes()) == (b"i\n", b"a\nbcdefgh\n")
+    assert (short_log.written, short_log.rotations, short_log.failures) == (5, 2, 0)
+    assert sorted(path.name for path in log_path.parent.iterdir()) == [
+        "alerts.jsonl",
+        "alerts.jsonl.old",
+    ]
+
+
+def test_what_the_file_held_before_counts_too(log_path):
+    log_path.parent.mkdir()
+    log_path.write_bytes(b"from before\n")
+    log = AlertLog(str(log_path), strict=False, limit_bytes=14)
+    log.write(b"12\n")
+    log.close()
+    assert (log_path.read_bytes(), old(log_path).read_bytes()) == (b"12\n", b"from before\n")
+
+
+def test_a_line_longer_than_a_file_may_be_has_one_of_its_own(short_log, log_path):
+    short_log.write(b"more than ten bytes\n")
+    assert log_path.read_bytes() == b"more than ten bytes\n"
+    assert short_log.rotations == 0
+    short_log.write(b"next\n")
+    assert log_path.read_bytes() == b"next\n"
+
+
+def test_the_target_of_a_link_is_renamed_and_not_the_link(tmp_path):
+    (tmp_path / "big").mkdir()
+    (tmp_path / "alerts").symlink_to(tmp_path / "big" / "log")
+    log = AlertLog(str(tmp_path / "alerts"), strict=False, limit_bytes=4)
+    for line in (b"one\n", b"two\n", b"six\n"):
+        log.write(line)
+    log.close()
+    assert (tmp_path / "alerts").is_symlink()
+    assert (tmp_path / "big" / "log").read_bytes() == b"six\n"
+    assert (tmp_path / "big" / "log.old").read_bytes() == b"two\n"
+
+
+def test_a_full_file_that_cannot_be_renamed_takes_no_more(short_log, log_path):
+    old(log_path).mkdir()
+    for line in (b"12345678\n", b"90\n"):
+        short_log.write(line)
+    assert log_path.read_bytes() == b"12345678\n"
+    assert (short_log.spooled, short_log.failures) == (1, 1)
+    old(log_path).rmdir()
+    short_log.flush()
+    assert log_path.read_bytes() == b"90\n"
+    assert old(log_path).read_bytes() == b"12345678\n"
+
+
+def test_a_torn_line_is_whole_after_the_file_was_full(short_log, log_path, file_size_limit):
+    file_size_limit(8)
+    short_log.write(b"1234\n")
+    short_log.write(b"5678\n")
+    assert (log_path.read_bytes(), short_log.spooled) == (b"1234\n567", 1)
+    short_log._limit_bytes = 8  # as if somebody else had filled the file meanwhile
+    file_size_limit(None)
+    short_log.flush()
+    assert (log_path.read_bytes(), old(log_path).read_bytes()) == (b"5678\n", b"1234\n567")
+
+
+def test_who_follows_the_name_finds_every_line(short_log, log_path):
+    """`tail -F` reads on in the renamed file to its end, then in the new one."""
+    short_log.write(b"0001\n")
+    with subprocess.Popen(
+        ["tail", "-n", "+1", "-F", "-s", "0.01", str(log_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as follower:
+        seen = [follower.stdout.readline()]
+        for number in range(2, 8):
+            short_log.write(b"%04d\n" % number)
+            seen.append(follower.stdout.readline())
+        follower.terminate()
+    assert seen == [b"%04d\n" % number for number in range(1, 8)]
+    assert short_log.rotations == 3
+
+
+def test_devices_have_no_greatest_length():
+    log = AlertLog("/dev/null", strict=False, limit_bytes=4)
+    for _ in range(3):
+        log.write(b"line\n")
+    log.close()
+    assert (log.written, log.rotations, log.failures) == (3, 0, 0)
+
+
 def test_descriptors_do_not_pile_up(log, log_path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):

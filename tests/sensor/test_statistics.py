@@ -1,18 +1,24 @@
 import json
+from dataclasses import replace
 
 import frames
 import numpy as np
 import pytest
 from blocks import block_of
 from command import ROOT, START, flood
+from flow_rows import rows
 from reference import Frame
 
+from sensor.alerts import incidents
+from sensor.alerts.incidents import IncidentTracker
+from sensor.alerts.rule import CountingRule
+from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.pipeline import detect
+from sensor.pipeline import Lane, detect
 from sensor.service.lanes import build_lanes
 from sensor.service.statistics import Statistics, StatisticsFile
 
@@ -38,7 +44,7 @@ def test_run_is_counted():
     counters = CaptureCounters(kernel_drops=7, offload_frames=2)
     lanes, decoder = build_lanes([], rule=True), Decoder()
     statistics = Statistics(counters, decoder, lanes[0].table, lanes)
-    assert statistics.document()["alerts"] == {"flow_rate": 0}
+    assert statistics.document()["alerts"] == {"counting-rule/flow_rate": 0}
     for event in detect(statistics.counted([block]), decoder, lanes):
         statistics.count_event(event)
     counted = statistics.document()
@@ -48,12 +54,83 @@ def test_run_is_counted():
     assert counted["refused"]["not_ip"] == 1
     assert sum(counted["refused"].values()) == 1
     assert counted["sequences"]["early"] == 60
-    assert counted["alerts"] == {"flow_rate": 3}
-    assert counted["incidents"] == {"flow_rate": 1}
+    assert counted["alerts"] == {"counting-rule/flow_rate": 3}
+    assert counted["incidents"] == {"counting-rule/flow_rate": 1}
     assert (counted["kernel_drops"], counted["offload_frames"]) == (7, 2)
     assert counted["first_packet"] == "2023-11-14T22:13:19.999995+0000"
     assert counted["last_packet"] == "2023-11-14T22:13:20.059000+0000"
     assert json.loads(statistics.line()).keys() == counted.keys()
+
+
+def test_a_capture_may_begin_at_time_zero():
+    statistics = empty()
+    content = flood(1)[0][0]
+    for time_ns in (0, 5 * 10**9, 2 * 10**9):
+        list(statistics.counted([block_of([Frame(time_ns, content)])]))
+    counted = statistics.document()
+    assert counted["first_packet"] == "1970-01-01T00:00:00.000000+0000"
+    assert counted["last_packet"] == "1970-01-01T00:00:05.000000+0000"
+
+
+def test_frames_that_were_not_recorded_are_told():
+    statistics = empty()
+    statistics.unrecorded = 3
+    assert statistics.document()["frames_unrecorded"] == 3
+
+
+class Recognizer:
+    """Detectors with different names and one task of the same name."""
+
+    fingerprint, tasks = "0" * 64, CountingRule(FeatureSchema()).tasks
+
+    def __init__(self, name):
+        self.name = name
+
+
+def test_tasks_of_one_name_are_counted_apart():
+    lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
+    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    tracker = IncidentTracker(lane.detectors[1])
+    tracker.add(rows({}), np.float32([[1]]))
+    for event in tracker.finish():
+        statistics.count_event(event)
+    counted = statistics.document()
+    assert counted["alerts"] == {"one/flow_rate": 0, "two/flow_rate": 2}
+    assert counted["incidents"] == {"one/flow_rate": 0, "two/flow_rate": 1}
+
+
+def test_what_the_trackers_gave_up_is_told(monkeypatch):
+    monkeypatch.setattr(incidents, "EPOCH_ROWS", 4)
+    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
+    monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 2)
+    lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
+    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    patient = replace(lane.detectors[0].tasks[0].incident, open_flows=5)
+    detector = Recognizer("patient")
+    detector.tasks = (replace(detector.tasks[0], incident=patient),)
+    lane.trackers = (*lane.trackers, IncidentTracker(detector))
+    # Eight victims: six of them one too many for two open incidents, three for five rows.
+    batch = rows(*({"destination": (f"10.0.0.{k}", 80), "flow_ordinal": k} for k in range(8)))
+    for tracker in lane.trackers[1:]:
+        tracker.add(batch, np.ones((8, 1), np.float32))
+    counted = statistics.document()
+    assert counted["incidents_evicted"] == 6
+    assert counted["rows_forgotten"] == 3
+
+
+def test_the_state_of_the_log_is_told(tmp_path):
+    log = AlertLog(str(tmp_path / "alerts.json"), strict=False, limit_bytes=5)
+    statistics = Statistics(CaptureCounters(), Decoder(), FlowTable(FeatureSchema()), (), log)
+    for line in (b"one\n", b"two\n"):
+        log.write(line)
+    (tmp_path / "alerts.json").unlink()
+    tmp_path.rename(tmp_path.with_name("moved"))
+    log.write(b"three\n")
+    log.close()
+    counted = statistics.document()
+    names = ("alerts_written", "alerts_lost", "alert_log_failures", "alert_log_rotations")
+    # A failure as it was written, and another one as the log was closed.
+    assert [counted[name] for name in names] == [2, 1, 2, 1]
 
 
 def test_file_is_emptied_at_once_and_written_at_the_end(tmp_path):

@@ -1,7 +1,17 @@
 import frames
+import numpy as np
 from command import SECOND, START, flood, sensor_command, sensor_process
+from flow_rows import rows
 
-from sensor.service.summary import SHOWN
+from sensor.alerts.incidents import IncidentTracker
+from sensor.alerts.rule import CountingRule
+from sensor.capture.block import CaptureCounters
+from sensor.flows.table import FlowTable
+from sensor.model.schema import FeatureSchema
+from sensor.packets.decode import Decoder
+from sensor.pipeline import Lane
+from sensor.service.statistics import Statistics
+from sensor.service.summary import SHOWN, Summary
 
 
 def told(capfd, *paths):
@@ -53,6 +63,39 @@ def test_worst_incidents_are_listed_and_the_others_counted(capfd, tmp_path):
     victims = [line.split()[1] for line in text.splitlines() if "victim" in line]
     assert victims == [f"10.9.0.{number + 1}" for number in range(3, SHOWN + 3)]
     assert "… and 3 more" in text
+
+
+def test_many_incidents_are_counted_and_few_are_kept(capfd):
+    schema = FeatureSchema()
+    lane = Lane(FlowTable(schema), [CountingRule(schema)])
+    summary = Summary([lane])
+    count, batch = 12_000, 1_000
+    tracker = IncidentTracker(lane.detectors[0])
+    # One flow each to 12,000 addresses; those in the middle of the stream score highest.
+    scores = np.float32(0.6 + 0.3 * np.sin(np.pi * np.arange(count) / count))
+    one = rows({})
+    for start in range(0, count, batch):
+        numbers = np.arange(start, start + batch)
+        flows = one.take(np.zeros(batch, np.intp))
+        flows.destination_low[:] = numbers
+        flows.flow_ordinal[:] = numbers
+        flows.decided_ns[:] = numbers * 1_000_000
+        tracker.add(flows, scores[start : start + batch, None])
+        for event in tracker.release(int(flows.decided_ns[-1])):
+            summary.add(event)
+    for event in tracker.finish():
+        summary.add(event)
+    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    summary.show("flood", statistics)
+    text = capfd.readouterr().err
+    assert "flow_rate: 12,000 incidents" in text
+    assert "… and 11,992 more" in text
+    worst = sorted(range(count), key=lambda k: (-scores[k], k))[:SHOWN]
+    assert all(5_900 < k < 6_100 for k in worst)
+    shown = [line.split()[1] for line in text.splitlines() if "victim" in line]
+    assert shown == [f"0.0.{k >> 8}.{k & 255}" for k in sorted(worst)]
+    ((_, ended),) = summary._ended.items()
+    assert len(ended.worst) == SHOWN
 
 
 def test_several_files_are_named_by_the_first(capfd, tmp_path):
