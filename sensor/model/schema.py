@@ -103,8 +103,8 @@ FIELDS: dict[str, Field] = {
         1,
         1,
         "+1 from the flow's owner, −1 to it; 0 is padding.",
-        caveat="Under `five_tuple` the owner is who sent the first captured packet (of a SYN-ACK: who "
-        "received it). Of a connection that was older than the capture that may be the server: "
+        caveat="Under `five_tuple` the owner is who sent the first captured packet (of a SYN-ACK: "
+        "who received it). Of a connection that was older than the capture that may be the server: "
         "such rows are marked `midstream`, where the protocol is TCP. A tap or mirror port that "
         "sees one side only never gives −1. As it is 0 for padding alone, it doubles as the mask.",
     ),
