@@ -71,7 +71,8 @@ class Lane:
     def restart(self) -> None:
         """Begins another stream after `finish`, as its clock was set back."""
         self.table.restart()
-        self.trackers = tuple(IncidentTracker(detector) for detector in self.detectors)
+        for tracker in self.trackers:
+            tracker.restart()
 
 
 def assemble(

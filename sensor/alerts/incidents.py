@@ -114,6 +114,11 @@ class IncidentTracker:
         """All other events: the end of the stream is silence without end."""
         return self.release(_NEVER)
 
+    def restart(self) -> None:
+        """Begins another stream after `finish`, as its clock was set back; counters go on."""
+        for task in self._tasks:
+            task.restart()
+
 
 @dataclass(slots=True, eq=False)
 class _Incident:
@@ -164,6 +169,12 @@ class _TaskIncidents:
             )
         self._threshold = np.float32(self._task.threshold)
         self._window_ns = rule.open_seconds * 10**9
+        self.incidents_evicted = 0
+        self.rows_forgotten = 0
+        self.restart()
+
+    def restart(self) -> None:
+        """Forgets everything but the counters."""
         self._rows = 0
         self._serial = 0
         self._remembered = np.zeros(0, EVIDENCE)
@@ -172,8 +183,6 @@ class _TaskIncidents:
         self._counted = CountedFlows()
         self._scored = CountedFlows()
         self._events: list[IncidentEvent] = []
-        self.incidents_evicted = 0
-        self.rows_forgotten = 0
 
     def add(self, batch: SequenceBatch, scores: NDArray[np.float32]) -> None:
         """Takes in the positive rows of a batch."""

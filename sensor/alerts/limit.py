@@ -35,19 +35,22 @@ class AlertLimit:
         """Starts with a full budget."""
         self._budget_ns = AT_ONCE * EVERY_NS
         self._now_ns = 0
+        self._stream = 0
         self._told: set[_IncidentKey] = set()
         self._counts: defaultdict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
         self._first_ns = self._last_ns = 0
 
-    def due(self, time_ns: int) -> Withheld | None:
+    def due(self, time_ns: int, stream: int) -> Withheld | None:
         """The summary that belongs before `time_ns`, if one does; it is given once.
 
         Args:
             time_ns: of the next event, or a clock before which all events have been seen.
+            stream: number of the stream that this time is of: where the clock was set back
+                another one begins, and what is left of the one before is due.
         """
-        if self._counts and time_ns > self._first_ns + SUMMARY_AFTER_NS:
-            return self.finish()
-        return None
+        over = stream != self._stream or time_ns > self._first_ns + SUMMARY_AFTER_NS
+        self._stream = stream
+        return self.finish() if over else None
 
     def finish(self) -> Withheld | None:
         """The summary that is left: the end of the stream is silence without end."""

@@ -64,7 +64,7 @@ class Run:
         )
         counted = self.statistics.counted(blocks)
         for event in detect(self._followed(counted), self._decoder, self._lanes):
-            self._write(self._limit.due(event.time_ns))
+            self._tell_withheld(event.time_ns)
             told = self._limit.admits(event)
             self._write(event if told else None)
             self.statistics.count_event(event, told=told)
@@ -76,7 +76,10 @@ class Run:
         """The blocks; after each one, what its clock has made certain to be withheld is told."""
         for block in blocks:
             yield block
-            self._write(self._limit.due(self._lanes[0].table.clock_ns))
+            self._tell_withheld(self._lanes[0].table.clock_ns)
+
+    def _tell_withheld(self, time_ns: int) -> None:
+        self._write(self._limit.due(time_ns, self._lanes[0].table.clock_steps))
 
     def _write(self, event: IncidentEvent | Withheld | None) -> None:
         if event is not None:

@@ -375,6 +375,20 @@ def test_a_sequence_that_is_scored_again_counts_once(size):
     assert summary(events)[-2:] == [("start", 121, 7, 1, 1, ""), ("end", 181, 7, 1, 1, "quiet")]
 
 
+def test_another_stream_begins_with_nothing_but_the_counters(monkeypatch):
+    monkeypatch.setattr(incidents, "EPOCH_ROWS", 4)
+    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 3)
+    tracker = IncidentTracker(Detector(task(3)))
+    first = stream([0, 1, 2, 3, 4], range(5), [7, 1, 2, 3, 7])
+    tracker.add(first, np.ones((5, 1), np.float32))
+    assert (tracker.finish(), tracker.rows_forgotten) == ([], 1)
+    tracker.restart()
+    # The flows of the first stream are in no window of the second, though its times lie before.
+    second = stream([-20, 3, 3], [5, 6, 7], [7, 7, 7])
+    tracker.add(second, np.ones((3, 1), np.float32))
+    assert (tracker.finish(), tracker.rows_forgotten) == ([], 1)
+
+
 def test_doubtful_rows_are_counted_whether_they_came_before_or_after_the_opening():
     saturated = [True, False, True, True]
     batch = stream([0, 1, 2, 3], range(4), [7] * 4, context_saturated=saturated)

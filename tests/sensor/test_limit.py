@@ -91,15 +91,15 @@ def test_what_is_withheld_is_summed_up_after_a_minute(two_at_once):
     told = admitted(two_at_once, *(event(k, 3 + i / 100, i) for i, k in enumerate(kinds)))
     assert told == [True, True, False, False, False]
     first = 3.02
-    assert two_at_once.due(round((first + 60) * SECOND)) is None
-    summary = two_at_once.due(round((first + 60) * SECOND) + 1)
+    assert two_at_once.due(round((first + 60) * SECOND), 0) is None
+    summary = two_at_once.due(round((first + 60) * SECOND) + 1, 0)
     assert (summary.time_ns, summary.first_ns, summary.last_ns) == (
         63_020_000_000,
         3_020_000_000,
         3_040_000_000,
     )
     assert summary.tasks == (WithheldTask(*FLOW_RATE, 1, 1, 1),)
-    assert two_at_once.due(10**18) is None
+    assert two_at_once.due(10**18, 0) is None
     assert two_at_once.finish() is None
 
 
@@ -121,6 +121,13 @@ def test_a_clock_that_was_set_back_neither_fills_nor_empties_the_budget(two_at_o
     times = [1_000, 1_000, 400, 400.5, 400.5]
     told = admitted(two_at_once, *(event(seconds=time, address=k) for k, time in enumerate(times)))
     assert told == [True, True, False, True, False]
+
+
+def test_another_stream_leaves_nothing_of_the_one_before(two_at_once):
+    admitted(two_at_once, *(event(seconds=1_000, address=k) for k in range(3)))
+    assert two_at_once.due(1_001 * SECOND, 0) is None
+    assert two_at_once.due(1_002 * SECOND, 1).time_ns == 1_060 * SECOND
+    assert two_at_once.due(1_003 * SECOND, 1) is None
 
 
 def test_nothing_is_held_of_incidents_that_are_over(two_at_once):
@@ -202,6 +209,22 @@ def test_silence_and_sizes_of_blocks_do_not_matter(tmp_path, monkeypatch):
         blocks = [*blocks_of(packets, size), *ticks, *blocks_of(again, size)]
         assert found(tmp_path / f"ticked {size}", blocks) == wanted, size
         assert found(tmp_path / f"{size}", blocks_of(packets + again, size)) == wanted, size
+
+
+@pytest.mark.parametrize("back_s", [11, 3_600])
+def test_sizes_of_blocks_do_not_matter_where_the_clock_is_set_back(tmp_path, monkeypatch, back_s):
+    monkeypatch.setattr(limit, "AT_ONCE", 20)
+    contents, times = scan(60)
+    packets = [Frame(*each) for each in zip(times, contents, strict=True)]
+    again = [each._replace(time_ns=each.time_ns - back_s * SECOND) for each in packets]
+    wanted = found(tmp_path / "one", blocks_of(packets + again, 100_000))
+    records = lines_of(tmp_path / "one")
+    withheld = [r["alert"]["metadata"]["multa"] for r in records if kind(r) == "withheld"]
+    # Starts and ends of either stream, summed up before the next one begins.
+    assert [task["start"] > 0 for each in withheld for task in each["tasks"]] == [True, False] * 2
+    for size in (13, 500):
+        blocks = blocks_of(packets + again, size)
+        assert found(tmp_path / f"{size}", blocks) == wanted, size
 
 
 def test_a_silent_link_hears_of_withheld_alerts_after_a_minute(tmp_path, monkeypatch):
