@@ -4,10 +4,11 @@ Whatever a program needs for that is imported from here.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import CaptureFiles
+from sensor.capture.formats import CaptureFile, open_capture
 from sensor.errors import TruncatedCaptureError
 from sensor.flows.columns import columns_of
 from sensor.flows.sequences import SequenceBatch
@@ -34,8 +35,8 @@ def sequences(
     """Rows of capture files, the same that the sensor scores and the trainer learns from.
 
     Args:
-        paths: classic pcap files; several are one stream in order of time. ``-`` is standard
-            input, and can only be read alone.
+        paths: pcap and pcapng files, also compressed with gzip; several are one stream in order
+            of time. ``-`` is standard input, and can only be read alone.
         schema: sequence length, key, policies and timeouts; the default one if none is given.
         slots: flows that are held at once, at least 65,536.
 
@@ -71,9 +72,13 @@ class Extraction:
         paths: Sequence[str | os.PathLike[str]],
         schema: FeatureSchema,
         slots: int = DEFAULT_SLOTS,
+        open_file: Callable[[str, int], CaptureFile] = open_capture,
     ) -> None:
-        """Opens all files; arguments and errors are those of `sequences`."""
-        self.source = CaptureFiles(paths)
+        """Opens all files; arguments and errors are those of `sequences`.
+
+        `open_file` opens one: `sensor.capture.formats.open_capture` or another source's.
+        """
+        self.source = CaptureFiles(paths, open_file)
         self.decoder = Decoder()
         self.table = FlowTable(schema, slots)
 

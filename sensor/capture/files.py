@@ -8,14 +8,14 @@ capture leaves them, are read one by one and without a copy.
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.capture.block import BLOCK_PACKETS, GATHER_BYTES, CaptureCounters, PacketBlock
-from sensor.capture.formats import CaptureFile, open_capture
+from sensor.capture.formats import CHUNK_BYTES, CaptureFile, open_capture
 from sensor.errors import UsageError
 
 _LOOK_BYTES = 65_536
@@ -31,15 +31,24 @@ class CaptureFiles:
         size_bytes: of all files; 0 where that is not known (a pipe).
     """
 
-    def __init__(self, paths: Sequence[str | os.PathLike[str]]) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        open_file: Callable[[str, int], CaptureFile] = open_capture,
+    ) -> None:
         """Opens every file once and checks its header, before any packet is read.
 
+        Args:
+            paths: of the files.
+            open_file: of a path and of the bytes to read at a time.
+
         Raises:
-            MultaError: what `sensor.capture.formats.open_capture` raises for a file.
+            MultaError: what `open_file` raises for a file.
             UsageError: a pipe is given together with other files.
         """
         self.counters = CaptureCounters()
         self.truncated: list[str] = []
+        self._open_file = open_file
         self._finished_bytes = 0
         self._cursors: list[_Cursor] = []
         self._paths = [os.fspath(path) for path in paths]
@@ -47,11 +56,11 @@ class CaptureFiles:
         self.size_bytes = 0
         for place, path in enumerate(self._paths):
             if len(self._paths) == 1:
-                file = open_capture(path)
+                file = open_file(path, CHUNK_BYTES)
                 self.size_bytes = file.size_bytes
                 self._cursors.append(_Cursor(file, place))
                 return
-            with contextlib.closing(open_capture(path, _LOOK_BYTES)) as file:
+            with contextlib.closing(open_file(path, _LOOK_BYTES)) as file:
                 if path == "-" or not file.size_bytes:
                     raise UsageError(f"{path}: a pipe can only be read alone")
                 self.size_bytes += file.size_bytes
@@ -102,7 +111,7 @@ class CaptureFiles:
             if self._cursors and due > min(cursor.end for cursor in self._cursors):
                 return
             self._waiting.pop()
-            cursor = _Cursor(open_capture(self._paths[due[1]]), due[1])
+            cursor = _Cursor(self._open_file(self._paths[due[1]], CHUNK_BYTES), due[1])
             self._cursors.append(cursor)
             self._cursors.sort(key=lambda each: each.place)
             self._load(cursor)

@@ -43,6 +43,15 @@ class Octets:
         """How much of the file has been read."""
         return self._read_bytes
 
+    @property
+    def has_head(self) -> bool:
+        """Whether bytes are at hand that need not be waited for."""
+        return bool(self._ahead)
+
+    def fileno(self) -> int:
+        """Of the open file."""
+        return self._stream.fileno()
+
     def head(self, count: int) -> bytes:
         """The next `count` bytes, fewer at the end; they stay to be read."""
         while len(self._ahead) < count:
@@ -160,27 +169,35 @@ class GzipOctets(Octets):
         return f"{self.path}: {what} near byte {place}; the packets before it were processed"
 
 
-def open_octets(path: str | os.PathLike[str]) -> Octets:
-    """Opens a file, or standard input for ``-``; what gzip packed is unpacked, whatever its name.
+def open_stream(path: str) -> io.FileIO:
+    """Opens a file, or standard input for ``-``.
 
     Raises:
         MissingInputError: there is no such file.
         PermissionDeniedError: it may not be read.
         CaptureFormatError: it is a folder.
     """
+    if path == "-":
+        return io.FileIO(sys.stdin.fileno(), "rb", closefd=False)
+    try:
+        return io.FileIO(path, "rb")
+    except PermissionError:
+        raise PermissionDeniedError(f"{path}: no permission to read this file") from None
+    except IsADirectoryError:
+        raise CaptureFormatError(f"{path}: is a folder, not a capture file") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MissingInputError(f"{path}: can't be opened ({reason})") from None
+
+
+def open_octets(path: str | os.PathLike[str]) -> Octets:
+    """Opens a file, or standard input for ``-``; what gzip packed is unpacked, whatever its name.
+
+    Raises:
+        MultaError: what `open_stream` raises.
+    """
     name = os.fspath(path)
-    if name == "-":
-        octets = Octets(name, io.FileIO(sys.stdin.fileno(), "rb", closefd=False))
-    else:
-        try:
-            octets = Octets(name, io.FileIO(name, "rb"))
-        except PermissionError:
-            raise PermissionDeniedError(f"{name}: no permission to read this file") from None
-        except IsADirectoryError:
-            raise CaptureFormatError(f"{name}: is a folder, not a capture file") from None
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            raise MissingInputError(f"{name}: can't be opened ({reason})") from None
+    octets = Octets(name, open_stream(name))
     if octets.head(len(GZIP_MAGIC)) == GZIP_MAGIC:
         return GzipOctets(name, octets)
     return octets

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensor.capture.block import BLOCK_PACKETS, PacketBlock
 from sensor.capture.link_types import DECODED, described
 from sensor.capture.parser import MAX_CAPTURED_BYTES, Parsed
-from sensor.capture.pcapng_interfaces import Interfaces, nanoseconds
+from sensor.capture.pcapng_interfaces import Interfaces, nanoseconds, options
 from sensor.capture.walk import Chain, Offsets, walk
 from sensor.errors import CaptureFormatError, LinkTypeError
 
@@ -36,12 +36,15 @@ SECTION = 0x0A0D0D0A
 INTERFACE = 1
 OBSOLETE_PACKET = 2
 SIMPLE_PACKET = 3
+INTERFACE_STATISTICS = 5
 ENHANCED_PACKET = 6
 
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _SWAPPED_MAGIC = 0x4D3C2B1A
 _PACKET_HEADER_BYTES = 28  # of enhanced and of obsolete packet blocks
 _SIMPLE_HEADER_BYTES = 12
+_STATISTICS_BYTES = 24  # without options
+_DROPS = 5  # isb_ifdrop
 _FIRST_WINDOW_BYTES = 4_096
 _WHOLE_CHUNK = 1 << 40
 
@@ -131,8 +134,15 @@ class PcapngParser:
         self.place = 0
         self._window = _WHOLE_CHUNK
         self._interfaces = Interfaces()
+        self._drops: dict[int, int] = {}
+        self._drops_before = 0
         self._link_types: set[int] | None = set()
         self._latest_ns = 0
+
+    @property
+    def drops(self) -> int:
+        """Packets that the capture lost, as far as statistics blocks have said by now."""
+        return self._drops_before + sum(self._drops.values())
 
     def parse(self, buffer: NDArray[np.uint8], end: int) -> Parsed:
         """Finds the whole blocks in ``buffer[:end]``, which begins with one.
@@ -234,13 +244,18 @@ class PcapngParser:
         # What packets may refer to, and from which block on.
         begins, bases, counts = [0], [interfaces.base], [interfaces.count]
         count, problem = offset.size, None
-        special = np.flatnonzero(~is_packet & ((kind == SECTION) | (kind == INTERFACE)))
+        told = (kind == SECTION) | (kind == INTERFACE) | (kind == INTERFACE_STATISTICS)
+        special = np.flatnonzero(told)
         for row in special.tolist():
             at = int(offset[row])
             block = buffer[at : at + int(length[row])].tobytes()
+            if kind[row] == INTERFACE_STATISTICS:
+                self._count_drops(block)
+                continue
             if kind[row] == SECTION:
                 problem = section_problem(block, self._order)
                 interfaces.begin_section()
+                self._drops_before, self._drops = self.drops, {}
             else:
                 problem = interfaces.add(block, self._order)
             if problem:
@@ -339,6 +354,16 @@ class PcapngParser:
             times = np.where(latest >= 0, times[latest], self._latest_ns)
         self._latest_ns = int(times[-1])
         return times
+
+    def _count_drops(self, block: bytes) -> None:
+        """Reads what a statistics block says; it counts from the start of the capture."""
+        if len(block) < _STATISTICS_BYTES:
+            return
+        (identity,) = struct.unpack_from(f"{self._order}I", block, 8)
+        for code, value in options(block, _STATISTICS_BYTES - 4, self._order):
+            known = identity < self._interfaces.count - self._interfaces.base
+            if code == _DROPS and len(value) == 8 and known:
+                (self._drops[identity],) = struct.unpack(f"{self._order}Q", value)
 
     def _require_decoded(self, count: int) -> None:
         """Before the first packet: of `count` interfaces one must be of a decoded link type."""

@@ -4,6 +4,7 @@ Block layout and options are those of draft-ietf-opsawg-pcapng, sections 4.2 and
 """
 
 import struct
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,20 +83,32 @@ class Interfaces:
             setattr(self, name, np.concatenate([column, column]))
 
 
-def _time_options(block: bytes, order: str) -> tuple[int, int]:
-    """`if_tsresol` and `if_tsoffset`; options that do not fit their block end the list."""
-    resolution, offset = MICROSECONDS, 0
-    position, end = 16, len(block) - 4
+def options(block: bytes, start: int, order: str) -> Iterator[tuple[int, bytes]]:
+    """Code and value of a block's options; one that does not fit its block ends the list.
+
+    Args:
+        block: whole.
+        start: where its options begin.
+        order: its byte order.
+    """
+    position, end = start, len(block) - 4
     while position + 4 <= end:
         code, length = struct.unpack_from(f"{order}HH", block, position)
         position += 4
         if code == _END or position + length > end:
-            break
-        if code == _TSRESOL and length == 1:
-            resolution = block[position]
-        elif code == _TSOFFSET and length == 8:
-            (offset,) = struct.unpack_from(f"{order}q", block, position)
+            return
+        yield code, block[position : position + length]
         position += length + -length % 4
+
+
+def _time_options(block: bytes, order: str) -> tuple[int, int]:
+    """`if_tsresol` and `if_tsoffset`."""
+    resolution, offset = MICROSECONDS, 0
+    for code, value in options(block, _DESCRIPTION_BYTES - 4, order):
+        if code == _TSRESOL and len(value) == 1:
+            resolution = value[0]
+        elif code == _TSOFFSET and len(value) == 8:
+            (offset,) = struct.unpack(f"{order}q", value)
     return resolution, offset
 
 

@@ -16,6 +16,7 @@ from sensor.service.statistics import Statistics
 
 @click.command()
 @options.files
+@options.source
 @click.option(
     "--output",
     "-o",
@@ -39,7 +40,13 @@ from sensor.service.statistics import Statistics
 )
 @options.stats
 def flows(
-    files: tuple[str, ...], *, output: str | None, n: int, key: str, stats: str | None
+    files: tuple[str, ...],
+    *,
+    source: str,
+    output: str | None,
+    n: int,
+    key: str,
+    stats: str | None,
 ) -> None:
     """Write sequences of the first packets of flows, without detecting anything.
 
@@ -58,18 +65,18 @@ def flows(
     if output is None:
         # what nobody sees need not be counted
         schema = replace(schema, context=())
-    extraction = Extraction(files, schema)
+    extraction = Extraction(files, schema, open_file=options.opener(source))
     with contextlib.closing(extraction), contextlib.ExitStack() as opened:
         statistics_file = options.open_statistics(stats, output)
         writer = opened.enter_context(contextlib.closing(open_rows(output))) if output else None
-        source = extraction.source
-        statistics = Statistics(source.counters, extraction.decoder, extraction.table)
-        blocks = with_progress(source, hidden=options.shares_terminal(output))
+        packets = extraction.source
+        statistics = Statistics(packets.counters, extraction.decoder, extraction.table)
+        blocks = with_progress(packets, hidden=options.shares_terminal(output))
         for batch in extraction.rows_of(statistics.counted(blocks)):
             statistics.count_rows(batch)
             if writer and len(batch):
                 writer.write(batch)
-    statistics.truncated = source.truncated
+    statistics.truncated = packets.truncated
     if statistics_file:
         statistics_file.write(statistics)
     extraction.raise_if_truncated()

@@ -3,26 +3,40 @@
 import os
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 
 from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.capture.formats import CaptureFile, open_capture
+from sensor.capture.tshark import open_with_tshark
 from sensor.errors import UsageError
 from sensor.service.lanes import shipped_bundle
 from sensor.service.statistics import StatisticsFile
 
+SOURCES = ("native", "tshark")
+
 files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
+
+folder = click.Path(path_type=Path, readable=False)
+"""A path that is looked at by whoever reads it, so that what is wrong has its own exit status."""
 
 models = click.option(
     "--models",
     "-m",
-    type=click.Path(path_type=Path),
+    type=folder,
     multiple=True,
     metavar="DIR",
     help="Folder of a model bundle; may be given again. Default: the one that came with the "
     "sensor.",
+)
+source = click.option(
+    "--source",
+    type=click.Choice(SOURCES),
+    default=SOURCES[0],
+    show_default=True,
+    help="What reads packets; tshark knows more formats and interfaces (extra `pyshark`).",
 )
 no_models = click.option("--no-models", is_flag=True, help="Use the counting rule alone.")
 no_rule = click.option("--no-rule", is_flag=True, help="Leave the counting rule out.")
@@ -34,6 +48,11 @@ summary = click.option(
     is_flag=True,
     help="Tell what was found on standard error; on a terminal this is the default.",
 )
+
+
+def opener(source: str) -> Callable[[str, int], CaptureFile]:
+    """What opens a capture file for a source."""
+    return open_with_tshark if source == "tshark" else open_capture
 
 
 def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:

@@ -17,6 +17,7 @@ from sensor.service.summary import Summary
 
 @click.command()
 @options.files
+@options.source
 @options.models
 @options.no_models
 @options.no_rule
@@ -35,6 +36,7 @@ def replay(
     files: tuple[str, ...],
     models: tuple[Path, ...],
     *,
+    source: str,
     no_models: bool,
     no_rule: bool,
     output: str,
@@ -44,9 +46,9 @@ def replay(
 ) -> None:
     """Detect in capture files and write alerts.
 
-    Classic pcap files with Ethernet frames; several are read as one stream in order of time, and
-    - is standard input. The same files give the same alerts, byte for byte. A file that ends
-    within a packet is processed to there, and the exit status is 80.
+    Files are pcap or pcapng, also compressed with gzip; several are read as one stream in order
+    of time, and - is standard input. The same files give the same alerts, byte for byte. A file
+    that ends within a packet is processed to there, and the exit status is 80.
 
     \b
     Examples:
@@ -54,7 +56,7 @@ def replay(
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     options.keep_apart(files, output, stats)
-    source = CaptureFiles(files)
+    packets = CaptureFiles(files, options.opener(source))
     try:
         bundles = options.chosen_models(models, no_models=no_models)
         lanes = build_lanes(bundles, rule=not no_rule)
@@ -62,19 +64,19 @@ def replay(
         log = options.open_fresh_log(output)
         try:
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
-            run = Run(source.counters, lanes, log, told)
-            run.over(with_progress(source, hidden=options.shares_terminal(output)))
+            run = Run(packets.counters, lanes, log, told)
+            run.over(with_progress(packets, hidden=options.shares_terminal(output)))
         finally:
             log.close()
     finally:
-        source.close()
-    run.statistics.truncated = source.truncated
+        packets.close()
+    run.statistics.truncated = packets.truncated
     if statistics_file:
         statistics_file.write(run.statistics)
     if told:
         names = [Path(name).name for name in files]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         told.show(names[0] + more, run.statistics)
-    raise_if_truncated(source.truncated)
+    raise_if_truncated(packets.truncated)
     if fail_on_alert and run.statistics.alerts.total():
         sys.exit(1)
