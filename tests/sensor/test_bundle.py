@@ -102,6 +102,24 @@ def test_what_could_not_be_read_is_not_written_silently(random_bundle, tmp_path)
         written(bundle, tmp_path / "file" / "e")
 
 
+def test_a_policy_that_the_features_lack_is_refused(random_bundle, tmp_path):
+    bundle = Bundle.read(random_bundle)
+    schema = replace(bundle.schema, policies=("first",))
+    with pytest.raises(BundleError, match="ssl_renegotiation wants policy 'repeat'"):
+        written(bundle, tmp_path / "policy", schema=schema)
+
+
+def test_bounds_belong_to_what_is_allowed(folder):
+    def change(manifest):
+        manifest["tasks"][0].update(threshold=0, signature_id=2**31 - 1)
+        manifest["tasks"][1].update(threshold=1)
+        manifest["tasks"][1]["incident"].update(service_port=65_535)
+
+    tasks = Bundle.read(rewritten(folder, change)).tasks
+    assert [task.threshold for task in tasks[:2]] == [0, 1]
+    assert (tasks[0].signature_id, tasks[1].incident.service_port) == (2**31 - 1, 65_535)
+
+
 def test_no_bundle_there(tmp_path):
     with pytest.raises(MissingInputError, match="no such file"):
         Bundle.read(tmp_path / "nowhere")
@@ -165,6 +183,7 @@ FORGERIES = {
         r"features: entry 'a\\nb' is missing or unknown",
     ),
     "name": (lambda m: m.update(name="../x"), "name is not a short"),
+    "version": (lambda m: m.update(version="1 0"), "version is not a short"),
     "files": (lambda m: m["files"].pop("README.md"), "SHA-256"),
     "more files": (lambda m: m["files"].update({"/etc/passwd": {}}), "SHA-256"),
     "fingerprint": (lambda m: m["features"].update(decide_after_ms=2), "fingerprint"),
@@ -183,13 +202,18 @@ FORGERIES = {
     "task name": (lambda m: m["tasks"][1].update(name="A b"), "name can't be"),
     "kind": (lambda m: m["tasks"][1].update(kind="regression"), "kind can't be"),
     "policy": (lambda m: m["tasks"][1].update(policy="last"), "policy can't be"),
+    "threshold above 1": (lambda m: m["tasks"][1].update(threshold=1.01), "threshold can't be"),
+    "threshold below 0": (lambda m: m["tasks"][1].update(threshold=-0.01), "threshold can't be"),
     "threshold": (lambda m: m["tasks"][1].update(threshold="0.5"), "threshold can't be"),
     "calibration": (lambda m: m["tasks"][1].update(calibration=[1]), "calibration can't be"),
     "severity": (lambda m: m["tasks"][1].update(severity=True), "numbers can't be"),
+    "severity 0": (lambda m: m["tasks"][1].update(severity=0), "numbers can't be"),
+    "a large number": (lambda m: m["tasks"][1].update(signature_id=2**31), "numbers can't be"),
     "technique": (lambda m: m["tasks"][1].update(mitre_technique_id=[1]), "signature, category"),
     "no list": (lambda m: m["tasks"][1].update(mitre_technique_id="T1498"), "mitre_technique_id"),
     "role": (lambda m: m["tasks"][1]["incident"].update(role="all"), "incident can't be"),
     "port": (lambda m: m["tasks"][1]["incident"].update(service_port=65_536), "incident can't"),
+    "port below 0": (lambda m: m["tasks"][1]["incident"].update(service_port=-1), "incident can't"),
     "incident": (
         lambda m: m["tasks"][1].update(incident={}),
         "incident: entry 'open_flows' is missing",

@@ -129,6 +129,16 @@ def test_protocol_channels(protocol, channel):
         assert x[0, 15, CHANNEL[name]] == (name == channel)
 
 
+def test_bits_without_a_channel_are_not_in_the_code():
+    """Else rows that are equal to the network would not be equal bytes."""
+    plain, other = (
+        one_row(direction=[1], tcp_flags=[0x12]),
+        one_row(direction=[1], tcp_flags=[0xF2]),
+    )
+    np.testing.assert_array_equal(encode(SCHEMA, plain).packed, encode(SCHEMA, other).packed)
+    assert encode(SCHEMA, other).codes[0, 15, SCHEMA.fields.index("tcp_flags")] == 0x12
+
+
 def test_identities_and_times_do_not_enter():
     batch = random_rows(16, 50, seed=4)
     other = batch.take(slice(None))

@@ -1,4 +1,5 @@
 import io
+import struct
 import zipfile
 
 import numpy as np
@@ -58,6 +59,8 @@ def test_a_pickle_is_never_loaded(vectors):
     ("name", "replacement"),
     [
         ("length", np.zeros(5, np.uint16)),
+        ("length", np.ones(5, np.uint32)),
+        ("ip_length", np.ones((5, 16), np.uint8)),
         ("length", np.full(5, 17, np.uint16)),
         ("length", np.ones((), np.uint16)),
         ("ip_length", np.ones((5, 8), np.uint16)),
@@ -72,6 +75,12 @@ def test_other_arrays_are_refused(vectors, name, replacement):
     read(archive(**arrays))
     with pytest.raises(ValueError, match=r"another type or shape|impossible lengths"):
         read(archive(**arrays | {name: replacement}))
+
+
+def test_no_rows_are_no_vectors(vectors):
+    none = GoldenVectors.of(random_rows(16, 0, seed=1), vectors.packed[:0], vectors.scores[:0])
+    with pytest.raises(ValueError, match="holds no rows"):
+        read(none.to_npz())
 
 
 def test_a_missing_array_and_another_file_are_refused(vectors):
@@ -137,6 +146,23 @@ def test_a_header_written_by_hand_is_read(vectors):
 def test_an_array_is_measured_and_never_evaluated(vectors, content):
     with pytest.raises(ValueError, match=r"^array 'scores' (has|is larger)"):
         read(with_entry(vectors, "scores", content))
+
+
+def test_places_beyond_64_bits_are_refused(vectors):
+    """An entry of the directory whose place is in the extra field of zip64 (APPNOTE 4.5.3)."""
+    file = vectors.to_npz()
+    start, end = file.index(b"PK\1\2"), file.rindex(b"PK\5\6")
+    after = file.index(b"PK\1\2", start + 4)
+    first = bytearray(file[start:after])
+    struct.pack_into("<LL", first, 20, 2**32 - 1, 2**32 - 1)
+    struct.pack_into("<L", first, 42, 2**32 - 1)
+    extra = struct.pack("<HHQQQ", 1, 24, 10, 10, 2**63)
+    struct.pack_into("<H", first, 30, len(extra))
+    tail = bytearray(file[end:])
+    struct.pack_into("<L", tail, 12, end - start + len(extra))
+    forged = file[:start] + first + extra + file[after:end] + tail
+    with pytest.raises(ValueError, match="not an archive"):
+        read(forged)
 
 
 def test_damage_of_any_kind_is_refused_as_such(vectors):

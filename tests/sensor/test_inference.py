@@ -1,5 +1,7 @@
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,8 @@ from sensor.errors import BundleError, HostError
 from sensor.model.bundle import Bundle
 from sensor.model.encoding import encode
 from sensor.model.inference import BATCH, Inference, calibrate
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -111,10 +115,46 @@ def test_columns_are_in_the_order_of_the_tasks_asked_for(bundle, rows, scores):
     np.testing.assert_array_equal(got, scores[:, ::-1])
 
 
-def test_the_runtimes_own_notes_stay_off_standard_error(bundle, capfd):
-    load(bundle)
-    sys.stderr.write("ours")
-    assert capfd.readouterr().err == "ours"
+def test_the_runtimes_own_notes_stay_off_standard_error(bundle):
+    """In a process of its own: a runtime says most things once."""
+    program = (
+        "import pathlib, sys\n"
+        "from sensor.model.bundle import Bundle\n"
+        "from sensor.model.inference import Inference\n"
+        "bundle = Bundle.read(pathlib.Path(sys.argv[1]))\n"
+        "names = [task.name for task in bundle.tasks]\n"
+        "Inference(bundle.model, bundle.schema, names, 'x')\n"
+        "sys.stderr.write('ours')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, bundle.path], cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stderr == b"ours"
+
+
+def test_what_the_runtime_refuses_when_called(bundle):
+    inference = load(bundle)
+    with pytest.raises(BundleError, match="can't run the model"):
+        inference._run(4, np.zeros((1, 4, 12), np.float32), np.zeros((1, 6), np.float32))
+
+
+def test_a_call_is_not_filled_up_twice(bundle):
+    """Of 2 · BATCH distinct rows there are two calls."""
+    inference = load(bundle)
+    runner, shapes = inference._runners[16], []
+
+    def counted(**inputs):
+        shapes.append(inputs["x"].shape[0])
+        return runner(**inputs)
+
+    inference._runners[16] = counted
+    rows = random_rows(16, 2 * BATCH, seed=23)
+    rows.length[:], rows.direction[:] = 16, 1
+    rows.ip_length[:, 0] = 20 + 20 * np.arange(2 * BATCH)
+    rows.ip_length[:, 1] = 20 + np.arange(2 * BATCH)
+    inference.scores(encode(bundle.schema, rows))
+    assert inference.unique == 2 * BATCH
+    assert shapes == [BATCH, BATCH]
 
 
 def test_a_model_that_the_runtime_refuses(bundle):

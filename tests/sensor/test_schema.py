@@ -66,7 +66,7 @@ def test_documentation_does_not_change_the_fingerprint(monkeypatch):
 
 
 def test_a_schema_comes_back_from_its_manifest():
-    for schema in (SCHEMA, FeatureSchema(lengths=(3,), fields=("valid",), context=())):
+    for schema in (SCHEMA, FeatureSchema(lengths=(255,), fields=("valid",), context=())):
         assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema
 
 
@@ -83,7 +83,10 @@ def test_a_schema_comes_back_from_its_manifest():
         ({"policies": ["always"]}, "always"),
         ({"lengths": []}, "features"),
         ({"lengths": [8, 4]}, "numbers"),
-        ({"lengths": [4, 300]}, "numbers"),
+        ({"lengths": [4, 256]}, "numbers"),
+        ({"lengths": [4, 4]}, "numbers"),
+        ({"decide_after_ms": True}, "numbers"),
+        ({"idle_timeout_ms": 2**31}, "numbers"),
         ({"decide_after_ms": 0}, "numbers"),
         ({"repeat_all": 1.5}, "numbers"),
         ({"idle_timeout_ms": "long"}, "numbers"),

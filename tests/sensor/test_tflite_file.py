@@ -137,6 +137,22 @@ def test_other_files_are_refused(file):
         TFLiteFile.parse(file)
 
 
+def test_a_name_that_runs_past_the_file_is_refused():
+    file = one_tensor(b"input-name")
+    place = file.index(b"input-name") - 4
+    assert len(file) - place < 200
+    longer = file[:place] + b"\xff\0\0\0" + file[place + 4 :]
+    with pytest.raises(ValueError, match="a string runs past the file"):
+        TFLiteFile.parse(longer)
+
+
+def test_an_offset_before_the_file_is_refused():
+    """A table whose fields would be described by the last bytes, counted from the end."""
+    file = (8).to_bytes(4, "little") + b"TFL3" + (40).to_bytes(4, "little") + bytes(60)
+    with pytest.raises(ValueError, match="before the file"):
+        TFLiteFile.parse(file)
+
+
 def test_damage_is_refused_or_read_but_never_runs_away(model):
     generator = np.random.default_rng(11)
     refused = 0
