@@ -335,7 +335,9 @@ class _TaskIncidents:
     def _account(self, rows: PositiveRows, segments: list[_Segment]) -> None:
         """Adds the rows of all segments to their incidents; reports what happens on the way."""
         new = self._newly_counted(rows, segments)
-        last_packet, flags = rows.column("last_packet_ns"), rows.flags()
+        last_packet = rows.column("last_packet_ns")
+        flagged_before = np.zeros((len(rows) + 1, len(ROW_FLAGS)), np.int64)
+        np.cumsum(rows.flags(), axis=0, out=flagged_before[1:])
         for segment in segments:
             incident, start, stop = segment.incident, segment.start, segment.stop
             while start < stop:
@@ -345,7 +347,7 @@ class _TaskIncidents:
                     until = start + int(np.searchsorted(np.cumsum(new[start:stop]), flows)) + 1
                 incident.flows += flows
                 incident.rows += until - start
-                incident.flagged += np.count_nonzero(flags[start:until], axis=0)
+                incident.flagged += flagged_before[until] - flagged_before[start]
                 incident.row_ordinal = int(rows.ordinal[until - 1])
                 incident.last_packet_ns = max(
                     incident.last_packet_ns, int(last_packet[start:until].max())
