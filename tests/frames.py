@@ -249,3 +249,38 @@ def write_pcap(
     """Writes `pcap_bytes` to `path` and returns the path."""
     path.write_bytes(pcap_bytes(frames, times_ns, magic))
     return path
+
+
+def sll(payload: bytes, protocol: int = IPV4) -> bytes:
+    """A frame of a Linux cooked capture (LINKTYPE_LINUX_SLL): sent to us, from an Ethernet."""
+    return struct.pack("!HHH8sH", 0, 1, 6, bytes(8), protocol) + payload
+
+
+def sll2(payload: bytes, protocol: int = IPV4) -> bytes:
+    """A frame of a Linux cooked capture v2 (LINKTYPE_LINUX_SLL2)."""
+    return struct.pack("!HHIHBB8s", protocol, 0, 2, 1, 0, 6, bytes(8)) + payload
+
+
+def pppoe(payload: bytes, protocol: int = 0x0021, *, first: int = 0x11, code: int = 0) -> bytes:
+    """A PPPoE session packet (RFC 2516), from its version on."""
+    return struct.pack("!BBHHH", first, code, 7, len(payload) + 2, protocol) + payload
+
+
+def mpls(payload: bytes, labels: int = 1, *, bottom: bool = True) -> bytes:
+    """A stack of MPLS labels (RFC 3032); without `bottom` the last one announces another."""
+    words = [(16 + k) << 12 | (bottom and k == labels - 1) << 8 | 64 for k in range(labels)]
+    return struct.pack(f"!{labels}I", *words) + payload
+
+
+def snap(payload: bytes, ethertype: int = IPV4, organization: bytes = bytes(3)) -> bytes:
+    """An IEEE 802.3 frame with LLC and SNAP headers (RFC 1042)."""
+    body = bytes.fromhex("aaaa03") + organization + struct.pack("!H", ethertype) + payload
+    return ethernet(body, len(body))
+
+
+def ipv6_fragment(
+    payload: bytes, next_header: int, offset: int, *, more: bool, identification: int = 1
+) -> bytes:
+    """An IPv6 fragment header (RFC 8200 section 4.5) and what follows; `offset` in octets."""
+    words = (next_header, 0, offset | more, identification)
+    return struct.pack("!BBHI", *words) + payload

@@ -25,26 +25,42 @@ the Community ID specification version 1. Only their flows have two directions."
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 """TCP flag bits, RFC 9293 section 3.1."""
 
+OFFLOADED_BYTES = 1_500
+"""A longer IP packet was put together by the capturing machine, or is a jumbo frame: this is the
+most that Ethernet carries (IEEE 802.3, clause 3.2.7)."""
+
 REFUSALS = (
+    "link_type",
     "truncated_frame",
     "not_ip",
+    "slow_path_limit",
     "vlan_depth",
+    "mpls_depth",
     "ip_header",
     "ipv6_extensions",
     "truncated_ip",
+    "tunnel_depth",
     "truncated_transport",
 )
 """Why a frame is not decoded; every frame is decoded or counted under exactly one of these:
 
-- ``truncated_frame``: fewer captured bytes than a link header (and its VLAN tags);
-- ``not_ip``: another ethertype (ARP, LLDP, …);
+- ``link_type``: a kind of link that the decoder does not know;
+- ``truncated_frame``: fewer captured bytes than what lies before the IP header;
+- ``not_ip``: something else than IP (ARP, LLDP, …);
+- ``slow_path_limit``: more frames for the slow path than a second of packet time has room for;
 - ``vlan_depth``: more VLAN tags than the decoder follows;
+- ``mpls_depth``: more MPLS labels than the decoder follows;
 - ``ip_header``: version, header length or total length contradict each other;
 - ``ipv6_extensions``: an extension header chain longer than the decoder follows;
 - ``truncated_ip``: the capture ends inside the IP header or its extensions;
+- ``tunnel_depth``: more IP in IP than the decoder follows;
 - ``truncated_transport``: the capture or the datagram ends inside the TCP, UDP, SCTP or ICMP
   header, or the header contradicts itself.
 """
+
+DECODED = 0
+REFUSAL_CODES = {reason: code for code, reason in enumerate(REFUSALS, start=1)}
+"""Refusals as they stand in columns, where `DECODED` stands for none."""
 
 
 @dataclass(frozen=True, slots=True)
