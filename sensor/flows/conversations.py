@@ -14,7 +14,7 @@ from sensor.flows.context import ContextWindows
 from sensor.flows.epochs import part_of
 from sensor.flows.key import KEY_WORDS, Words, five_tuple
 from sensor.flows.keying import FiveTuple, Keyed
-from sensor.flows.lifecycle import Lifecycle
+from sensor.flows.slots import FlowSlots
 from sensor.flows.state import CONVERSATION, INHERITED, put, take
 from sensor.packets.headers import Headers
 
@@ -48,20 +48,20 @@ class Conversations:
         """Makes an empty table of conversations, with the arguments of the flow table's."""
         self._idle_ns = idle_ns
         self._key = FiveTuple(context)
-        self._life = Lifecycle(slots, KEY_WORDS, idle_ns)
-        self._records = np.zeros(self._life.size, CONVERSATION)
+        self._slots = FlowSlots(slots, KEY_WORDS, idle_ns)
+        self._records = np.zeros(self._slots.size, CONVERSATION)
         self._begun = 0
 
     def take(self, headers: Headers, clock: Index) -> Conversed:
         """Takes the next packets of the stream, with the flow clock at each of them."""
         parts, records, done = [], 0, 0
         while done < len(headers):
-            piece = slice(done, done + self._life.piece_size(len(headers) - done))
+            piece = slice(done, done + self._slots.piece_size(len(headers) - done))
             part = self._take(part_of(headers, piece), clock[piece])
             parts.append(replace(part, of_packet=part.of_packet + records))
             records += part.records.size
-            if self._life.crowded(len(part.of_packet)):
-                self._life.free(self._life.crowd())
+            if self._slots.crowded(len(part.of_packet)):
+                self._slots.free(self._slots.crowd())
             done = piece.stop
         if len(parts) == 1:
             return parts[0]
@@ -73,14 +73,14 @@ class Conversations:
 
     def restart(self) -> None:
         """Begins another stream; all conversations and their context are forgotten."""
-        self._life.free(np.flatnonzero(self._life.live).astype(np.int32))
-        self._life.restart()
+        self._slots.free(np.flatnonzero(self._slots.live).astype(np.int32))
+        self._slots.restart()
         self._key.restart()
 
     def _take(self, headers: Headers, clock: Index) -> Conversed:
         keyed = self._key.take(headers, clock)
         now = int(clock[-1])
-        segments, sorted_clock = self._life.cut(
+        segments, sorted_clock = self._slots.cut(
             keyed.words, keyed.long, clock, keyed.flags, keyed.forward
         )
         records = take(self._records, segments.slot)
@@ -100,10 +100,10 @@ class Conversations:
         last_clock = sorted_clock[segments.stop - 1]
         end = last_clock + self._idle_ns
         staying = segments.final & (end >= now)
-        elsewhere = self._life.due_elsewhere(segments, now)
+        elsewhere = self._slots.due_elsewhere(segments, now)
         put(self._records, segments.slot[staying], take(records, np.flatnonzero(staying)))
-        self._life.settle(segments, records, last_clock, end, staying)
-        self._life.free(elsewhere)
+        self._slots.settle(segments, records, last_clock, end, staying)
+        self._slots.free(elsewhere)
 
         of_packet, from_originator = np.empty_like(segments.order), np.empty_like(outward)
         of_packet[segments.order] = segments.of_packet

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.lifecycle import FOREVER
 from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.slots import FOREVER
 from sensor.flows.state import take
 from sensor.model.schema import FeatureSchema
 

@@ -1,6 +1,6 @@
 """The flow table: columns of headers in, rows of packets out.
 
-A fixed number of slots (`lifecycle`), each with the state of one flow and the packets of its open
+A fixed number of slots (`slots`), each with the state of one flow and the packets of its open
 sequence. A block is cut into segments (`segments`), each the part of one flow that lies in it;
 what a flow has to say by the end of the block follows from its state and its segment, for all
 flows at once. Every rule is in `docs/semantics.md`; time there is the flow clock, so block sizes
@@ -16,10 +16,10 @@ from sensor.flows.context import ContextWindows
 from sensor.flows.conversations import Conversations, OfConversations
 from sensor.flows.epochs import part_of
 from sensor.flows.keying import FiveTuple, Keyed, Keying
-from sensor.flows.lifecycle import DEFAULT_SLOTS, FOREVER, Lifecycle
 from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, plan_rows
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.slots import DEFAULT_SLOTS, FOREVER, FlowSlots
 from sensor.flows.state import FLOW, put, take
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import Headers
@@ -60,9 +60,9 @@ class FlowTable:
         self._idle_ns = schema.idle_timeout_ms * 1_000_000
         self._decide_ns = schema.decide_after_ms * 1_000_000
         self._keying = _keying(schema, slots, self._idle_ns)
-        self._life = Lifecycle(slots, self._keying.words, self._idle_ns)
-        self._flow = np.zeros(self._life.size, FLOW)
-        self._store = PacketStore(schema.n, self._life.size)
+        self._slots = FlowSlots(slots, self._keying.words, self._idle_ns)
+        self._flow = np.zeros(self._slots.size, FLOW)
+        self._store = PacketStore(schema.n, self._slots.size)
         self._none = self._pending = SequenceBatch.empty(schema.n)
 
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:
@@ -75,10 +75,10 @@ class FlowTable:
         released = []
         done = 0
         while done < len(headers):
-            count = self._life.piece_size(len(headers) - done)
+            count = self._slots.piece_size(len(headers) - done)
             released.append(self._add(part_of(headers, slice(done, done + count))))
             done += count
-            if self._life.crowded(count):
+            if self._slots.crowded(count):
                 released.append(self._evict())
         if clock_ns > self.clock_ns:
             self._ticked_ns = clock_ns
@@ -87,7 +87,7 @@ class FlowTable:
 
     def finish(self) -> Iterator[SequenceBatch]:
         """The rows that are left, in batches; the stream's end is silence without end."""
-        while (due := self._life.due[self._life.due < FOREVER]).size > FINISHED_FLOWS:
+        while (due := self._slots.due[self._slots.due < FOREVER]).size > FINISHED_FLOWS:
             yield self._advance(int(np.partition(due, FINISHED_FLOWS)[FINISHED_FLOWS]) + 1)
         yield self._advance(FOREVER)
 
@@ -95,7 +95,7 @@ class FlowTable:
         """Begins another stream after `finish`, as its clock was set back; counts go on."""
         self.clock_steps += 1
         self.clock_ns = self._ticked_ns = 0
-        self._life.restart()
+        self._slots.restart()
         self._keying.restart()
 
     # ------------------------------------------------------------------ packets
@@ -106,13 +106,13 @@ class FlowTable:
         clock = np.maximum.accumulate(np.maximum(time, self.clock_ns))
         now = int(clock[-1])
         keyed = self._keying.take(headers, clock)
-        segments, sorted_clock = self._life.cut(
+        segments, sorted_clock = self._slots.cut(
             keyed.words, keyed.long, clock, keyed.flags, keyed.forward
         )
         replaced = self._replaced(segments, now)
         flow = self._open(segments, keyed, time, clock)
         pieces = self._number(segments, flow, headers, keyed.forward, sorted_clock)
-        due = self._life.due_elsewhere(segments, now)
+        due = self._slots.due_elsewhere(segments, now)
 
         last_clock = sorted_clock[segments.stop - 1]
         # a later segment of the slot stands for the silence (or the SYN) that ended this one
@@ -127,9 +127,9 @@ class FlowTable:
     def _replaced(self, segments: Segments, now: int) -> SequenceBatch:
         """Last rows of flows that ended silently and whose slot's next packet begins another."""
         first = np.append(True, segments.final[:-1])
-        slots = segments.slot[first & segments.fresh & self._life.live[segments.slot]]
-        slots = slots[self._life.open(slots)]
-        silent = self._life.last_clock[slots] + self._idle_ns
+        slots = segments.slot[first & segments.fresh & self._slots.live[segments.slot]]
+        slots = slots[self._slots.open(slots)]
+        silent = self._slots.last_clock[slots] + self._idle_ns
         ends = Ends(silent, np.full(slots.size, _reason("idle"), np.uint8))
         return self._end(slots, ends, now)
 
@@ -221,28 +221,28 @@ class FlowTable:
         self._store.keep(plan, pieces, segments.slot, open_, flow)
         put(self._flow, segments.slot[staying], take(flow, np.flatnonzero(staying)))
         due = np.minimum(flow["early_ns"], last_clock + self._idle_ns)
-        self._life.settle(segments, flow, last_clock, due, staying)
+        self._slots.settle(segments, flow, last_clock, due, staying)
 
     # ------------------------------------------------------------------ deadlines
 
     def _advance(self, now: int) -> SequenceBatch:
-        due = np.flatnonzero(self._life.due < now).astype(np.int32)
+        due = np.flatnonzero(self._slots.due < now).astype(np.int32)
         return self._release([self._fall_due(due, now)], now)
 
     def _fall_due(self, slots: NDArray[np.int32], now: int) -> SequenceBatch:
         """Early rows and ends of flows without a packet in this block."""
         # by ordinal, which is the order of early rows: a flood's need not be sorted then
-        slots = slots[np.argsort(self._life.ordinal[slots])]
-        silent = self._life.last_clock[slots] + self._idle_ns
+        slots = slots[np.argsort(self._slots.ordinal[slots])]
+        silent = self._slots.last_clock[slots] + self._idle_ns
         ended = silent < now
         ends = Ends(
-            clock=np.where(ended & self._life.open(slots), silent, FOREVER),
+            clock=np.where(ended & self._slots.open(slots), silent, FOREVER),
             reason=np.full(slots.size, _reason("idle"), np.uint8),
         )
         rows = self._end(slots, ends, now)
-        self._life.free(slots[ended])
+        self._slots.free(slots[ended])
         rest = slots[~ended]
-        self._life.due[rest] = np.minimum(self._flow["early_ns"][rest], silent[~ended])
+        self._slots.due[rest] = np.minimum(self._flow["early_ns"][rest], silent[~ended])
         return rows
 
     def _end(self, slots: NDArray[np.int32], ends: Ends, now: int) -> SequenceBatch:
@@ -259,13 +259,13 @@ class FlowTable:
         return rows
 
     def _evict(self) -> SequenceBatch:
-        slots = self._life.crowd()
+        slots = self._slots.crowd()
         ends = Ends(
-            clock=np.where(self._life.open(slots), self.clock_ns, FOREVER),
+            clock=np.where(self._slots.open(slots), self.clock_ns, FOREVER),
             reason=np.full(slots.size, _reason("evicted"), np.uint8),
         )
         rows = self._end(slots, ends, self.clock_ns)
-        self._life.free(slots)
+        self._slots.free(slots)
         self.evicted += slots.size
         return self._release([rows], self.clock_ns)
 

@@ -21,7 +21,7 @@ Mask = NDArray[np.bool_]
 Slots = NDArray[np.int32]
 
 
-class Lifecycle:
+class FlowSlots:
     """Slots, and of the flow in each what cutting, silence and eviction ask of all flows at once.
 
     Attributes:
