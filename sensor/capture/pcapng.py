@@ -151,6 +151,8 @@ class PcapngParser:
             LinkTypeError: the first packet is there, and the interfaces described before it all
                 are of link types that are not decoded.
         """
+        if self._link_types is not None:
+            self._link_types.update(self._interfaces.old_link_types())
         self._interfaces.forget_old_sections()
         stretches: list[_Columns] = []
         position = 0

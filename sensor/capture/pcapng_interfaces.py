@@ -47,6 +47,10 @@ class Interfaces:
         """What follows refers to interfaces that follow."""
         self.base = self.count
 
+    def old_link_types(self) -> list[int]:
+        """Link types of the sections before the current one."""
+        return list(map(int, self.link_type[: self.base]))
+
     def forget_old_sections(self) -> None:
         """Keeps the current section's interfaces only."""
         if not self.base:
