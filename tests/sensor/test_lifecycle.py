@@ -1,6 +1,7 @@
 """Start, signals, limits and end of a live run."""
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from command import ROOT, conversation, flood
 from running import started, told, until
 
+from sensor.alerts.sinks import FILE_BYTES
 from sensor.capture.formats import open_capture
 
 pytestmark = pytest.mark.network
@@ -108,6 +110,18 @@ def test_log_that_exists_is_appended_to(cable, tmp_path):
         netns.play(cable.near, cable.port, flood(60)[0])
         assert sensor.end() == 0
     assert log.read_text().startswith("kept\n")
+
+
+def test_log_that_is_full_makes_room(cable, tmp_path):
+    log = tmp_path / "alerts.json"
+    log.touch()
+    os.truncate(log, FILE_BYTES)  # takes no room on the disk
+    with started(cable, *RULE, "-o", str(log), "--stats", "-") as sensor:
+        netns.play(cable.near, cable.port, flood(60)[0])
+        assert sensor.end() == 0
+    assert log.with_name("alerts.json.old").stat().st_size == FILE_BYTES
+    assert [kind for _, kind, _ in told(log)] == ["start", "update", "end"]
+    assert json.loads(sensor.output)["alert_log_rotations"] == 1
 
 
 def test_full_disk_does_not_end_it(cable):
