@@ -201,14 +201,14 @@ def test_a_live_start_word_for_word():
         "threshold": 0.71,
         "flows": 2,
         "rows": 2,
-        "flagged": {"midstream": 0, "context_saturated": 1},
+        "flagged": {**dict.fromkeys(ROW_FLAGS, 0), "context_saturated": 1},
         "first_packet": "2023-11-14T22:13:20.250000+0000",
         "last_packet": "2023-11-14T22:13:21.000000+0000",
         "packets_used": 3,
         "sequence_index": 0,
         "end_reason": "early",
         "context": dict(zip(CONTEXT_COLUMNS, (1, 2, 3, 4, 5, 6), strict=True)),
-        "quality": {"midstream": False, "context_saturated": False},
+        "quality": dict.fromkeys(ROW_FLAGS, False),
         "sample": [
             {
                 "flow_id": number,

@@ -7,6 +7,7 @@ import pytest
 from reference_incidents import SECOND, Limits, PlainRow, plain_incidents
 
 from sensor.alerts import incidents, positives
+from sensor.alerts.event import ROW_FLAGS
 from sensor.alerts.incidents import IncidentTracker
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
@@ -243,8 +244,8 @@ def random_stream(seed):
     batch = stream(times, ordinals, owner[ordinals])
     batch.first_packet_ns[:] -= rng.integers(0, 5, rows) * SECOND
     batch.last_packet_ns[:] -= rng.integers(0, 2, rows)
-    batch.midstream[:] = rng.random(rows) < 0.5
-    batch.context_saturated[:] = rng.random(rows) < 0.2
+    for name in ROW_FLAGS:
+        getattr(batch, name)[:] = rng.random(rows) < rng.random()
     scores = rng.choice(np.float32([0.2, 0.5, 0.5, 0.75, 0.9]), rows)
     scores[rng.random(rows) < 0.1] = np.nan
     return batch, scores, int(rng.choice([1, 2, 3, 10]))
@@ -260,7 +261,7 @@ def expected(batch, scores, chosen, limits=None):
             int(batch.first_packet_ns[i]),
             int(batch.last_packet_ns[i]),
             i,
-            (bool(batch.midstream[i]), bool(batch.context_saturated[i])),
+            tuple(bool(getattr(batch, name)[i]) for name in ROW_FLAGS),
         )
         for i in range(len(batch))
         if scores[i] >= chosen.threshold
@@ -394,7 +395,9 @@ def test_doubtful_rows_are_counted_whether_they_came_before_or_after_the_opening
     batch = stream([0, 1, 2, 3], range(4), [7] * 4, context_saturated=saturated)
     for size in (1, 2, 4):
         start, end = run(batch, np.ones(4), task(3), size=size)
-        assert (start.flagged, end.flagged) == ((0, 2), (0, 3))
+        flagged = [dict(zip(ROW_FLAGS, event.flagged, strict=True)) for event in (start, end)]
+        assert [each.pop("context_saturated") for each in flagged] == [2, 3]
+        assert {count for each in flagged for count in each.values()} == {0}
 
 
 def test_later_sequences_of_a_flow_count_each():
