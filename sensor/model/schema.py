@@ -242,7 +242,7 @@ class FeatureSchema:
         return tuple(channel for name in self.fields for channel in FIELDS[name].channels)
 
     def canonical(self) -> bytes:
-        """RFC 8785 form of everything that decides a feature's value (ASCII and integers only)."""
+        """RFC 8785 form of everything that decides a feature's value (ASCII keys, integers)."""
 
         def definition(spec: Field) -> dict[str, Any]:
             return {k: v for k, v in asdict(spec).items() if k not in ("meaning", "caveat")}

@@ -23,6 +23,10 @@ from sensor.model.inference import Inference, calibrate
 
 TIMEOUT_S = 60
 
+MEMORY_BYTES = 1 << 30
+"""What the child may use beyond its own start; a bundle of the largest allowed file needs a tenth.
+A forged model of a few kilobytes can ask for any amount, and would have the kernel kill others."""
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -112,6 +116,12 @@ def answer(bundle: Bundle) -> Verification:
 def main() -> None:
     """Entry point of the child process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # RLIMIT_DATA counts what is there already: on many cores numpy alone may hold gigabytes.
+    pages = int(Path("/proc/self/statm").read_text().split()[5])  # proc_pid_statm(5): data + stack
+    most = pages * resource.getpagesize() + MEMORY_BYTES
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if hard == resource.RLIM_INFINITY or most < hard:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     try:
         result = answer(Bundle.read(Path(sys.argv[1])))
     except MultaError as error:

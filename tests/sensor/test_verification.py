@@ -115,6 +115,42 @@ def test_the_childs_line_is_told_as_its_kind_of_error(folder, monkeypatch, tmp_p
         verify(Bundle.read(folder))
 
 
+def greedy(model: bytes) -> bytes:
+    """The model with one more operator, which pads an input to 3.5 GB."""
+    flatbuffers = pytest.importorskip("flatbuffers")
+    schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
+    root = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = root.subgraphs[root.signatureDefs[0].subgraphIndex]
+    (x,) = (entry for entry in root.signatureDefs[0].inputs if entry.name == b"x")
+    code, buffer = schema.OperatorCodeT(), schema.BufferT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.PAD
+    buffer.data = np.array([[0, 0], [0, 1 << 21], [0, 0]], "<i4").view(np.uint8).reshape(-1)
+    root.operatorCodes.append(code)
+    root.buffers.append(buffer)
+    paddings, padded, operator = schema.TensorT(), schema.TensorT(), schema.OperatorT()
+    paddings.name, paddings.shape, paddings.type = b"paddings", [3, 2], schema.TensorType.INT32
+    paddings.buffer = len(root.buffers) - 1
+    padded.name, padded.shape, padded.type = b"padded", [1, 1, 1], schema.TensorType.FLOAT32
+    padded.shapeSignature = [-1, -1, -1]
+    graph.tensors += [paddings, padded]
+    operator.opcodeIndex = len(root.operatorCodes) - 1
+    operator.inputs = [x.tensorIndex, len(graph.tensors) - 2]
+    operator.outputs = [len(graph.tensors) - 1]
+    operator.builtinOptionsType = schema.BuiltinOptions.PadOptions
+    operator.builtinOptions = schema.PadOptionsT()
+    graph.operators.append(operator)
+    graph.outputs = [*graph.outputs, len(graph.tensors) - 1]
+    builder = flatbuffers.Builder(1 << 17)
+    builder.Finish(root.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_model_that_wants_all_memory_is_refused(folder):
+    model = (folder / "model.tflite").read_bytes()
+    with pytest.raises(BundleError, match=r"can't run the model|crashed the TFLite runtime"):
+        verify(Bundle.read(with_file(folder, "model.tflite", greedy(model))))
+
+
 def test_a_model_that_never_answers_is_refused(folder, monkeypatch, tmp_path):
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 600\n")
