@@ -48,20 +48,15 @@ def bundle(
         MultaError: the bundle can't be made, proven or written.
     """
     from trainer.export import export  # noqa: PLC0415 -- TensorFlow takes seconds to load
-    from trainer.models.lmmoe import build  # noqa: PLC0415
 
-    best, settings = run.best, run.settings
-    model = build(
-        run.schema, run.task_names, settings.experts, settings.units, settings.tower_units
-    )
-    model.load_weights(run.weights_path(best.seed))
+    best = run.best
     patterns, labels = Patterns.of(dataset), task_labels(dataset, best.tasks)
     raw = raw_scores(run.tflite(best.seed), patterns.encoded, run.task_names)[patterns.number]
     held_out = run.split.rows(dataset)["validation"]
     golden = golden_candidates(patterns, labels)
     comparisons = [left_out] if in_source is None else [left_out, in_source]
     return export(
-        model,
+        run.model(best.seed),
         run.schema,
         best.tasks,
         dataset.batch.take(golden),

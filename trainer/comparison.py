@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.errors import LabelError, MissingInputError
+from sensor.errors import BundleError, LabelError, MissingInputError
 from sensor.model.encoding import Encoded
 from sensor.model.inference import calibrate as calibrated_scores
 from trainer.baselines.rule import TASKS as RULE_TASKS
@@ -81,7 +81,8 @@ def compare(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Comparis
         sources: test only these.
 
     Raises:
-        LabelError: a source has changed since the run.
+        BundleError: the dataset's features are not the run's.
+        LabelError: a source has changed since the run, or is one of the run's by another name.
         MissingInputError: nothing is left to test.
     """
     _check_sources(run, dataset)
@@ -163,8 +164,21 @@ def _rule(run: Run, held_out: Dataset, numbers: NDArray[np.int64]) -> list[TaskF
 
 
 def _check_sources(run: Run, dataset: Dataset) -> None:
+    """Makes sure that the dataset is one that the run can be held against."""
+    if dataset.schema.fingerprint() != run.schema.fingerprint():
+        raise BundleError(
+            f"{run.folder}: its feature fingerprint is {run.schema.fingerprint()[:16]}…, the "
+            f"dataset's {dataset.schema.fingerprint()[:16]}…; extract and train with one schema"
+        )
+    captures = {identity.partition(":")[0]: name for name, identity in run.identities.items()}
     for record in dataset.sources:
         if run.identities.get(record.name, record.identity) != record.identity:
             raise LabelError(
                 f"{run.folder}: source {record.name} has changed since the run; train again"
+            )
+        known = captures.get(record.capture_sha256, record.name)
+        if record.name not in run.identities and known in run.learnt_from:
+            raise LabelError(
+                f"{run.folder}: source {record.name} is the capture of {known}, from which the run "
+                "has learnt; leave it out"
             )

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.errors import UsageError
 from sensor.model.encoding import Encoded
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.examples import LabelledRows
@@ -48,6 +49,9 @@ def fit(
 
     The same seed and rows give the same network on the same machine and version of
     TensorFlow, but for the order in which its threads add.
+
+    Raises:
+        UsageError: the losses are no numbers any more.
     """
     keras.utils.set_random_seed(seed)
     model = build(schema, task_names, settings.experts, settings.units, settings.tower_units)
@@ -78,6 +82,11 @@ def fit(
         training_losses.append(paradigm.global_loss(paradigm.epoch(examples)))
         each = paradigm.losses(held_out)
         validation_losses.append(paradigm.global_loss(each))
+        if not (math.isfinite(training_losses[-1]) and math.isfinite(validation_losses[-1])):
+            raise UsageError(
+                f"seed {seed}: the loss of epoch {len(training_losses)} is no number; lower the "
+                f"learning rate, which is {settings.learning_rate:g}"
+            )
         if validation_losses[-1] <= min(validation_losses):
             best, best_weights = len(validation_losses), model.get_weights()
         LOG.info(

@@ -7,34 +7,41 @@ the scores of the converted network, because that is what the sensor runs.
 
 import json
 import platform
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 import sensor
-from sensor.errors import BundleError, MissingInputError, OutputError
+from sensor.errors import BundleError, MissingInputError, OutputError, UsageError
 from sensor.model.encoding import Encoded
 from sensor.model.inference import Inference
 from sensor.model.inference import calibrate as calibrated_scores
 from sensor.model.schema import FeatureSchema, TaskSpec
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import LabelledRows, Patterns, task_labels
-from trainer.datasets.splits import PARTS, Split
+from trainer.datasets.splits import PARTS, Split, require_classes
 from trainer.evaluation import flow_scores
 from trainer.incidents import opening_scores
 from trainer.settings import Settings
 from trainer.tasks import chosen
 from trainer.thresholds import budget, calibrate, choose_threshold
 
+if TYPE_CHECKING:
+    import keras
+
 FORMAT = 1
 
 RUN = "run.json"
+"""Written last: a folder without it is no run."""
+
+FIGURES = ("evaluation.json", "evaluation.png")
+"""What `multa-trainer evaluate` writes beside it."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,11 @@ class Run:
         return max(self.seeds, key=lambda result: (min(result.recalls), -result.validation_loss))
 
     @property
+    def learnt_from(self) -> tuple[str, ...]:
+        """Sources that weights, calibration and thresholds come from."""
+        return self.split.train + self.split.validation
+
+    @property
     def task_names(self) -> tuple[str, ...]:
         """Outputs of the network."""
         return tuple(task.name for task in self.seeds[0].tasks)
@@ -106,9 +118,27 @@ class Run:
         """The converted network of a seed."""
         return _content(self.folder / f"seed-{seed}.tflite")
 
-    def weights_path(self, seed: int) -> Path:
-        """File of the trained weights of a seed."""
-        return self.folder / f"seed-{seed}.weights.h5"
+    def model(self, seed: int) -> "keras.Model":
+        """The trained network of a seed.
+
+        Raises:
+            MissingInputError: its weights are not there.
+            BundleError: they are damaged, or another network's.
+        """
+        from trainer.models.lmmoe import build  # noqa: PLC0415 -- TensorFlow takes seconds to load
+
+        sizes = (self.settings.experts, self.settings.units, self.settings.tower_units)
+        model = build(self.schema, self.task_names, *sizes)
+        path = self.folder / f"seed-{seed}.weights.h5"
+        try:
+            model.load_weights(path)
+        except FileNotFoundError:
+            raise _missing(path, "No such file or directory") from None
+        except (OSError, ValueError, KeyError):
+            raise BundleError(
+                f"{path}: damaged, or not of this run's network; train again"
+            ) from None
+        return model
 
     def scores(self, result: SeedResult, encoded: Encoded) -> NDArray[np.float32]:
         """Calibrated scores ``(rows, tasks)`` of the converted network of a seed."""
@@ -143,25 +173,38 @@ def train(
         folder: of the run.
 
     Raises:
+        UsageError: a task or a seed is named twice, the weights are not one a task, or the
+            network can't be fitted.
+        LabelError: training or validation lacks a class of a task.
+        HostError: the conversion failed.
         OutputError: the folder can't be written.
     """
+    for kind, named in (("task", task_names), ("seed", seeds)):
+        if len(set(named)) < len(named):
+            raise UsageError(f"a {kind} is named twice; name each once, for figures of their own")
+    if settings.task_weights and len(settings.task_weights) != len(task_names):
+        raise UsageError(
+            f"task_weights has {len(settings.task_weights)} weights for {len(task_names)} tasks; "
+            "give one each"
+        )
     from trainer.export import convert  # noqa: PLC0415 -- TensorFlow takes seconds to load
     from trainer.fit import fit  # noqa: PLC0415
 
     tasks = chosen(task_names)
-    patterns, labels, rows = Patterns.of(dataset), task_labels(dataset, tasks), split.rows(dataset)
+    labels, rows = task_labels(dataset, tasks), split.rows(dataset)
+    require_classes(rows, labels, task_names)
+    patterns = Patterns.of(dataset)
     training, validation = (
         LabelledRows(patterns, labels, dataset.flow, rows[part], tasks)
         for part in ("train", "validation")
     )
     held_out = dataset.take(rows["validation"])
     allowed = budget(per_day, spanned_seconds(held_out))
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: {error.strerror}; name a folder that can be written"
-        ) from None
+        # What an earlier run has left is not to be taken for this one's, should it be cut short.
+        for name in (RUN, *FIGURES):
+            (folder / name).unlink(missing_ok=True)
     results = []
     for seed in seeds:
         fitted = fit(dataset.schema, task_names, settings, seed, training, validation)
@@ -179,8 +222,9 @@ def train(
                 attack_recalls(held_out, numbers, decided, raw),
             )
         )
-        (folder / f"seed-{seed}.tflite").write_bytes(tflite)
-        fitted.model.save_weights(folder / f"seed-{seed}.weights.h5")
+        with _writing(folder):
+            (folder / f"seed-{seed}.tflite").write_bytes(tflite)
+            fitted.model.save_weights(folder / f"seed-{seed}.weights.h5")
     run = Run(
         folder,
         dataset.schema,
@@ -196,8 +240,20 @@ def train(
         tuple(results),
         versions(),
     )
-    _save(run)
+    with _writing(folder):
+        _save(run)
     return run
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """What the system says about writing there, as a line for a person."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: {error.strerror or error}; name a folder that can be written"
+        ) from None
 
 
 def decide(
@@ -275,6 +331,7 @@ def load(folder: Path) -> Run:
         if document["format"] != FORMAT:
             raise BundleError(f"{folder / RUN}: is of another version; train again")
         split = document["split"]
+        first, *others = document["seeds"]
         return Run(
             folder,
             FeatureSchema.from_manifest(document["schema"], str(folder / RUN)),
@@ -283,10 +340,10 @@ def load(folder: Path) -> Run:
             document["identities"],
             document["per_day"],
             document["allowed"],
-            tuple(_seed(entry) for entry in document["seeds"]),
+            tuple(_seed(entry) for entry in (first, *others)),
             document["versions"],
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, UsageError) as error:
         raise BundleError(f"{folder / RUN}: damaged ({error}); train again") from None
 
 
@@ -343,13 +400,18 @@ def _save(run: Run) -> None:
         ],
         "versions": run.versions,
     }
-    (run.folder / RUN).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    written = run.folder / f"{RUN}.new"
+    written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    # The run is there from this moment on, and not before.
+    written.replace(run.folder / RUN)
 
 
 def _content(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise MissingInputError(
-            f"{path}: {error.strerror}; make a run with `multa-trainer train`"
-        ) from None
+        raise _missing(path, error.strerror or str(error)) from None
+
+
+def _missing(path: Path, why: str) -> MissingInputError:
+    return MissingInputError(f"{path}: {why}; make a run with `multa-trainer train`")

@@ -1,6 +1,7 @@
 """Datasets on disk: what is stored comes back, and what must not be mixed is refused."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 
 import numpy as np
@@ -117,12 +118,57 @@ def test_what_is_missing_or_damaged_is_named(folder, tmp_path):
     add_source(folder, record("a", 1), batch(0), labels(1, 0))
     with pytest.raises(MissingInputError, match="no source 'x'; it has a"):
         load([folder]).of_sources(["x"])
-    (folder / "a.npz").write_bytes(b"no archive")
-    with pytest.raises(MissingInputError, match="extract the source again"):
+    whole = (folder / "a.npz").read_bytes()
+    for content in (b"no archive", b"", whole[:2000], b"PK" + whole[2:500]):
+        (folder / "a.npz").write_bytes(content)
+        with pytest.raises(MissingInputError, match=r"a\.npz: damaged; extract the source again"):
+            load([folder])
+    (folder / "a.npz").unlink()
+    with pytest.raises(MissingInputError, match=r"a\.npz: No such file.*; extract the source"):
         load([folder])
-    (folder / "dataset.json").write_text("{")
-    with pytest.raises(MissingInputError, match="damaged"):
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"format": 1}',
+        '{"format": 1, "schema": {}, "tasks": [], "sources": 3}',
+        '{"format": 1, "schema": {}, "tasks": [], "sources": [{"name": "a"}]}',
+        "[]",
+    ],
+)
+def test_a_damaged_index_is_named(folder, text):
+    index = json.loads((folder / "dataset.json").read_text())
+    text = text.replace('"schema": {}', f'"schema": {json.dumps(index["schema"])}')
+    (folder / "dataset.json").write_text(text)
+    for read in (lambda: load([folder]), lambda: create(folder, SCHEMA, ())):
+        with pytest.raises(MissingInputError, match=r"dataset\.json: (damaged|not a dataset)"):
+            read()
+
+
+def test_rows_of_another_source_or_version_are_refused(folder):
+    add_source(folder, record("a", 2), batch(0, 1), labels(2, 0))
+    add_source(folder, record("b", 1), batch(0, port=81), labels(1, 0))
+    shutil.copy(folder / "b.npz", folder / "a.npz")
+    with pytest.raises(MissingInputError, match="does not hold the 2 rows of a"):
         load([folder])
+
+
+def test_a_replacement_that_is_cut_short_leaves_no_source_with_other_rows(folder, monkeypatch):
+    add_source(folder, record("a", 1), batch(0), labels(1, 0))
+    add_source(folder, record("b", 1), batch(0, port=81), labels(1, 0))
+
+    def interrupted(path, **_):
+        path.write_bytes(b"half an archive")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "savez_compressed", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        add_source(
+            folder, replace(record("a", 1), capture_sha256="cd" * 32), batch(0), labels(1, 1)
+        )
+    assert [source.name for source in load([folder]).sources] == ["b"]
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):

@@ -11,6 +11,7 @@ from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset, SourceRecord
 from trainer.datasets.splits import (
     Split,
+    require_classes,
     share_seen,
     split_by_source,
     split_by_time,
@@ -86,8 +87,12 @@ def test_a_source_named_twice_or_unknown_is_refused():
     ],
 )
 def test_a_part_without_a_class_is_refused(sources, message):
+    made = dataset(sources)
+    split = split_by_source(made, {"validation": ["b"]}, (0.2, 0.2), 0)
     with pytest.raises(LabelError, match=message):
-        split_by_source(dataset(sources), {"validation": ["b"]}, (0.2, 0.2), 0)
+        require_classes(split.rows(made), made.labels, made.tasks)
+    # A task that is not learnt needs no class.
+    require_classes(split.rows(made), made.labels[:, :0], ())
 
 
 def test_rows_of_a_split_by_source():
@@ -118,8 +123,9 @@ def test_a_split_by_time_has_a_part_of_every_attack_in_every_part():
     parts = split_by_time(rows_of).rows(rows_of)
     for part in parts.values():
         assert set(rows_of.labels[part, 0]) == {0, 1}
+    lone = dataset({"a": [(flow(i, i), int(i == 7)) for i in range(20)]})
     with pytest.raises(LabelError, match="no row of validation has syn_dos = 1"):
-        split_by_time(dataset({"a": [(flow(i, i), int(i == 7)) for i in range(20)]}))
+        require_classes(split_by_time(lone).rows(lone), lone.labels, lone.tasks)
 
 
 def test_a_flow_in_two_captures_is_kept_once_with_all_its_rows():
@@ -133,6 +139,14 @@ def test_a_flow_in_two_captures_is_kept_once_with_all_its_rows():
     assert removed == 1
     assert kept.flow.tolist() == [0, 0, 1, 3]
     assert kept.source.tolist() == [0, 0, 0, 1]
+
+
+def test_of_a_repeated_flow_the_one_that_was_learnt_is_kept():
+    made = dataset({"a": [(flow(1, 1), 0), (flow(2, 2), 0)], "b": [(flow(1, 1), 0)], "c": BENIGN})
+    assert without_repeated_flows(made)[0].source.tolist() == [0, 0, 2]
+    kept, removed = without_repeated_flows(made, known=("b", "elsewhere"))
+    assert (kept.source.tolist(), removed) == ([0, 1, 2], 1)
+    assert kept.batch.flow_start_ns.tolist() == [2 * 10**9, 10**9, 3 * 10**9]
 
 
 def test_equal_patterns_of_different_flows_are_all_kept():

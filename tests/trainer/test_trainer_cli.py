@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,9 +13,12 @@ import pytest
 from toy_recordings import toy_recording
 
 import sensor
+from sensor.errors import BundleError
 from sensor.model.bundle import Bundle
 from sensor.model.verification import verify
 from trainer.cli import COMMANDS, main
+from trainer.comparison import compare
+from trainer.datasets.dataset import load as load_dataset
 from trainer.runs import load as load_run
 from trainer.tasks import NAMES
 
@@ -171,6 +175,18 @@ def test_unchanged_recordings_are_not_read_again(work, capsys):
             66,
             "no row that the run was not fitted or tuned to",
         ),
+        (["train", "--dataset", "{}/dataset", "--out", "/proc/r"], 74, "can be written"),
+        (
+            ["train", "--dataset", "{}/dataset", "--out", "{}/r", "--seed", "1", "--seed", "1"],
+            64,
+            "a seed is named twice",
+        ),
+        (
+            ["train", "--dataset", "{}/dataset", "--out", "{}/r", *(["--task", "syn_dos"] * 2)],
+            64,
+            "a task is named twice",
+        ),
+        (["train", "--dataset", "{}/dataset", "--out", "{}/r", "--seed", "-1"], 64, "range"),
         (["recipe", "none", "--out", "{}/m"], 66, "none: No such file"),
     ],
 )
@@ -196,6 +212,110 @@ def test_a_source_that_has_changed_since_the_run_is_refused(work, tmp_path, caps
     run("extract", tmp_path / "rec3", "--out", tmp_path / "d")
     assert run("evaluate", "--run", work / "run", "--dataset", tmp_path / "d") == 83
     assert "source rec3 has changed since the run" in capsys.readouterr().err
+
+
+def test_what_was_learnt_is_not_tested_under_another_name(work, tmp_path, capsys):
+    """Its figures would be memorisation, called left out."""
+    shutil.copytree(work / "recordings" / "rec0", tmp_path / "new-home")
+    run("extract", tmp_path / "new-home", "--out", tmp_path / "d")
+    assert run("evaluate", "--run", work / "run", "--dataset", tmp_path / "d") == 83
+    assert "source new-home is the capture of rec0, from which" in capsys.readouterr().err
+
+
+def test_a_dataset_of_another_schema_is_refused(work):
+    found = load_run(work / "run")
+    other = replace(found, schema=replace(found.schema, decide_after_ms=2000))
+    with pytest.raises(BundleError, match="feature fingerprint"):
+        compare(other, load_dataset([work / "dataset"]))
+
+
+def test_traffic_without_attacks_is_evaluated_without_areas(work, tmp_path, capsys):
+    toy_recording(tmp_path / "quiet", 11, attacks=False)
+    run("extract", tmp_path / "quiet", "--out", tmp_path / "d")
+    arguments = ["--run", work / "run", "--dataset", tmp_path / "d", "--out", tmp_path / "e"]
+    assert run("evaluate", *arguments) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()[2:]]
+    assert {line[1] for line in lines} == {"lmmoe", "rule"}
+    figures = json.loads((tmp_path / "e" / "evaluation.json").read_text())["models"]["lmmoe"][0]
+    assert {(task["attack_flows"], task["roc_auc"], task["recall"]) for task in figures} == {
+        (0, None, None)
+    }
+    assert figures[0]["flows"] > 50
+
+
+def test_a_fit_whose_losses_are_no_numbers_is_refused(work, tmp_path, capsys):
+    arguments = ["train", "--dataset", work / "dataset", "--out", tmp_path / "r"]
+    arguments += ["--validation", "rec2", "--test", "rec3", "--seed", "3", "--epochs", "4"]
+    assert run(*arguments, "--learning-rate", "1e30") == 64
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "seed 3: the loss of epoch" in told
+    assert "is no number; lower the learning rate, which is 1e+30" in told
+    assert not (tmp_path / "r" / "run.json").exists()
+
+
+def test_one_task_may_be_learnt_from_recordings_without_the_others(work, tmp_path, capsys):
+    for name in ("rec0", "rec1"):
+        folder = tmp_path / name
+        shutil.copytree(work / "recordings" / name, folder)
+        lines = (folder / "labels.csv").read_text().splitlines()
+        kept = [lines[0].replace("ssdp_flood,", "")]
+        kept += [line for line in lines[1:] if ",ssdp_flood," not in line]
+        (folder / "labels.csv").write_text("\n".join(kept) + "\n")
+    run("extract", tmp_path / "rec0", tmp_path / "rec1", "--out", tmp_path / "d")
+    arguments = ["train", "--dataset", tmp_path / "d", "--out", tmp_path / "r"]
+    arguments += ["--validation", "rec1", *FITTING, "--epochs", "1"]
+    assert run(*arguments) == 83
+    assert "no row of train has ssdp_flood = 1" in capsys.readouterr().err
+    assert run(*arguments, "--task", "syn_dos") == 0
+    assert load_run(tmp_path / "r").task_names == ("syn_dos",)
+
+
+@pytest.fixture
+def half(work, tmp_path):
+    """A copy of the run, to be damaged."""
+    shutil.copytree(work / "run", tmp_path / "half")
+    return tmp_path / "half"
+
+
+def test_a_run_that_is_half_there_is_named(work, half, tmp_path, capsys):
+    weights, tflite = half / "seed-0.weights.h5", half / "seed-0.tflite"
+    arguments = ["--run", half, "--dataset", work / "dataset"]
+    export = ["export", *arguments, "--out", tmp_path / "bundle"]
+    weights.write_bytes(b"no weights")
+    assert run(*export) == 82
+    assert f"{weights}: damaged" in capsys.readouterr().err
+    weights.unlink()
+    assert run(*export) == 66
+    assert f"{weights}: No such file" in capsys.readouterr().err
+    tflite.unlink()
+    assert run("evaluate", *arguments) == 66
+    assert f"{tflite}: No such file" in capsys.readouterr().err
+    document = json.loads((half / "run.json").read_text())
+    for damaged in ({**document, "seeds": []}, {**document, "split": 3}, {"format": 1}, []):
+        (half / "run.json").write_text(json.dumps(damaged))
+        assert run("evaluate", *arguments) == 82
+        assert "run.json: damaged" in capsys.readouterr().err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_an_interrupted_run_is_not_mixed_with_the_one_before(work, half, monkeypatch):
+    (half / "evaluation.json").write_text("figures of the run before")
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("trainer.export.convert", interrupt)
+    arguments = ["--dataset", work / "dataset", "--out", half, "--validation", "rec2"]
+    assert run("train", *arguments, "--epochs", "1", "--experts", "1", "--units", "2") == 130
+    assert not (half / "run.json").exists()
+    assert not (half / "evaluation.json").exists()
+
+
+def test_an_export_needs_all_sources_of_the_run(work, tmp_path, capsys):
+    run("extract", work / "recordings" / "rec3", "--out", tmp_path / "d")
+    arguments = ["--run", work / "run", "--dataset", tmp_path / "d"]
+    assert run("export", *arguments, "--out", tmp_path / "b") == 66
+    assert "the dataset lacks rec0, from which" in capsys.readouterr().err
 
 
 def test_a_missing_package_is_a_line_that_names_the_extra(monkeypatch, capsys):

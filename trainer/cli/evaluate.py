@@ -10,6 +10,7 @@ from trainer.comparison import Comparison, compare
 from trainer.datasets.dataset import load
 from trainer.datasets.splits import without_repeated_flows
 from trainer.evaluation import as_text, table
+from trainer.runs import FIGURES
 from trainer.runs import load as load_run
 
 
@@ -38,7 +39,7 @@ def evaluate(
     That is the test part of its split, and every source that the run does not know.
     """
     run = load_run(folder)
-    dataset, _ = without_repeated_flows(load(datasets))
+    dataset, _ = without_repeated_flows(load(datasets), run.learnt_from)
     comparison = compare(run, dataset, sources)
     write(comparison, out or folder)
     click.echo(comparison.headline())
@@ -56,7 +57,8 @@ def write(comparison: Comparison, out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         text = json.dumps(comparison.document(), indent=1)
-        (out / "evaluation.json").write_text(text + "\n", encoding="utf-8")
-        plot(comparison, out / "evaluation.png")
+        figures, picture = (out / name for name in FIGURES)
+        figures.write_text(text + "\n", encoding="utf-8")
+        plot(comparison, picture)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror}; name a folder that can be written") from None

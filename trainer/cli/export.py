@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sensor.errors import UsageError
+from sensor.errors import MissingInputError, UsageError
 from trainer.bundling import bundle
 from trainer.comparison import compare
 from trainer.datasets.dataset import load
@@ -57,11 +57,17 @@ def export_run(
 
     Raises:
         UsageError: a run's split is not of the kind that is asked for.
+        MissingInputError: a source of the run is not in the dataset.
     """
     run = load_run(folder)
     if run.split.kind != "source":
         raise UsageError(f"{folder}: its split is by time; export a run with --split source")
-    dataset, _ = without_repeated_flows(load(datasets))
+    dataset, _ = without_repeated_flows(load(datasets), run.learnt_from)
+    if missing := sorted(run.identities.keys() - {record.name for record in dataset.sources}):
+        raise MissingInputError(
+            f"the dataset lacks {missing[0]}, from which {folder} was made; name all datasets "
+            "that it was trained on"
+        )
     in_source = None
     if in_source_folder is not None:
         time_run = load_run(in_source_folder)

@@ -9,6 +9,8 @@ the capture.
 """
 
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -133,7 +135,7 @@ def create(folder: Path, schema: FeatureSchema, tasks: Sequence[str]) -> list[So
     if (folder / INDEX).exists():
         index = _read_index(folder)
         _same_rules(folder, index, schema.fingerprint(), tuple(tasks))
-        return _records(index)
+        return _records(folder, index)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write_index(folder, schema, tasks, [])
@@ -149,6 +151,9 @@ def add_source(
 ) -> None:
     """Adds the rows of a source; one of the same name is replaced.
 
+    Cut short at any moment, it leaves a dataset without the source: the index never names rows
+    that are not those it tells of.
+
     Args:
         folder: made by `create`.
         record: the source.
@@ -161,9 +166,11 @@ def add_source(
     index = _read_index(folder)
     schema = FeatureSchema.from_manifest(index["schema"], str(folder / INDEX))
     columns = {column.name: getattr(batch, column.name) for column in fields(batch)}
+    others = [entry for entry in _records(folder, index) if entry.name != record.name]
     try:
+        if len(others) < len(index["sources"]):
+            _write_index(folder, schema, index["tasks"], others)
         np.savez_compressed(folder / f"{record.name}.npz", labels=labels, **columns)
-        others = [entry for entry in _records(index) if entry.name != record.name]
         _write_index(folder, schema, index["tasks"], [*others, record])
     except OSError as error:
         raise OutputError(f"{folder}: {error.strerror}; nothing was added") from None
@@ -187,10 +194,10 @@ def load(folders: Sequence[Path]) -> Dataset:
     for folder in folders:
         index = _read_index(folder)
         _same_rules(folder, index, schema.fingerprint(), tasks)
-        for record in _records(index):
+        for record in _records(folder, index):
             if record.name in {known.name for known in records}:
                 raise LabelError(f"{folder}: source {record.name} is in another dataset too")
-            batch, its_labels = _read_source(folder / f"{record.name}.npz")
+            batch, its_labels = _read_source(folder / f"{record.name}.npz", record, tasks)
             flows.append(batch.flow_ordinal + sum(known.flows for known in records))
             records.append(record)
             batches.append(batch)
@@ -208,13 +215,27 @@ def load(folders: Sequence[Path]) -> Dataset:
     )
 
 
-def _read_source(path: Path) -> tuple[SequenceBatch, NDArray[np.int8]]:
+def _read_source(
+    path: Path, record: SourceRecord, tasks: Sequence[str]
+) -> tuple[SequenceBatch, NDArray[np.int8]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # A file of our own: numpy leaves one open that is no archive.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             columns = {column.name: archive[column.name] for column in fields(SequenceBatch)}
-            return SequenceBatch(**columns), archive["labels"]
-    except (OSError, KeyError, ValueError) as error:
-        raise MissingInputError(f"{path}: {error}; extract the source again") from None
+            labels = archive["labels"]
+    except OSError as error:
+        raise MissingInputError(
+            f"{path}: {error.strerror or error}; extract the source again"
+        ) from None
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        raise MissingInputError(f"{path}: damaged; extract the source again") from None
+    lengths = {len(column) for column in (*columns.values(), labels)}
+    if lengths != {record.rows} or labels.shape[1:] != (len(tasks),):
+        raise MissingInputError(
+            f"{path}: does not hold the {record.rows} rows of {record.name} that the dataset tells "
+            "of; extract the source again"
+        )
+    return SequenceBatch(**columns), labels
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
@@ -225,11 +246,14 @@ def _read_index(folder: Path) -> dict[str, Any]:
             f"{folder / INDEX}: {error.strerror}; make a dataset with `multa-trainer extract`"
         ) from None
     except ValueError:
-        raise MissingInputError(f"{folder / INDEX}: damaged; extract the dataset again") from None
+        raise _damaged(folder) from None
     if not isinstance(index, dict) or index.get("format") != FORMAT:
         raise MissingInputError(
             f"{folder / INDEX}: not a dataset of this version; extract it again"
         )
+    kinds = {"schema": dict, "tasks": list, "sources": list}
+    if not all(isinstance(index.get(key), kind) for key, kind in kinds.items()):
+        raise _damaged(folder)
     return index
 
 
@@ -243,13 +267,23 @@ def _write_index(
         "schema": schema.to_manifest(),
         "sources": [asdict(record) for record in records],
     }
-    (folder / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    written = folder / f"{INDEX}.new"
+    written.write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    written.replace(folder / INDEX)
 
 
-def _records(index: dict[str, Any]) -> list[SourceRecord]:
-    return [
-        SourceRecord(**{**entry, "covered": tuple(entry["covered"])}) for entry in index["sources"]
-    ]
+def _records(folder: Path, index: dict[str, Any]) -> list[SourceRecord]:
+    try:
+        return [
+            SourceRecord(**{**entry, "covered": tuple(entry["covered"])})
+            for entry in index["sources"]
+        ]
+    except (KeyError, TypeError):
+        raise _damaged(folder) from None
+
+
+def _damaged(folder: Path) -> MissingInputError:
+    return MissingInputError(f"{folder / INDEX}: damaged; extract the dataset again")
 
 
 def _same_rules(

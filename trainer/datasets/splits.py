@@ -68,8 +68,8 @@ def split_by_source(
         seed: of the division.
 
     Raises:
-        LabelError: a source is in two parts, or training or validation lacks flows with or
-            without one of the tasks.
+        LabelError: a source is in two parts.
+        MissingInputError: there is no such source.
     """
     names = [record.name for record in dataset.sources]
     named = [name for part in PARTS for name in given.get(part, ())]
@@ -78,28 +78,19 @@ def split_by_source(
     dataset.of_sources(named)
     if named:
         rest = tuple(name for name in names if name not in named)
-        split = Split(
+        return Split(
             "source",
             (*given.get("train", ()), *rest),
             tuple(given.get("validation", ())),
             tuple(given.get("test", ())),
         )
-    else:
-        split = _drawn(dataset, names, shares, seed)
-    _check_classes(dataset, split)
-    return split
+    return _drawn(dataset, names, shares, seed)
 
 
 def split_by_time(dataset: Dataset) -> Split:
-    """Divides the flows of each source and label among the parts by their start (`TIME_PERCENT`).
-
-    Raises:
-        LabelError: training or validation lacks flows with or without one of the tasks.
-    """
+    """Divides the flows of each source and label by their start (`TIME_PERCENT`)."""
     names = tuple(record.name for record in dataset.sources)
-    split = Split("time", names, names, names)
-    _check_classes(dataset, split)
-    return split
+    return Split("time", names, names, names)
 
 
 def _drawn(dataset: Dataset, names: list[str], shares: tuple[float, float], seed: int) -> Split:
@@ -121,17 +112,28 @@ def _drawn(dataset: Dataset, names: list[str], shares: tuple[float, float], seed
     return Split("source", *(tuple(sorted(parts[part])) for part in PARTS))
 
 
-def _check_classes(dataset: Dataset, split: Split) -> None:
-    """Weights need both classes of every task, and so do calibration and thresholds."""
-    rows = split.rows(dataset)
+def require_classes(
+    rows: Mapping[str, NDArray[np.bool_]], labels: NDArray[np.int8], task_names: Sequence[str]
+) -> None:
+    """Makes sure that training and validation hold both classes of every task.
+
+    Weights need them, and so do calibration and thresholds.
+
+    Args:
+        rows: ``(rows,)`` of every part, as `Split.rows` gives them.
+        labels: ``(rows, tasks)``.
+        task_names: its columns.
+
+    Raises:
+        LabelError: one lacks flows with or without one of the tasks.
+    """
     for part in ("train", "validation"):
-        labels = dataset.labels[rows[part]]
-        for column, task in enumerate(dataset.tasks):
+        for column, name in enumerate(task_names):
             for value in (1, 0):
-                if not (labels[:, column] == value).any():
+                if not (labels[rows[part], column] == value).any():
                     raise LabelError(
-                        f"no row of {part} has {task} = {value}; add a source that has, or name "
-                        f"the sources of {part}"
+                        f"no row of {part} has {name} = {value}; add a source that has, name "
+                        f"the sources of {part}, or leave the task out (`train --task`)"
                     )
 
 
@@ -156,11 +158,16 @@ def _time_percent(dataset: Dataset) -> NDArray[np.int64]:
     return percent[inverse.reshape(-1)]
 
 
-def without_repeated_flows(dataset: Dataset) -> tuple[Dataset, int]:
-    """Removes flows that an earlier source holds as well, as overlapping captures do.
+def without_repeated_flows(dataset: Dataset, known: Sequence[str] = ()) -> tuple[Dataset, int]:
+    """Removes flows that another source holds as well, as overlapping captures do.
 
     Two flows are the same if endpoints, protocol, IP version and start (to the microsecond, for
     captures of different resolution) are.
+
+    Args:
+        dataset: the rows.
+        known: sources whose flows are kept before those of all others, in this order: those that
+            a run has learnt from. Of the others, the earlier source keeps the flow.
 
     Returns:
         The rest, and the number of flows removed.
@@ -182,10 +189,12 @@ def without_repeated_flows(dataset: Dataset) -> tuple[Dataset, int]:
     )
     _, kind = np.unique(keys, axis=0, return_inverse=True)
     kind = kind.reshape(-1)
-    source = dataset.source[first]
+    names = [record.name for record in dataset.sources]
+    order = sorted(names, key=lambda name: known.index(name) if name in known else len(known))
+    place = np.array([order.index(name) for name in names], np.int32)[dataset.source[first]]
     earliest = np.full(int(kind.max(initial=-1)) + 1, np.iinfo(np.int32).max, np.int32)
-    np.minimum.at(earliest, kind, source)
-    repeated = source > earliest[kind]
+    np.minimum.at(earliest, kind, place)
+    repeated = place > earliest[kind]
     if not repeated.any():
         return dataset, 0
     return dataset.take(~np.isin(dataset.flow, dataset.flow[first][repeated])), int(repeated.sum())
