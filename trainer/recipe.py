@@ -6,13 +6,17 @@ are complete, datasets of unchanged recordings, runs of unchanged datasets and s
 interrupted recipe goes on where it stopped.
 """
 
+import json
+import math
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sensor.errors import ConfigurationError, MissingInputError, MultaError
+from sensor.errors import ConfigurationError, MissingInputError, MultaError, UsageError
 from trainer.datasets.dataset import Dataset, load
 from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, Recording
 from trainer.datasets.splits import (
@@ -30,6 +34,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 SHIPPED = Path(__file__).parent / "recipes"
 """Recipes that come with the trainer."""
@@ -97,30 +103,61 @@ def read_recipe(name: str) -> Recipe:
         raise ConfigurationError(f"{path}: {error}") from None
     where = str(path)
     top = _entries(document, where, {"version", "recordings", "training"})
-    training = dict(top["training"])
+    if not isinstance(top["version"], str) or not top["version"]:
+        raise ConfigurationError(f'{where}: version is no text; write version = "1"')
+    if not isinstance(top["recordings"], list) or not isinstance(top["training"], dict):
+        raise ConfigurationError(f"{where}: write [[recordings]] and [training], tables")
+    plans = tuple(
+        _recording(entry, f"{where}: recordings[{index}]")
+        for index, entry in enumerate(top["recordings"])
+    )
+    names = [plan.name for plan in plans]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"{where}: two recordings are called {twice[0]}; rename one")
+    return Recipe(top["version"], plans, *_training(top["training"], f"{where}: training"))
+
+
+def _training(document: dict[str, Any], where: str) -> tuple[Settings, tuple[int, ...], float]:
+    training = dict(document)
     seeds, per_day = training.pop("seeds", None), training.pop("false_incidents_per_day", None)
     if not seeds or per_day is None:
-        raise ConfigurationError(f"{where}: training lacks seeds or false_incidents_per_day")
+        raise ConfigurationError(f"{where} lacks seeds or false_incidents_per_day")
+    if not isinstance(seeds, list) or not all(_is_seed(seed) for seed in seeds):
+        raise ConfigurationError(f"{where}.seeds is no list of numbers from 0 to 4294967295")
+    if type(per_day) not in (int, float) or not 0 <= per_day < math.inf:
+        raise ConfigurationError(f"{where}.false_incidents_per_day is no number from 0 on")
     known = {entry.name for entry in fields(Settings)}
     if unknown := sorted(set(training) - known):
         raise ConfigurationError(
-            f"{where}: training.{unknown[0]} is unknown; known are {', '.join(sorted(known))}"
+            f"{where}.{unknown[0]} is unknown; known are {', '.join(sorted(known))}"
         )
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in training.items()
     }
-    plans = []
-    names = {entry.name for entry in fields(RecordingPlan)}
-    for index, entry in enumerate(top["recordings"]):
-        plan = RecordingPlan(**_entries(entry, f"{where}: recordings[{index}]", names))
-        if plan.part not in PARTS:
-            raise ConfigurationError(
-                f"{where}: recordings[{index}].part is not one of {', '.join(PARTS)}"
-            )
-        plans.append(plan)
-    return Recipe(
-        str(top["version"]), tuple(plans), Settings(**values), tuple(seeds), float(per_day)
-    )
+    try:
+        return Settings(**values), tuple(seeds), float(per_day)
+    except UsageError as error:
+        raise ConfigurationError(f"{where}.{error}") from None
+
+
+def _recording(entry: Any, where: str) -> RecordingPlan:
+    plan = RecordingPlan(**_entries(entry, where, {each.name for each in fields(RecordingPlan)}))
+    if plan.part not in PARTS:
+        raise ConfigurationError(f"{where}.part is not one of {', '.join(PARTS)}")
+    # It becomes the name of a folder and of a file.
+    if not isinstance(plan.name, str) or not _NAME.fullmatch(plan.name):
+        raise ConfigurationError(f"{where}.name is not made of letters, digits, '-' and '_'")
+    if not isinstance(plan.scenario, str):
+        raise ConfigurationError(f"{where}.scenario is no text")
+    if not _is_seed(plan.seed):
+        raise ConfigurationError(f"{where}.seed is no number from 0 to 4294967295")
+    if type(plan.duration_s) not in (int, float):
+        raise ConfigurationError(f"{where}.duration_s is no number of seconds")
+    return plan
+
+
+def _is_seed(value: object) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
 
 
 def record_missing(recipe: Recipe, folder: Path, say: Say) -> list[Recording]:
@@ -132,21 +169,57 @@ def record_missing(recipe: Recipe, folder: Path, say: Say) -> list[Recording]:
         say: told what is done.
 
     Raises:
-        MultaError: a recording can't be made.
+        ConfigurationError: a recording that is there is not the recipe's.
+        MultaError: a recording can't be made. The scenarios are looked at before the first is.
     """
-    from trainer.lab.recording import record  # noqa: PLC0415 -- root only
+    from trainer.lab.planning import make_plan  # noqa: PLC0415 -- only where something is recorded
+    from trainer.lab.recording import record  # noqa: PLC0415
+    from trainer.lab.scenario import read_scenario  # noqa: PLC0415
 
-    recordings = []
-    for plan in recipe.recordings:
-        place = folder / plan.name
-        if not (place / ACCOUNT).exists():
-            say(f"recording {plan.name}: {plan.scenario}, {plan.duration_s:g} s")
-            try:
-                record(plan.scenario, place, plan.duration_s, plan.seed)
-            except MultaError as error:
-                raise type(error)(f"recording {plan.name}: {error}") from None
-        recordings.append(Recording(plan.name, place / CAPTURE, place / LABELS))
-    return recordings
+    missing = [plan for plan in recipe.recordings if not _is_recorded(plan, folder / plan.name)]
+    for plan in missing:
+        with _about(plan):
+            make_plan(read_scenario(plan.scenario), plan.seed, plan.duration_s)
+    for plan in missing:
+        say(f"recording {plan.name}: {plan.scenario}, {plan.duration_s:g} s")
+        with _about(plan):
+            record(plan.scenario, folder / plan.name, plan.duration_s, plan.seed)
+    return [
+        Recording(plan.name, folder / plan.name / CAPTURE, folder / plan.name / LABELS)
+        for plan in recipe.recordings
+    ]
+
+
+@contextmanager
+def _about(plan: RecordingPlan) -> Iterator[None]:
+    """Errors say which recording they are about."""
+    try:
+        yield
+    except MultaError as error:
+        raise type(error)(f"recording {plan.name}: {error}") from None
+
+
+def _is_recorded(plan: RecordingPlan, place: Path) -> bool:
+    """Whether the recording is there.
+
+    Raises:
+        ConfigurationError: another one is in its place.
+    """
+    try:
+        account = json.loads((place / ACCOUNT).read_text(encoding="utf-8"))
+        made = tuple(account[key] for key in ("scenario", "seed", "duration_s"))
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ConfigurationError(
+            f"{place / ACCOUNT}: damaged; remove the folder, and the recipe records it again"
+        ) from None
+    if made != (wanted := (Path(plan.scenario).stem, plan.seed, plan.duration_s)):
+        raise ConfigurationError(
+            f"{place}: is of scenario, seed and seconds {made}, but the recipe says {wanted}; "
+            "remove the folder, or name another with --work"
+        )
+    return True
 
 
 def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tuple[Path, Path]:
