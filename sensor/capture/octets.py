@@ -5,6 +5,7 @@ whatever is unpacked, and a file that is cut short under the reader ends it, whe
 kill the process with SIGBUS.
 """
 
+import contextlib
 import io
 import os
 import sys
@@ -146,18 +147,13 @@ class GzipOctets(Octets):
         return bytes(room[: self._packed.readinto(memoryview(room))])
 
     def _unpack_to_error(self, member: "zlib._Decompress", room: memoryview) -> int:
-        """Unpacks up to the error that is known to come, in steps that get smaller before it."""
+        """Unpacks byte by byte up to the error that is known to come."""
         filled = 0
-        waiting = self._waiting
-        for step in (65_536, 4_096, 256, 16, 1):
-            while filled < len(room):
-                before = member.copy()
-                try:
-                    piece = member.decompress(waiting, min(step, len(room) - filled))
-                except zlib.error:
-                    member = before
+        with contextlib.suppress(zlib.error):
+            for place in range(len(self._waiting)):
+                if filled == len(room):
                     break
-                waiting = member.unconsumed_tail
+                piece = member.decompress(self._waiting[place : place + 1], len(room) - filled)
                 room[filled : filled + len(piece)] = piece
                 filled += len(piece)
         self._ended = True

@@ -41,9 +41,6 @@ from sensor.errors import (
     PermissionDeniedError,
 )
 
-SNAP_BYTES = 192
-"""Captured of each frame where only headers are wanted."""
-
 TIMEOUT_MS = 100
 """How long frames are gathered into a block."""
 
@@ -161,12 +158,10 @@ class TsharkLive:
     Attributes:
         interface: its name.
         counters: what has been delivered; what the kernel dropped is known at the end only.
-        up: tshark captures; it does not outlive the interface.
+        blindness: never any, as tshark does not outlive its interface, nor this source tshark.
     """
 
-    def __init__(
-        self, interface: str, *, snap_bytes: int = SNAP_BYTES, promiscuous: bool = True
-    ) -> None:
+    def __init__(self, interface: str, *, snap_bytes: int, promiscuous: bool = True) -> None:
         """Starts tshark and waits until it captures.
 
         Args:
@@ -181,7 +176,7 @@ class TsharkLive:
         """
         self.interface = interface
         self.counters = CaptureCounters()
-        self.up = True
+        self.blindness = ""
         program = _program("tshark")
         command = [program, "-n", "-q", "-i", interface, "-s", str(snap_bytes)]
         command += [] if promiscuous else ["-p"]
@@ -224,7 +219,6 @@ class TsharkLive:
                 yield self._tick(buffer)
         self.counters.kernel_drops = self._parser.drops
         if not self._stopping:
-            self.up = False
             raise self._failure()
 
     def stop(self) -> None:
