@@ -12,7 +12,8 @@ from sensor.capture.formats import CaptureFile, open_capture
 from sensor.errors import TruncatedCaptureError
 from sensor.flows.columns import columns_of
 from sensor.flows.sequences import SequenceBatch
-from sensor.flows.table import DEFAULT_SLOTS, FlowTable
+from sensor.flows.slots import DEFAULT_SLOTS
+from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import assemble
