@@ -51,7 +51,8 @@ def flows(
     """Write sequences of the first packets of flows, without detecting anything.
 
     The rows are those that models score and learn from; docs/flows.md describes the columns. With
-    --stats and without -o they are only assembled and counted.
+    --stats and without -o they are only assembled and counted. Files are pcap or pcapng, also
+    compressed with gzip; - is standard input.
 
     \b
     Examples:
