@@ -343,7 +343,7 @@ def load(folder: Path) -> Run:
             tuple(_seed(entry) for entry in (first, *others)),
             document["versions"],
         )
-    except (ValueError, KeyError, TypeError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:
         raise BundleError(f"{folder / RUN}: damaged ({error}); train again") from None
 
 

@@ -112,6 +112,18 @@ def test_unknown_masks_but_gives_way_to_a_certain_row(write, certain, order):
     assert apply(write(*lines), batch) == [[certain, 0], [MASKED, 0]]
 
 
+def test_a_byte_order_mark_as_spreadsheets_write_it_is_no_part_of_the_text(write):
+    path = write("0,9,10.0.0.1,*,*,*,*,syn_dos,1")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert apply(path, rows(flow(1, ("10.0.0.1", 1), ("10.0.0.3", 1)))) == [[1, 0]]
+
+
+def test_what_is_no_csv_is_named_by_its_line(write):
+    path = write("0,9,10.0.0.1,*,*,*,*,syn_dos,1", "0" * 200_000)
+    with pytest.raises(LabelError, match=r":4: field larger than field limit"):
+        read_labels(path, TASKS)
+
+
 def test_agreeing_rows_may_overlap(write):
     path = write("0,9,10.0.0.1,*,*,*,*,syn_dos,1", "0,5,*,*,*,80,*,syn_dos,1")
     assert apply(path, rows(flow(1, ("10.0.0.1", 7), ("10.0.0.3", 80)))) == [[1, 0]]

@@ -98,7 +98,8 @@ def read_labels(path: Path, tasks: Sequence[str]) -> LabelFile:
         LabelError: the file is not in the format; file, line and remedy are named.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Spreadsheets write a byte order mark.
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise MissingInputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -109,8 +110,8 @@ def read_labels(path: Path, tasks: Sequence[str]) -> LabelFile:
         for number, line in enumerate(lines[1:], 2)
         if line.strip() and not line.startswith("#")
     ]
-    if not numbered or tuple(_cells(numbered[0][1])) != COLUMNS:
-        number = numbered[0][0] if numbered else 2
+    number, header = numbered[0] if numbered else (2, "")
+    if not header or tuple(_cells(f"{path}:{number}", header)) != COLUMNS:
         raise LabelError(f"{path}:{number}: wrong header; write {','.join(COLUMNS)}")
     rows = tuple(_row(path, number, line, tasks) for number, line in numbered[1:])
     return LabelFile(path, covered, rows)
@@ -198,16 +199,19 @@ def _known(path: Path, number: int, task: str, tasks: Sequence[str]) -> str:
     return task
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([line]))]
+def _cells(where: str, line: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]))]
+    except csv.Error as error:
+        raise LabelError(f"{where}: {error}; write {','.join(COLUMNS)}") from None
 
 
 def _row(path: Path, number: int, line: str, tasks: Sequence[str]) -> LabelRow:
-    cells = _cells(line)
-    if len(cells) != len(COLUMNS):
-        raise LabelError(f"{path}:{number}: has {len(cells)} cells; write {','.join(COLUMNS)}")
-    start, end, src, src_port, dst, dst_port, proto, task, value = cells
     where = f"{path}:{number}"
+    cells = _cells(where, line)
+    if len(cells) != len(COLUMNS):
+        raise LabelError(f"{where}: has {len(cells)} cells; write {','.join(COLUMNS)}")
+    start, end, src, src_port, dst, dst_port, proto, task, value = cells
     row = LabelRow(
         line=number,
         start_ns=_time_ns(where, "start", start),

@@ -7,6 +7,7 @@ or a list, the seed draws (`trainer.lab.plan`). `trainer.lab.catalogue` lists al
 import difflib
 import math
 import random
+import re
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ else:
 
 SHIPPED = Path(__file__).parent / "scenarios"
 """Folder of the scenarios that come with the lab."""
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,29}")
+"""Names of groups become names of folders and of hosts in the DNS (RFC 1035 section 2.3.1)."""
 
 MAX_HOSTS = 60
 MAX_FLOOD_PACKETS = 1_000_000
@@ -284,6 +288,10 @@ def _scenario(path: Path, document: dict[str, Any]) -> Scenario:
 
 def _group(table: _Table, before: list[HostGroup]) -> HostGroup:
     name = table.text("name")
+    if not _NAME.fullmatch(name):
+        raise ScenarioError(
+            f"{table.where}: name = {name!r} must be up to 30 lower-case letters, digits and '-'"
+        )
     if name == "gateway" or name in [group.name for group in before]:
         raise ScenarioError(f"{table.where}: name = {name!r} is taken; choose another")
     group = HostGroup(
