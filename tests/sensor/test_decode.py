@@ -201,8 +201,9 @@ def test_nothing_is_read_past_what_was_captured(monkeypatch) -> None:
         Frame(k, sample[: k % 130], 99, kind) for k, (kind, sample) in enumerate(wrapped() * 6)
     ]
     frames += [Frame(k, sample[: k % 90], 99) for k, sample in enumerate(samples())]
+    frames += [Frame(k, snap(DATAGRAM4)[:k], 99) for k in range(30)]
     found = []
-    for foreign in (0, 0xA5, 0x45, 0x60, 0x2C, 0xFF):
+    for foreign in (0, 0x03, 0xA5, 0x45, 0x60, 0x2C, 0xFF):
         monkeypatch.setattr(blocks, "FOREIGN", foreign)
         decoder = Decoder()
         found.append((packets_of(decoder.decode(block_of(frames))), decoder.refused))

@@ -1,8 +1,12 @@
 """Tags, PPPoE and MPLS by hand: what is stripped, how deep, and where a capture may end."""
 
 import pytest
+from blocks import block_of, packets_of
 from decoding import DATAGRAM4, DATAGRAM6, PACKET4, PACKET6, outcome
 from frames import IPV4, IPV6, ethernet, mpls, pppoe, sll, sll2
+from reference_decode import Frame
+
+from sensor.packets.decode import Decoder
 
 PPPOE, MPLS, MPLS_MULTICAST = 0x8864, 0x8847, 0x8848
 TAGS = [(0x88A8, 5), (0x8100, 0xE006), (0x9100, 7)]
@@ -45,6 +49,20 @@ def test_the_tag_that_the_kernel_stripped_is_the_outer_one(tpid):
     assert outcome(whole, stripped=tpid) == "vlan_depth"
 
 
+def test_stripped_tags_are_counted_frame_by_frame():
+    """In one block: a frame that ends inside its tag, one whose tag was stripped, one with both."""
+    tagged = ethernet(DATAGRAM4, IPV4, TAGS[:1])
+    twice = ethernet(DATAGRAM4, IPV4, TAGS[:2])
+    frames = [tagged[:17], twice, ethernet(DATAGRAM4), tagged, twice, twice[:20]]
+    block = block_of([Frame(k, frame, 99) for k, frame in enumerate(frames)])
+    block.vlan_tpid[:] = [0x8100, 0, 0x8100, 0x8100, 0x8100, 0]
+    decoder = Decoder()
+    packets = packets_of(decoder.decode(block))
+    assert packets == [(1, PACKET4), (2, PACKET4), (3, PACKET4)]
+    assert decoder.refused["vlan_depth"] == 1
+    assert decoder.refused["truncated_frame"] == 2
+
+
 def test_a_length_behind_a_tag_is_not_ip():
     llc = bytes.fromhex("aaaa030000000800")
     inside = ethernet(llc + DATAGRAM4, len(llc + DATAGRAM4))
@@ -60,7 +78,7 @@ def test_pppoe_sessions():
     assert outcome(ethernet(pppoe(mpls(DATAGRAM4, 2), 0x0281), PPPOE)) == PACKET4
     for protocol in (0xC021, 0x8021, 0x0283, 0x2100, 0x0800, 0x8100):
         assert outcome(ethernet(pppoe(DATAGRAM4, protocol), PPPOE)) == "not_ip"
-    for first, code in ((0x21, 0), (0x12, 0), (0x11, 9), (0x11, 0xA7)):
+    for first, code in ((0x21, 0), (0x12, 0), (0x11, 1), (0x11, 9), (0x11, 0xA7)):
         assert outcome(ethernet(pppoe(DATAGRAM4, first=first, code=code), PPPOE)) == "not_ip"
     assert outcome(ethernet(pppoe(DATAGRAM4), 0x8863)) == "not_ip"  # discovery
     assert cut_anywhere(ethernet(pppoe(DATAGRAM4), PPPOE), 14, 21) == {"truncated_frame"}
