@@ -1,13 +1,15 @@
 """The parallel walk finds exactly the records that following the chain one by one finds."""
 
+import importlib
 import random
 import struct
 
 import frames
 import numpy as np
+import pcapng_bytes as ng
 import pytest
 
-from sensor.capture import pcap
+from sensor.capture import pcap, pcapng
 from sensor.capture.walk import walk
 
 START = 1_700_000_000
@@ -91,3 +93,59 @@ def test_walk_of_less_than_a_header_finds_nothing():
     for end in range(24, 40):
         assert walked(data[:end], "<") == []
     assert walked(data[:40], "<") == [24]
+
+
+def blocks_of(data: bytes, order: str) -> list[int]:
+    """Block starts of a pcapng file, by the definition; no block takes less than 12 bytes."""
+    position, found = 0, []
+    while position + 12 <= len(data):
+        found.append(position)
+        position += max(12, struct.unpack_from(f"{order}I", data, position + 4)[0])
+    return found
+
+
+def walked_blocks(data: bytes, order: str) -> list[int]:
+    buffer = np.frombuffer(data + bytes(128), np.uint8)
+    return walk(buffer, 0, len(data), order, pcapng.BLOCKS).tolist()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("seed", range(4))
+def test_walk_finds_the_blocks_of_pcapng(order, seed):
+    rng = random.Random(seed)
+    inner = ng.write([rng.randbytes(50)] * 60, range(60), order)
+    blocks = []
+    for k in range(4000):
+        kind = rng.randrange(40)
+        payload = (
+            rng.randbytes(rng.randrange(60, 900)) if kind else inner[rng.randrange(900) & ~3 :]
+        )
+        blocks.append(ng.enhanced(payload, k, order=order))
+        if kind == 1:
+            blocks += [ng.simple(payload, order), ng.block(6, b"", order), ng.block(99, b"", order)]
+    data = b"".join([ng.section(order), ng.interface(order=order), *blocks])
+    assert walked_blocks(data, order) == blocks_of(data, order)
+    for length in (0, 1, 7, 0xFFFF_FFFF, 70_000, 11):
+        damaged = bytearray(data)
+        at = rng.choice(blocks_of(data, order))
+        struct.pack_into(f"{order}I", damaged, at + 4, length)
+        assert walked_blocks(bytes(damaged), order) == blocks_of(bytes(damaged), order)
+
+
+def test_most_blocks_are_walked_together(monkeypatch):
+    """Or thousands of packets would cost a loop in Python each."""
+    singly = []
+    walk_singly = importlib.import_module("sensor.capture.walk")._walk_singly
+
+    def counted(*arguments):
+        found = walk_singly(*arguments)
+        singly.append(len(found[0]))
+        return found
+
+    monkeypatch.setattr("sensor.capture.walk._walk_singly", counted)
+    rng = random.Random(9)
+    for order in ("<", ">"):
+        sent = [rng.randbytes(rng.randrange(60, 1500)) for _ in range(5000)]
+        data = ng.write(sent, range(5000), order)
+        assert len(walked_blocks(data, order)) == 5002
+    assert sum(singly) < 100
