@@ -62,6 +62,10 @@ class Running:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return "State:\tT" in status
 
+    def ended(self) -> bool:
+        """Whether the process is over."""
+        return self.process.poll() is not None
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Sends a signal and waits for the end; keeps what else was said."""
         self.process.send_signal(number)

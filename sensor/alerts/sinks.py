@@ -7,8 +7,12 @@ with an error instead.
 A live sensor's file has a greatest length, as whoever can send packets can make it grow. It is
 renamed, not cut, so that whoever follows the name finds a new file and loses nothing, and to a
 name that is not one of logrotate's, whose numbered files would otherwise be overwritten.
+
+Nor does it ever wait for the reader of a named pipe: one that is not there, that went away or that
+is slow is a log that can't be written. A replay waits.
 """
 
+import errno
 import os
 import stat
 from collections import deque
@@ -49,11 +53,11 @@ class AlertLog:
 
         Args:
             path: of the file, made with mode 0640 if it does not exist, or ``-``.
-            strict: a failed write is an error and nothing waits.
+            strict: a failed write is an error and nothing waits, but for the reader of a pipe.
             limit_bytes: greatest length of a regular file; a longer line has a file of its own.
 
         Raises:
-            OutputError: the file can't be opened.
+            OutputError: the file can't be opened; a pipe that nobody reads yet is no error.
         """
         self._path, self._strict, self._limit_bytes = path, strict, limit_bytes
         self._spool: deque[bytes] = deque()
@@ -63,7 +67,13 @@ class AlertLog:
         try:
             self._open()
         except OSError as error:
-            raise self._error("opened", error) from None
+            if strict or error.errno != errno.ENXIO:
+                raise self._error("opened", error) from None
+
+    @property
+    def unread(self) -> bool:
+        """It is a pipe that nobody reads, as far as is known."""
+        return self._descriptor < 0
 
     @property
     def spooled(self) -> int:
@@ -91,6 +101,8 @@ class AlertLog:
         """
         try:
             while self._spool:
+                if self.unread:
+                    self._open()
                 self._follow_path()
                 self._make_room(len(self._spool[0]) - self._torn)
                 waiting = self._spool[0][self._torn :]
@@ -103,6 +115,9 @@ class AlertLog:
                 self.written += 1
         except OSError as error:
             self.failures += 1
+            if isinstance(error, BrokenPipeError):
+                self._release()
+                self._torn = 0  # the next reader gets the line from its beginning
             if self._strict:
                 self._give_up()
                 if isinstance(error, BrokenPipeError) and self._path == STDOUT:
@@ -125,8 +140,6 @@ class AlertLog:
 
     def close(self) -> None:
         """Writes what waits, counts the rest as lost, and closes the file."""
-        if self._descriptor < 0:
-            return
         try:
             self.flush()
         finally:
@@ -138,6 +151,7 @@ class AlertLog:
             self._descriptor = _STDOUT_DESCRIPTOR
             return
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
+        flags |= 0 if self._strict else os.O_NONBLOCK
         descriptor = os.open(self._path, flags, 0o640)
         if self._descriptor >= 0 and not os.path.samestat(
             os.fstat(descriptor), os.fstat(self._descriptor)

@@ -36,7 +36,8 @@ _HARDWARE_NAMES = {
 }
 """linux/if_arp.h"""
 
-_WITH_ETHERNET_HEADER = (1, 772)
+WITH_ETHERNET_HEADER = (1, 772)
+"""ARPHRD_ETHER and ARPHRD_LOOPBACK, whose frames begin with an Ethernet header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def describe(name: str, through: socket.socket | None = None) -> Interface:
     (mtu,) = struct.unpack_from("i", _ask(through, SIOCGIFMTU, name), 16)
     family, address = struct.unpack_from("H6s", _ask(through, SIOCGIFHWADDR, name), 16)
     carrier = "up" if flags & IFF_RUNNING else "no carrier"
-    supported = family in _WITH_ETHERNET_HEADER
+    supported = family in WITH_ETHERNET_HEADER
     return Interface(
         name=name,
         index=index,

@@ -3,11 +3,16 @@
 The file is a classic nanosecond pcap. A VLAN tag that the kernel stripped is put back behind the
 MAC addresses, where IEEE 802.1Q has it. Ticks need not be kept: deadlines that pass in silence
 have the same times in a replay, and the end of a stream is silence without end.
+
+A recording has no holes: at the first frame that can't be written it ends, and detection goes on.
 """
 
-import io
+import contextlib
+import errno
 import os
+import stat
 import struct
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -21,32 +26,58 @@ _MAC_ADDRESSES_BYTES = 12
 
 
 class Recorder:
-    """A capture file that grows block by block; every block is on its way to the disk at once."""
+    """A capture file that grows block by block; every block is on its way to the disk at once.
+
+    Attributes:
+        path: of the file, times filled in.
+        recorded: frames that are in the file.
+        unrecorded: frames that are not, as the file could not be written any more.
+        failure: why that was, or an empty string.
+    """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Creates the file, or empties it, with mode 0640.
+        """Creates the file with mode 0640, or takes an empty one, a pipe or a device.
+
+        Args:
+            path: of the file; ``%Y`` and the like are the parts of the local time, as strftime(3)
+                has them.
 
         Raises:
-            OutputError: it can't be written.
+            OutputError: it can't be written, or holds something already.
         """
         self.path = os.fspath(path)
+        self.recorded = self.unrecorded = 0
+        self.failure = ""
+        self._size = 0
+        # Not waiting for the reader of a named pipe: there may be none.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            descriptor = os.open(
-                self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640
-            )
+            if "%" in self.path:
+                self.path = time.strftime(self.path)
+            self._descriptor = os.open(self.path, flags, 0o640)
         except (OSError, ValueError) as error:
-            raise self._failure(error) from None
-        self._file = io.FileIO(descriptor, "wb")
+            raise self._refusal(_reason(error)) from None
+        found = os.fstat(self._descriptor)
+        self._regular = stat.S_ISREG(found.st_mode)
+        if self._regular and found.st_size:
+            self.close()
+            raise self._refusal("it holds something already; choose another name")
+        os.set_blocking(self._descriptor, True)
         header = (_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, LINKTYPE_ETHERNET)
         self._write(struct.pack("<IHHiIII", *header))
+        if self.failure:
+            raise self._refusal(self.failure)
 
     def write(self, block: PacketBlock) -> None:
         """Appends the frames of a block, which is still valid afterwards.
 
-        Raises:
-            OutputError: they can't be written (a full disk).
+        All of them or none: what was written of a block that did not fit (a full disk) is cut off
+        again, so the file stays a valid capture.
         """
         if not len(block):
+            return
+        if self.failure:
+            self.unrecorded += len(block)
             return
         tagged = block.vlan_tpid != 0
         headers = np.empty((len(block), 4), "<u4")
@@ -69,23 +100,39 @@ class Recorder:
             else:
                 pieces.append(octets[start:end])
         self._write(b"".join(pieces))
+        if self.failure:
+            self.unrecorded += len(block)
+        else:
+            self.recorded += len(block)
 
     def close(self) -> None:
         """Closes the file; closing twice is allowed."""
-        self._file.close()
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def _write(self, content: bytes) -> None:
         rest = memoryview(content)
         try:
             while rest:
-                rest = rest[self._file.write(rest) :]
+                rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            self._file.close()
-            raise self._failure(error) from None
+            self.failure = _reason(error)
+            if self._regular:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
+            self.close()
+        else:
+            self._size += len(content)
 
-    def _failure(self, error: OSError | ValueError) -> OutputError:
-        reason = getattr(error, "strerror", None) or str(error)
+    def _refusal(self, reason: str) -> OutputError:
         return OutputError(f"{self.path}: the recording can't be written ({reason})")
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, OSError) and error.errno == errno.ENXIO:
+        return "nobody reads this pipe; start its reader first"
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def recorded(source: Iterable[PacketBlock], recorder: Recorder) -> Iterator[PacketBlock]:

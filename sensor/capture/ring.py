@@ -34,7 +34,7 @@ from sensor.capture.block import (
     PacketBlock,
     one_link_type,
 )
-from sensor.capture.interfaces import Interface, describe
+from sensor.capture.interfaces import WITH_ETHERNET_HEADER, Interface, describe
 from sensor.errors import (
     CaptureUnavailableError,
     HostError,
@@ -65,10 +65,11 @@ TP_STATUS_USER = 0x01
 TP_STATUS_VLAN_VALID = 0x10
 TP_STATUS_VLAN_TPID_VALID = 0x40
 
-# struct tpacket_block_desc and struct tpacket3_hdr, as indices of 32-bit words.
+# struct tpacket_block_desc and struct tpacket3_hdr, as indices of 32-bit words. Behind the latter,
+# which is padded to 48 bytes, stands the frame's struct sockaddr_ll with the type of its link.
 _BLOCK_STATUS, _BLOCK_PACKETS, _BLOCK_FIRST = 2, 3, 4
-_SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID = 1, 2, 3, 4, 5, 6, 8, 9
-_HEADER_BYTES = 40
+_SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID, _HATYPE = 1, 2, 3, 4, 5, 6, 8, 9, 14
+_HEADER_BYTES = 60
 
 _LINK_HEADER_BYTES = 14 + 2 * 4  # Ethernet and two VLAN tags: more than MTU + this was merged
 
@@ -78,12 +79,15 @@ class Ring:
 
     Iteration yields blocks of frames, and an empty block (a tick) whenever none came for
     `timeout_ms`. It ends after `stop`, once what the kernel had already received is delivered. An
-    interface that goes down, or is deleted and made again under its name, does not end it.
+    interface that goes down, or is deleted and made again under its name, does not end it. Nor
+    does one that then has another kind of link: its frames are left out until it has Ethernet
+    headers again.
 
     Attributes:
         interface: its name.
         counters: what has been delivered; `bytes` counts VLAN tags that the kernel stripped too.
-        up: the interface is there and up, as of the last tick.
+        blindness: why no frames can come, as a phrase such as ``is down``, or an empty string; as
+            of the opening or the last tick.
     """
 
     def __init__(
@@ -115,7 +119,7 @@ class Ring:
         """
         self.interface = interface
         self.counters = CaptureCounters()
-        self.up = True
+        self.blindness = ""
         self._block_bytes = block_bytes
         self._blocks = blocks
         self._timeout_ms = timeout_ms
@@ -133,6 +137,7 @@ class Ring:
             self._ring = np.frombuffer(self._memory, np.uint8)
             self._words = memoryview(self._memory).cast("I")
             self._bind(self._found)
+            self._look_at(self._found)
         except BaseException:
             self.close()
             raise
@@ -225,7 +230,6 @@ class Ring:
             raise CaptureUnavailableError(
                 f"interface {self.interface}: can't be captured on ({error.strerror})"
             ) from None
-        self._found = found
 
     def _gather(self) -> PacketBlock | None:
         """Ready ring blocks as one block of packets, or nothing; they are held until given back."""
@@ -261,6 +265,11 @@ class Ring:
     def _columns(self, buffer: NDArray[np.uint8], header: NDArray[np.int64]) -> PacketBlock:
         items = np.ndarray((buffer.size - _HEADER_BYTES + 1,), f"V{_HEADER_BYTES}", buffer, 0, (1,))
         words = items[header].view(np.uint32).reshape(-1, _HEADER_BYTES // 4)
+        # An interface may change its kind under us: one that is set to monitor mode, for example.
+        readable = np.isin(words[:, _HATYPE] & 0xFFFF, WITH_ETHERNET_HEADER)
+        if not readable.all():
+            self._follow_interface()
+            header, words = header[readable], words[readable]
         timestamp_ns = words[:, _SEC].astype(np.int64)
         timestamp_ns *= 1_000_000_000
         timestamp_ns += words[:, _NSEC]
@@ -319,18 +328,27 @@ class Ring:
         )
 
     def _follow_interface(self) -> None:
-        """Binds again to an interface that has come back under its name with another index.
+        """Looks at the interface, and binds to one that has come back under its name.
 
         One that only went down and up is still bound.
         """
         try:
             found = describe(self.interface, self._socket)
-            if found.index != self._found.index:
+            # The kernel unbinds what was deleted; the index alone would not tell, as it may be
+            # given again.
+            if found.supported and self._socket.getsockname()[0] != self.interface:
                 self._bind(found)
-            self.up = found.state != "down"
-            self._found = found
         except CaptureUnavailableError:
-            self.up = False
+            self.blindness = "is gone"
+        else:
+            self._look_at(found)
+
+    def _look_at(self, found: Interface) -> None:
+        self._found = found
+        if not found.supported:
+            self.blindness = f"is there with another link ({found.link}), which is not decoded"
+        else:
+            self.blindness = "is down" if found.state == "down" else ""
 
     def _count_drops(self) -> None:
         """Adds the frames lost since the last look; the kernel resets its counter on reading."""

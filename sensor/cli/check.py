@@ -1,6 +1,7 @@
 """``multa-sensor check``: would a run start?"""
 
 import contextlib
+import os
 from pathlib import Path
 
 import click
@@ -23,7 +24,7 @@ def check(
     """Prove that a run would start: models, alert log, interface and permission.
 
     Each is told on a line of standard output; the first that is wrong ends the check with its
-    exit status. The alert log is created if it does not exist.
+    exit status. Nothing is left behind: an alert log that did not exist is created and removed.
 
     \b
     Examples:
@@ -40,9 +41,17 @@ def check(
                     f"{detector.runtime}, golden vectors answered)"
                 )
     if output is not None and output != STDOUT:
-        AlertLog(output, strict=True).close()
+        _try_log(Path(os.path.realpath(output)))
         click.echo(f"alert log {output}: ok (can be appended to)")
     if interface is not None:
         with contextlib.closing(Ring(interface, block_bytes=1 << 16, blocks=8)) as ring:
-            state = "up" if ring.up else "not up yet"
+            state = f"{ring.blindness}, a run would wait for it" if ring.blindness else "up"
             click.echo(f"interface {interface}: ok ({state}, capture permitted)")
+
+
+def _try_log(path: Path) -> None:
+    """Opens the log; one that was not there is removed, as its owner should be who writes it."""
+    existed = os.path.lexists(path)
+    AlertLog(str(path), strict=False).close()
+    if not existed and path.stat().st_size == 0:
+        path.unlink()

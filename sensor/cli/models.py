@@ -6,15 +6,14 @@ from typing import Any
 
 import click
 
+from sensor.cli import options
 from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
 from sensor.model.verification import verify as verify_bundle
 from sensor.service.lanes import shipped_models
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-_folders = click.argument(
-    "folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR..."
-)
+_folders = click.argument("folders", nargs=-1, required=True, type=options.folder, metavar="DIR...")
 
 
 @click.group(no_args_is_help=False)
@@ -28,7 +27,7 @@ def models() -> None:
 
 
 @models.command("list")
-@click.argument("folder", required=False, type=click.Path(path_type=Path), metavar="[DIR]")
+@click.argument("folder", required=False, type=options.folder, metavar="[DIR]")
 @_as_json
 def list_(folder: Path | None, *, as_json: bool) -> None:
     """List the bundles in a folder; without one, those that came with the sensor.
@@ -90,7 +89,7 @@ def verify(folders: tuple[Path, ...], *, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=options.folder, metavar="DIR")
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 @click.option("--card", is_flag=True, help="The model card instead.")
 def inspect(folder: Path, *, as_json: bool, card: bool) -> None:

@@ -1,9 +1,11 @@
 """Options that several commands share, and the outputs that they open."""
 
+import contextlib
+import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -11,6 +13,7 @@ import click
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.capture.tshark import open_with_tshark
+from sensor.cli import say
 from sensor.errors import UsageError
 from sensor.service.lanes import shipped_bundle
 from sensor.service.statistics import StatisticsFile
@@ -119,10 +122,28 @@ def open_fresh_log(path: str) -> AlertLog:
     Raises:
         OutputError: it can't be opened.
     """
-    log = AlertLog(path, strict=True)
+    with _telling_of_a_wait(path):
+        log = AlertLog(path, strict=True)
     if path != STDOUT and stat.S_ISREG(Path(path).stat().st_mode):
         os.truncate(path, 0)
     return log
+
+
+@contextlib.contextmanager
+def _telling_of_a_wait(path: str) -> Iterator[None]:
+    """Says so before a named pipe is opened that nobody reads, as that waits.
+
+    The attempt stays open meanwhile: a reader takes the end of its only writer for the end.
+    """
+    with contextlib.ExitStack() as opened:
+        if path != STDOUT:
+            try:
+                attempt = os.open(path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+                opened.callback(os.close, attempt)
+            except OSError as error:
+                if error.errno == errno.ENXIO:
+                    say(f"waiting for a reader of {path}")
+        yield
 
 
 def shares_terminal(output: str | None) -> bool:

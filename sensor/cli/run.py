@@ -15,8 +15,8 @@ from sensor.errors import OutputError
 from sensor.pipeline import Lane
 from sensor.service.lanes import build_lanes
 from sensor.service.live import Attendant, limited
-from sensor.service.notify import ServiceManager
 from sensor.service.run import Run
+from sensor.service.signals import Signals
 from sensor.service.summary import Summary
 
 RECORDING_MIB = 32
@@ -41,7 +41,8 @@ RECORDING_MIB = 32
 @click.option(
     "--record",
     metavar="FILE",
-    help="Also write every frame to a capture file, whose replay gives the same alerts.",
+    help="Also write every frame to a new capture file, whose replay gives the same alerts. An "
+    "older one is never replaced; %Y, %m, %d, %H, %M, %S in the name are the time of the start.",
 )
 @options.stats
 @click.option("--duration", type=click.FloatRange(min=0), metavar="S", help="End after S seconds.")
@@ -82,40 +83,56 @@ def run(
       multa-sensor run -i br-lan -o /var/log/multa/alerts.json
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
-    describe(interface)  # an unknown name is told before models are proved
-    bundles = options.chosen_models(models, no_models=no_models)
-    lanes = build_lanes(bundles, rule=not no_rule)
-    options.keep_apart((), output, record, stats)
-    statistics_file = options.open_statistics(stats, output)
-    with contextlib.ExitStack() as opened:
-        # Whoever reads standard output can't come back, but a full disk can be emptied.
-        log = AlertLog(output, strict=output == STDOUT, limit_bytes=FILE_BYTES)
-        opened.callback(log.close)
-        recorder = opened.enter_context(contextlib.closing(Recorder(record))) if record else None
-        memory_mib = buffer or (RECORDING_MIB if record else BLOCK_BYTES * BLOCKS >> 20)
-        ring = Ring(
-            interface,
-            blocks=(memory_mib << 20) // BLOCK_BYTES,
-            snap_bytes=FULL_FRAMES if record else SNAP_BYTES,
-            promiscuous=not no_promiscuous,
-        )
-        opened.enter_context(contextlib.closing(ring))
-        told = Summary(lanes) if summary or sys.stderr.isatty() else None
-        chain = Run(ring.counters, lanes, log, told)
-        manager = ServiceManager()
-        attendant = Attendant(ring, log, chain.statistics, manager, say)
-        blocks = attendant.attended(limited(ring, count, duration))
-        with attendant.signals():
-            manager.ready()
+    signals = Signals()
+    with signals.handled():
+        describe(interface)  # an unknown name is told before models are proved
+        bundles = options.chosen_models(models, no_models=no_models)
+        lanes = build_lanes(bundles, rule=not no_rule)
+        options.keep_apart((), output, record, stats)
+        statistics_file = options.open_statistics(stats, output)
+        with contextlib.ExitStack() as opened:
+            # Whoever reads standard output can't come back, but a full disk can be emptied.
+            log = AlertLog(output, strict=output == STDOUT, limit_bytes=FILE_BYTES)
+            opened.enter_context(contextlib.closing(log))
+            if log.unread:
+                say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
+            memory_mib = buffer or (RECORDING_MIB if record else BLOCK_BYTES * BLOCKS >> 20)
+            ring = Ring(
+                interface,
+                blocks=(memory_mib << 20) // BLOCK_BYTES,
+                snap_bytes=FULL_FRAMES if record else SNAP_BYTES,
+                promiscuous=not no_promiscuous,
+            )
+            opened.enter_context(contextlib.closing(ring))
+            # Last, as a start that fails should leave no recording that is in the next one's way.
+            recorder = Recorder(record) if record else None
+            if recorder:
+                opened.enter_context(contextlib.closing(recorder))
+            told = Summary(lanes) if summary or sys.stderr.isatty() else None
+            chain = Run(ring.counters, lanes, log, told)
+            attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
             say(f"watching {interface} with {_names(lanes)}")
+            blocks = attendant.attended(limited(ring, count, duration))
             chain.over(recorded(blocks, recorder) if recorder else blocks, interface)
-            manager.stopping()
-    if statistics_file:
-        statistics_file.write(chain.statistics)
-    if told:
-        told.show(interface, chain.statistics)
+        if statistics_file:
+            statistics_file.write(chain.statistics)
+        if told:
+            told.show(interface, chain.statistics)
+        _raise_if_lost(log, output, recorder)
+
+
+def _raise_if_lost(log: AlertLog, output: str, recorder: Recorder | None) -> None:
+    """Ends the run with the status of an output that could not be written, if one was not."""
+    lost = []
     if log.lost:
-        raise OutputError(f"{output}: {log.lost} alerts could not be written and are lost")
+        lost.append(f"{output}: {log.lost} alerts could not be written and are lost")
+    if recorder and recorder.unrecorded:
+        lost.append(
+            f"{recorder.path}: {recorder.unrecorded} frames could not be recorded "
+            f"({recorder.failure})"
+        )
+    if lost:
+        raise OutputError("; ".join(lost))
 
 
 def _names(lanes: list[Lane]) -> str:

@@ -1,17 +1,15 @@
-"""What a live run does beside the chain: signals, limits, and saying what goes wrong."""
+"""What a live run does beside the chain: limits, and saying what goes wrong."""
 
-import os
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from types import FrameType
 
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
+from sensor.capture.record import Recorder
 from sensor.capture.ring import Ring
 from sensor.service.notify import ServiceManager
+from sensor.service.signals import Signals
 from sensor.service.statistics import Statistics
 
 REPEAT_S = 60
@@ -52,67 +50,43 @@ class Attendant:
         self,
         ring: Ring,
         log: AlertLog,
+        recorder: Recorder | None,
         statistics: Statistics,
-        manager: ServiceManager,
+        signals: Signals,
         say: Callable[[str], None],
     ) -> None:
         """Takes the parts that it looks after; `say` shows a line to a person."""
-        self._ring, self._log, self._statistics = ring, log, statistics
-        self._manager, self._say = manager, say
-        self._reopen = False
-        self._up = True
-        self._told_offload = False
-        self._drops = self._lost = 0
+        self._ring, self._log, self._recorder = ring, log, recorder
+        self._statistics, self._signals, self._say = statistics, signals, say
+        self._manager = ServiceManager()
+        self._blindness = ""
+        self._told_offload = self._told_recorder = False
+        self._drops = 0
         self._drops_told_at = -float(REPEAT_S)
         self._waiting = False
+        signals.are_about(self._stop, statistics.line)
 
     def attended(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
         """The blocks; after each one the chain has dealt with it, and the watchdog hears so."""
+        self._manager.ready()
+        self._look_at_ring()
         for block in blocks:
             yield block
             self._manager.alive()
             self._look()
+        self._manager.stopping()
         self._look()
 
-    @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Handles signals while the run lasts.
-
-        SIGTERM and SIGINT end it after what has been received; a second SIGINT ends it at once.
-        SIGUSR1 writes the statistics to standard error. SIGHUP opens the alert log anew.
-        """
-        handlers: dict[int, Callable[[int, FrameType | None], None]] = {
-            signal.SIGTERM: self._stop,
-            signal.SIGINT: self._stop,
-            signal.SIGUSR1: self._dump,
-            signal.SIGHUP: self._rotate,
-        }
-        before = {number: signal.signal(number, act) for number, act in handlers.items()}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+    def _stop(self) -> None:
         self._manager.stopping()
         self._ring.stop()
 
-    def _dump(self, _number: int, _frame: FrameType | None) -> None:
-        # Not through sys.stderr: the signal may have come in the middle of a write to it.
-        os.write(2, self._statistics.line().encode())
-
-    def _rotate(self, _number: int, _frame: FrameType | None) -> None:
-        self._reopen = True
-
     def _look(self) -> None:
-        if self._reopen:
-            self._reopen = False
+        if self._signals.reopen_asked():
             self._log.reopen()
         self._log.flush()
         self._look_at_log()
+        self._look_at_recorder()
         self._look_at_ring()
 
     def _look_at_log(self) -> None:
@@ -123,14 +97,26 @@ class Attendant:
             self._say(f"the alert log can be written again; {self._log.lost} alerts were lost")
         self._waiting = waiting
 
+    def _look_at_recorder(self) -> None:
+        recorder = self._recorder
+        if recorder is None:
+            return
+        self._statistics.unrecorded = recorder.unrecorded
+        if recorder.failure and not self._told_recorder:
+            self._told_recorder = True
+            self._say(
+                f"{recorder.path}: the recording can't be written ({recorder.failure}) and ends "
+                f"after {recorder.recorded} frames; detection goes on"
+            )
+
     def _look_at_ring(self) -> None:
         ring, counters = self._ring, self._ring.counters
-        if ring.up != self._up:
-            self._up = ring.up
+        if ring.blindness != self._blindness:
+            self._blindness = ring.blindness
             self._say(
-                f"interface {ring.interface} is back"
-                if ring.up
-                else f"interface {ring.interface} is down or gone: blind until it comes back"
+                f"interface {ring.interface} {ring.blindness}: blind until it comes back"
+                if ring.blindness
+                else f"interface {ring.interface} is back"
             )
         if counters.offload_frames and not self._told_offload:
             self._told_offload = True

@@ -1,3 +1,5 @@
+import subprocess
+
 import netns
 import pytest
 from command import assert_fails, sensor_command, sensor_process
@@ -11,14 +13,23 @@ def test_model_and_log_are_told(capfd, random_bundle, tmp_path):
     model, told_log = outcome.out.splitlines()
     assert model.startswith(f"model {random_bundle}: ok (random 0.0.1, ")
     assert told_log == f"alert log {log}: ok (can be appended to)"
-    assert log.read_bytes() == b""
+    assert not log.exists()  # it would be its maker's, and the service could not write it
+
+
+def test_log_behind_a_link_is_not_left_behind_either(capfd, tmp_path):
+    log = tmp_path / "alerts.json"
+    log.symlink_to(tmp_path / "elsewhere.json")
+    assert sensor_command(capfd, "check", "--no-models", "-o", log).status == 0
+    assert log.is_symlink()
+    assert not log.exists()
 
 
 def test_existing_log_is_left_alone(capfd, tmp_path):
     log = tmp_path / "alerts.json"
-    log.write_text("line\n")
-    assert sensor_command(capfd, "check", "--no-models", "-o", log).status == 0
-    assert log.read_text() == "line\n"
+    for content in ("line\n", ""):
+        log.write_text(content)
+        assert sensor_command(capfd, "check", "--no-models", "-o", log).status == 0
+        assert log.read_text() == content
 
 
 def test_unwritable_log_fails(capfd, tmp_path):
@@ -39,10 +50,14 @@ def test_missing_capability_fails(capfd):
 
 
 @pytest.mark.network
-def test_interface_is_told():
+@pytest.mark.parametrize(
+    ("state", "says"), [("up", "up"), ("down", "is down, a run would wait for it")]
+)
+def test_interface_is_told(state, says):
     with netns.link() as cable, netns.inside(cable.far):
+        subprocess.run(["ip", "link", "set", cable.port, state], check=True)
         done = sensor_process("check", "--no-models", "-i", cable.port)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.decode().splitlines() == [
-        f"interface {cable.port}: ok (up, capture permitted)"
+        f"interface {cable.port}: ok ({says}, capture permitted)"
     ]

@@ -143,6 +143,22 @@ def test_unwritable_recording(capfd, tmp_path):
     assert_fails(sensor_command(capfd, *arguments), 74, path)
 
 
+def test_older_recording(capfd, capture):
+    before = capture.read_bytes()
+    arguments = ("run", "-i", "lo", "--no-models", "--record", capture)
+    assert_fails(sensor_command(capfd, *arguments), 74, capture, "choose another name")
+    assert capture.read_bytes() == before
+
+
+@pytest.mark.parametrize("command", [("check", "-m"), ("models", "verify"), ("models", "inspect")])
+def test_bundle_without_permission(capfd, random_bundle, tmp_path, command):
+    bundle = shutil.copytree(random_bundle, tmp_path / "random")
+    bundle.chmod(0o700)
+    with unprivileged():
+        outcome = sensor_command(capfd, *command, bundle)
+    assert_fails(outcome, 77, bundle)
+
+
 def test_unknown_interface(capfd):
     outcome = sensor_command(capfd, "run", "-i", "none0", "--no-models")
     assert_fails(outcome, 69, "none0", "multa-sensor interfaces")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -132,6 +133,41 @@ def test_full_disk_does_not_end_it(cable):
         assert sensor.end() == 74
     assert json.loads(sensor.output)["alerts_lost"] == 3
     assert sensor.messages[-1].startswith("multa-sensor: error: /dev/full: 3 alerts")
+
+
+def test_full_disk_ends_a_recording_and_not_the_detection(cable, tmp_path):
+    log, record = tmp_path / "alerts.json", tmp_path / "record.pcap"
+    contents, _ = flood(60)
+    outputs = ("-o", str(log), "--record", str(record), "--stats", "-")
+    with started(cable, *RULE, *outputs) as sensor:
+        netns.play(cable.near, cable.port, contents[:10])
+        sensor.wait_for_recording(record, contents[:10])
+        full = record.stat().st_size + 50  # the next frame fits in part
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.prlimit(sensor.process.pid, resource.RLIMIT_FSIZE, (full, limits[1]))
+        netns.play(cable.near, cable.port, contents[10:])
+        sensor.wait_for_message("ends after 10 frames; detection goes on")
+        until(lambda: sensor.statistics()["packets"] == 60, "60 packets")
+        resource.prlimit(sensor.process.pid, resource.RLIMIT_FSIZE, limits)
+        assert sensor.statistics()["frames_unrecorded"] == 50
+        assert sensor.end() == 74
+    assert told(log)[0] == ("flow_rate", "start", "10.0.0.2")
+    assert json.loads(sensor.output)["frames_unrecorded"] == 50
+    assert sum(map(len, open_capture_closed(record))) == 10
+    assert f"{record}: 50 frames could not be recorded" in sensor.messages[-1]
+    assert sum("detection goes on" in message for message in sensor.messages) == 1
+
+
+def test_messages_that_nobody_reads_do_not_end_it(cable):
+    with started(cable, *RULE, "-o", "/dev/null", "--count", "10") as sensor:
+        assert sensor.process.stderr
+        sensor.process.stderr.close()
+        sensor.process.send_signal(signal.SIGUSR1)
+        set_link = ["ip", "-n", cable.far, "link", "set", cable.port]
+        for state in ("down", "up"):
+            subprocess.run([*set_link, state], check=True)
+        until(lambda: netns.play(cable.near, cable.port, flood(1)[0]) and sensor.ended(), "the end")
+        assert sensor.process.returncode == 0
 
 
 def test_interface_that_goes_away_is_said_and_waited_for(cable):

@@ -1,4 +1,6 @@
+import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -39,3 +41,36 @@ def test_fresh_log_empties_files_and_nothing_else(tmp_path):
     assert path.read_text() == ""
     open_fresh_log("/dev/null").close()
     assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+
+
+def test_fresh_log_waits_for_the_reader_of_a_pipe_and_says_so(tmp_path, capfd):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    said = []
+
+    def read():
+        # Only then does the other side open the pipe.
+        while "waiting for a reader" not in "".join(said):
+            said.append(capfd.readouterr().err)
+        said.append(path.read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    log = open_fresh_log(str(path))
+    log.write(b"line\n")
+    log.close()
+    reader.join(timeout=60)
+    assert said[-1] == "line\n"
+    assert f"waiting for a reader of {path}" in "".join(said)
+
+
+def test_reader_that_is_there_is_not_told_of_an_end(tmp_path, capfd):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = open_fresh_log(str(path))
+    with pytest.raises(BlockingIOError):  # a pipe without writers would give b"", the end
+        os.read(reader, 10)
+    log.close()
+    os.close(reader)
+    assert capfd.readouterr().err == ""

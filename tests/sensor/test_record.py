@@ -1,5 +1,7 @@
 import contextlib
 import os
+import resource
+import time
 
 import dpkt
 import frames
@@ -83,10 +85,64 @@ def test_closing_twice_is_allowed(tmp_path):
     recorder.close()
 
 
+def test_older_recording_is_never_replaced(tmp_path):
+    path = tmp_path / "x.pcap"
+    path.write_bytes(b"a month of packets")
+    with pytest.raises(OutputError, match=r"x\.pcap: .*holds something already; choose another"):
+        Recorder(path)
+    assert path.read_bytes() == b"a month of packets"
+
+
+def test_empty_file_and_device_are_taken(tmp_path):
+    (tmp_path / "x.pcap").touch()
+    record(tmp_path / "x.pcap")
+    assert (tmp_path / "x.pcap").stat().st_size == 24
+    record("/dev/null")
+
+
+def test_name_holds_the_time_of_the_start(tmp_path):
+    before = time.strftime("%Y")
+    record(tmp_path / "%Y.pcap")
+    assert (tmp_path / f"{before}.pcap").exists() or time.strftime("%Y") != before
+
+
+def test_full_disk_ends_the_recording_and_nothing_else(tmp_path):
+    """A block that does not fit is cut off; the file holds every frame before it, and no other."""
+    path = tmp_path / "x.pcap"
+    sent = [bytes(14) + bytes([k]) * 986 for k in range(30)]
+    blocks = [block_of(sent[k : k + 10], [NOW] * 10) for k in (0, 10, 20)]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    recorder = Recorder(path)
+    # Python ignores SIGXFSZ, so the write fails, in the middle of the second block.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (15_000, limits[1]))
+    try:
+        passed = list(recorded(blocks, recorder))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    recorder.close()
+    assert [id(block) for block in passed] == [id(block) for block in blocks]
+    assert (recorder.recorded, recorder.unrecorded) == (10, 20)
+    assert recorder.failure == "file too large"
+    assert path.read_bytes() == frames.pcap_bytes(sent[:10], [NOW] * 10, frames.NANOS_LE)
+
+
+def test_pipe_whose_reader_goes_away_ends_the_recording(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OutputError, match="nobody reads this pipe; start its reader first"):
+        Recorder(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with contextlib.closing(Recorder(tmp_path / "pipe")) as recorder:
+        recorder.write(block_of([b"x" * 60], [NOW]))
+        assert len(os.read(reader, 1000)) == 24 + 16 + 60
+        os.close(reader)
+        recorder.write(block_of([b"x" * 60], [NOW]))
+    assert (recorder.recorded, recorder.unrecorded, recorder.failure) == (1, 1, "broken pipe")
+
+
 def test_no_folder_and_full_disk_are_named(tmp_path):
     with pytest.raises(OutputError, match=r"none/x\.pcap: the recording can't be written"):
         Recorder(tmp_path / "none" / "x.pcap")
-    with pytest.raises(OutputError, match=r"/dev/full: .*No space left"):
+    with pytest.raises(OutputError, match=r"/dev/full: .*no space left"):
         Recorder("/dev/full")
     with pytest.raises(OutputError):
         Recorder("a\0b")

@@ -1,17 +1,21 @@
 """The ring on a veth pair: what was sent is what comes, once, in order, with its tags."""
 
 import contextlib
+import fcntl
+import itertools
 import random
 import socket
+import struct
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import frames
 import netns
 import pytest
 
-from sensor.capture.pcap import open_capture
+from sensor.capture.formats import open_capture
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import FULL_FRAMES, Ring
 from sensor.errors import CaptureUnavailableError, LinkTypeError, PermissionDeniedError
@@ -167,35 +171,120 @@ def test_merged_frames_are_counted_as_such():
     assert ring.counters.offload_frames == 1
 
 
+def until_blindness(ring, blocks, wanted):
+    """Reads on until the ring says this about its interface."""
+    for _ in itertools.islice(blocks, 2_000):
+        if ring.blindness.startswith(wanted) and bool(ring.blindness) == bool(wanted):
+            return
+    raise AssertionError(f"{ring.blindness!r} is not {wanted!r}")
+
+
+def heard(cable, blocks):
+    """Whether a frame comes through; those that were sent before the carrier was there do not."""
+    for block in itertools.islice(blocks, 2_000):
+        if len(block):
+            return True
+        netns.play(cable.near, cable.port, traffic(1))
+    return False
+
+
+def set_link(cable, *arguments):
+    subprocess.run(["ip", "-n", cable.far, "link", *arguments], check=True)
+
+
+def make_cable_again(cable, index):
+    peer = ["type", "veth", "peer", "name", cable.port, "netns", cable.near]
+    set_link(cable, "add", cable.port, "index", str(index), *peer)
+    for namespace in (cable.near, cable.far):
+        subprocess.run(["ip", "-n", namespace, "link", "set", cable.port, "up"], check=True)
+
+
 def test_interface_that_goes_down_or_is_made_again_is_followed():
     with netns.link() as cable, listening(cable, **QUICK) as ring:
         blocks = iter(ring)
-        ip = ["ip", "-n", cable.far, "link"]
+        assert heard(cable, blocks)
+        set_link(cable, "set", cable.port, "down")
+        until_blindness(ring, blocks, "is down")
+        set_link(cable, "set", cable.port, "up")
+        until_blindness(ring, blocks, "")
+        assert heard(cable, blocks)
+        set_link(cable, "delete", cable.port)
+        until_blindness(ring, blocks, "is gone")
+        make_cable_again(cable, 77)
+        until_blindness(ring, blocks, "")
+        assert heard(cable, blocks)
 
-        def heard():
-            netns.play(cable.near, cable.port, traffic(1))
-            return len(next(block for block in blocks if len(block)))
 
-        def until_up(wanted):
-            for block in blocks:
-                assert len(block) == 0
-                if ring.up == wanted:
-                    return
+def test_interface_made_again_with_its_old_number_is_followed():
+    with netns.link() as cable, listening(cable, **QUICK) as ring:
+        blocks = iter(ring)
+        assert heard(cable, blocks)
+        with netns.inside(cable.far):
+            index = socket.if_nametoindex(cable.port)
+        set_link(cable, "delete", cable.port)
+        make_cable_again(cable, index)
+        assert heard(cable, blocks)
 
-        assert heard() == 1
-        subprocess.run([*ip, "set", cable.port, "down"], check=True)
-        until_up(wanted=False)
-        subprocess.run([*ip, "set", cable.port, "up"], check=True)
-        until_up(wanted=True)
-        assert heard() == 1
-        subprocess.run([*ip, "delete", cable.port], check=True)
-        until_up(wanted=False)
-        peer = ["type", "veth", "peer", "name", cable.port, "netns", cable.near]
-        subprocess.run([*ip, "add", cable.port, "index", "77", *peer], check=True)
-        for namespace in (cable.near, cable.far):
-            subprocess.run(["ip", "-n", namespace, "link", "set", cable.port, "up"], check=True)
-        until_up(wanted=True)
-        assert heard() == 1
+
+def test_down_is_known_when_the_ring_is_opened():
+    with netns.link() as cable:
+        set_link(cable, "set", cable.port, "down")
+        with listening(cable, **QUICK) as ring:
+            assert ring.blindness == "is down"
+            set_link(cable, "set", cable.port, "up")
+            until_blindness(ring, iter(ring), "")
+
+
+def test_interface_made_again_without_ethernet_headers_is_not_read():
+    with netns.link() as cable, listening(cable, **QUICK) as ring:
+        blocks = iter(ring)
+        assert heard(cable, blocks)
+        set_link(cable, "delete", cable.port)
+        with tunnel(cable.far, cable.port, TUN) as packets:
+            until_blindness(ring, blocks, "is there with another link (no link header)")
+            packets.write(frames.udp_frame("10.0.0.1", 1, "10.0.0.2", 2, bytes(50))[14:])
+            assert sum(len(next(blocks)) for _ in range(5)) == 0
+        until_blindness(ring, blocks, "is gone")
+        make_cable_again(cable, 77)
+        until_blindness(ring, blocks, "")
+        assert heard(cable, blocks)
+
+
+def test_frames_of_a_link_that_changes_its_kind_are_left_out():
+    """As a wireless interface does that is set to monitor mode; its number stays the same."""
+    frame = traffic(1)[0]
+    with netns.link() as cable, tunnel(cable.far, "tap0", TAP) as packets:
+        with netns.inside(cable.far):
+            ring = Ring("tap0", **QUICK)
+        with contextlib.closing(ring):
+            blocks = iter(ring)
+            packets.write(frame)
+            assert sum(len(next(blocks)) for _ in range(20)) == 1
+            for hardware, blindness in ((803, "is there with another link (802.11 with"), (1, "")):
+                set_link(cable, "set", "tap0", "down")
+                fcntl.ioctl(packets, TUNSETLINK, hardware)
+                set_link(cable, "set", "tap0", "up")
+                until_blindness(ring, blocks, blindness)
+                packets.write(frame)
+                assert sum(len(next(blocks)) for _ in range(20)) == (hardware == 1)
+    assert ring.counters.packets == 2
+
+
+TUN, TAP = 0x1001, 0x1002
+TUNSETIFF, TUNSETLINK = 0x400454CA, 0x400454CD
+"""linux/if_tun.h; both kinds without a header of their own."""
+
+
+@contextlib.contextmanager
+def tunnel(namespace, name, kind):
+    """An interface, up, that receives what is written to the file; it is gone afterwards."""
+    with netns.inside(namespace):
+        file = Path("/dev/net/tun").open("r+b", buffering=0)  # noqa: SIM115 -- closed below
+        fcntl.ioctl(file, TUNSETIFF, struct.pack("16sH22x", name.encode(), kind))
+    with file:
+        quiet = f"echo 1 > /proc/sys/net/ipv6/conf/{name}/disable_ipv6; ip link set {name} up"
+        subprocess.run(["ip", "netns", "exec", namespace, "sh", "-c", quiet], check=True)
+        yield file
 
 
 def test_loopback_shows_every_frame_once():

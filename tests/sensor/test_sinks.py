@@ -312,3 +312,28 @@ sys.stderr.write(f"{{outcome}} {{log.spooled}} {{log.lost}}")
         process.stdin.write("go\n")
         process.stdin.close()
         assert process.stderr.read() == outcome
+
+
+def test_a_pipe_is_written_when_it_has_a_reader_and_never_waited_for(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    log = AlertLog(str(path), strict=False)
+    log.write(b"one\n")
+    assert (log.unread, log.spooled) == (True, 1)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log.write(b"two\n")
+    assert (log.unread, log.spooled, os.read(reader, 100)) == (False, 0, b"one\ntwo\n")
+    os.close(reader)
+    log.write(b"three\n")
+    assert (log.unread, log.spooled, log.lost) == (True, 1, 0)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log.flush()
+    assert os.read(reader, 100) == b"three\n"
+    # A reader that stands still, until the pipe is full.
+    line = b"x" * 999 + b"\n"
+    while not log.spooled:
+        log.write(line)
+    assert log.lost == 0
+    os.close(reader)
+    log.close()
+    assert (log.spooled, log.lost) == (0, 1)
