@@ -68,11 +68,13 @@ def test_any_file(original: Path, patches: list[tuple[int, bytes]], end: int) ->
     targets.capture(bytes(content[: max(1, end)]), targets.scratch() / "input")
 
 
-def test_inputs_hold_frames_and_stripped_tags() -> None:
-    frames, tags = targets.frames_of(b"\0" + b"\1\3abc" + b"\0\2de" + b"\0\5x")
+def test_inputs_hold_frames() -> None:
+    frames = targets.frames_of(b"\0" + b"\1\3abc" + b"\x06\2de" + b"\0\5x")
+    times = [(frame.time_ns - targets.START_NS) // 1_000_000 for frame in frames]
     assert [frame.octets for frame in frames] == [b"abc", b"de", b"x"]
-    assert tags == [0x8100, 0, 0]
-    assert {frame.link_type for frame in frames} == {1}
+    assert [frame.stripped_tags for frame in frames] == [1, 0, 0]
+    assert [frame.wire_length for frame in frames] == [3, 0, 1]
+    assert times == [1, 20_001, 20_002]
 
 
 @pytest.mark.parametrize("broken", ["refused", "payload_length"])

@@ -7,7 +7,7 @@ import atheris
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-with atheris.instrument_imports(include=["sensor"]):
+with atheris.instrument_imports(include=["sensor", "reference_decode", "reference_link"]):
     import targets
 
 

@@ -1,7 +1,8 @@
 """What the fuzzers ask of the decoder and of the readers, for any bytes at all.
 
 An input of `decoder` is a list of frames: a byte that chooses the link type, then, again and
-again, a flag byte (its low bits set the kernel's stripped VLAN tag), a length byte and the frame.
+again, a flag byte (a tag that the kernel took, a wrong wire length, a gap in time), a length byte
+and the frame.
 An input of `capture` is a file.
 """
 
@@ -15,9 +16,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from blocks import block_of
+from blocks import block_of, packets_of
 from mutations import examine
-from reference import Frame
+from reference_decode import Frame, Packet, ReferenceDecoder
 
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
@@ -35,41 +36,43 @@ def scratch() -> Path:
     return Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
 
 
-def frames_of(octets: bytes) -> tuple[list[Frame], list[int]]:
-    """Frames, and for each the tag protocol that the kernel stripped, or 0."""
+def frames_of(octets: bytes) -> list[Frame]:
+    """Frames of one link type; an Ethernet frame's flag bit 0 says that the kernel took a tag."""
     link_type = LINK_TYPES[octets[0] % len(LINK_TYPES)] if octets else 1
-    frames, tags = [], []
-    at = 1
+    frames: list[Frame] = []
+    at, time_ns = 1, START_NS
     while at + 2 <= len(octets) and len(frames) < 64:
         flags, length = octets[at], octets[at + 1]
         body = octets[at + 2 : at + 2 + length]
         # the wire length is sometimes more and sometimes less than what was captured
-        wire_length = len(body) + ((flags >> 2) - 8 if flags & 2 else 0)
-        time_ns = START_NS + len(frames) * 1_000_000
-        frames.append(Frame(time_ns, body, max(0, wire_length), link_type))
-        tags.append(0x8100 if flags & 1 and link_type == 1 else 0)
+        wire_length = max(0, len(body) + (flags >> 3) - 8) if flags & 2 else len(body)
+        time_ns += 20_000_000_000 if flags & 4 else 1_000_000
+        tags = flags & 1 if link_type == 1 else 0
+        frames.append(Frame(time_ns, body, wire_length, link_type, tags))
         at += 2 + length
-    return frames, tags
+    return frames
 
 
 def decoder(octets: bytes) -> None:
-    """Every frame is decoded or refused, columns are sane, and block sizes don't matter.
+    """The decoder agrees with the reference frame by frame, and with itself one by one.
 
     Raises:
-        AssertionError: they are not.
+        AssertionError: they differ.
     """
-    frames, tags = frames_of(octets)
+    frames = frames_of(octets)
     if not frames:
         return
-    block = replace(block_of(frames), vlan_tpid=np.array(tags, np.uint16))
-    together, singly = Decoder(), Decoder()
+    tags = np.array([0x8100 * frame.stripped_tags for frame in frames], np.uint16)
+    block = replace(block_of(frames), vlan_tpid=tags)
+    together, singly, reference = Decoder(), Decoder(), ReferenceDecoder()
     headers = together.decode(block)
-    refused = sum(together.refused.values())
-    assert together.decoded == len(headers)
-    assert together.decoded + refused == len(frames)
-    assert (headers.payload_length <= headers.ip_length).all()
-    assert np.isin(headers.version, (4, 6)).all()
-    assert not headers.tcp_flags[headers.protocol != 6].any()
+    expected = [(frame.time_ns, reference.decode(frame)) for frame in frames]
+    assert packets_of(headers) == [pair for pair in expected if isinstance(pair[1], Packet)]
+    assert {reason: count for reason, count in together.refused.items() if count} == {
+        reason: count for reason, count in reference.refused.items() if count
+    }
+    for counter in ("decoded", "offloaded", "fragments_unmatched", "slow"):
+        assert getattr(together, counter) == getattr(reference, counter), counter
     parts = [singly.decode(_row(block, row)) for row in range(len(frames))]
     assert singly.refused == together.refused
     for entry in fields(Headers):
