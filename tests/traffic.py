@@ -64,9 +64,8 @@ def random_packets(seed: int, count: int, mixture: Mixture) -> list[Timed]:
 
 def _fresh(generator: random.Random, mixture: Mixture) -> Packet:
     version = generator.choice((4, 4, 4, 6))
-    net = IPV4_NET if version == 4 else IPV6_NET + IPV4_NET
     protocol = generator.choice((6, 6, 6, 6, 17, 1 if version == 4 else 58, 47))
-    source, destination = (net + generator.randrange(mixture.hosts) for _ in range(2))
+    source, destination = (_address(version, generator.randrange(mixture.hosts)) for _ in range(2))
     ports = (generator.randrange(mixture.ports), generator.randrange(mixture.ports))
     if protocol in (1, 58):
         ports = generator.choice(((8, 0), (0, 8), (3, 1), (128, 129), (1, 3)))
@@ -74,6 +73,11 @@ def _fresh(generator: random.Random, mixture: Mixture) -> Packet:
         ports = (0, 0)
     flags = generator.choice(FLAGS) if protocol == 6 else 0
     return Packet(version, protocol, source, destination, *ports, *_lengths(generator), flags)
+
+
+def _address(version: int, host: int) -> int:
+    """Of IPv6, hosts are in three networks of 64 bits, so that some share theirs."""
+    return IPV4_NET + host if version == 4 else IPV6_NET + (host % 3 << 64) + IPV4_NET + host
 
 
 def _vary(packet: Packet, generator: random.Random) -> Packet:

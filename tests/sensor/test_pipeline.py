@@ -1,12 +1,17 @@
 """The chain as a whole: what it finds is a function of the packets alone."""
 
+import itertools
+from dataclasses import replace
+
+import pytest
 from blocks import headers_of
+from reference import ReferenceTable, rows_of
 from traffic import Mixture, random_packets
 
 from sensor.alerts.rule import CountingRule
 from sensor.flows.sequences import END_REASONS
 from sensor.flows.table import FlowTable
-from sensor.model.schema import FeatureSchema
+from sensor.model.schema import KEYS, FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Lane, assemble, detect
 
@@ -26,8 +31,8 @@ class _Decoded(Decoder):
 class _Piece:
     """Headers with the one attribute of a block that the chain reads."""
 
-    def __init__(self, packets):
-        self.headers, self.clock_ns = headers_of(packets), 0
+    def __init__(self, packets, clock_ns=0):
+        self.headers, self.clock_ns = headers_of(packets), clock_ns
 
     def __getattr__(self, name):
         return getattr(self.headers, name)
@@ -36,11 +41,21 @@ class _Piece:
         return len(self.headers)
 
 
+def _pieces(packets, size):
+    return [_Piece(packets[i : i + size]) for i in range(0, len(packets), size)]
+
+
+def _set_back(packets, at, seconds):
+    """The packets, whose clock was set back before the packet number `at`."""
+    shifted = [(time - round(seconds * 1e9), packet) for time, packet in packets[at:]]
+    return packets[:at] + shifted
+
+
 def test_incidents_do_not_depend_on_block_sizes_nor_on_lanes():
     packets = random_packets(5, 2_500, CROWD)
     found = []
     for size in (1, 7, 500, 2_500):
-        blocks = [_Piece(packets[i : i + size]) for i in range(0, len(packets), size)]
+        blocks = _pieces(packets, size)
         lanes = [Lane(FlowTable(schema), [CountingRule(schema)]) for schema in (SCHEMA, SHORT)]
         events = list(detect(blocks, _Decoded(), lanes))
         assert [event.order for event in events] == sorted(event.order for event in events)
@@ -62,3 +77,64 @@ def test_rows_are_counted_by_their_end():
     ]
     assert lane.decided.tolist() == [rows.count(reason) for reason in END_REASONS]
     assert sum(lane.decided) > 100
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("size", [1, 7, 500, 3_000])
+def test_where_the_clock_is_set_back_another_stream_begins(key, size):
+    """Two steps, the second of them by little more than what is none."""
+    schema = replace(SHORT, key=key)
+    packets = _set_back(random_packets(8, 900, Mixture()), 400, 3_600)
+    packets = _set_back(packets, 700, 11)
+    table, reference = FlowTable(schema), ReferenceTable(schema)
+    rows = [
+        row
+        for batch in assemble(_pieces(packets, size), _Decoded(), table)
+        for row in rows_of(batch)
+    ]
+    for time_ns, packet in packets:
+        reference.packet(time_ns, packet)
+    assert rows == reference.finish()
+    assert table.clock_steps == 2
+    ordinals = {row.flow_ordinal for row in rows}
+    assert ordinals == set(range(table.flows))
+
+
+def test_a_clock_that_is_set_back_by_ten_seconds_is_none_that_steps():
+    packets = [(10**18 + k * 1_000, packet) for k, (_, packet) in enumerate(
+        random_packets(8, 400, Mixture()))]  # fmt: skip
+    table = FlowTable(SHORT)
+    list(assemble(_pieces(_set_back(packets, 200, 9.999), 50), _Decoded(), table))
+    assert table.clock_steps == 0
+
+
+def test_incidents_end_where_the_clock_is_set_back_and_begin_anew():
+    half = random_packets(5, 1_200, CROWD)
+    packets = half + [(time - 10**10 * 360, packet) for time, packet in half]
+    alone = list(
+        detect([_Piece(half)], _Decoded(), [Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])])
+    )
+    assert {"start", "end"} <= {event.kind for event in alone}
+    for size in (50, 2_400):
+        lane = Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])
+        events = list(detect(_pieces(packets, size), _Decoded(), [lane]))
+        backwards = [a.order > b.order for a, b in itertools.pairwise(events)]
+        assert sum(backwards) == 1
+        first, second = events[: backwards.index(True) + 1], events[backwards.index(True) + 1 :]
+        for stream in (first, second):
+            started = [event.address for event in stream if event.kind == "start"]
+            assert sorted(started) == sorted(e.address for e in stream if e.kind == "end")
+            assert sorted(started) == sorted(e.address for e in alone if e.kind == "start")
+
+
+def test_a_tick_after_a_step_follows_the_new_clock():
+    """A live link whose clock was set back still ends its silent flows."""
+    packets = _set_back(random_packets(8, 300, Mixture()), 200, 3_600)
+    late = max(time for time, _ in packets[200:]) + 10 * 10**9
+    table = FlowTable(SHORT)
+    batches = assemble([_Piece(packets), _Piece([], late)], _Decoded(), table)
+    next(batch for batch in batches if table.clock_steps)
+    ticked = next(batches)
+    assert table.clock_ns == late
+    assert len(ticked)
+    assert table.late == 0
