@@ -49,7 +49,7 @@ def test_version(capfd):
         (["replay", "x.pcap", "--nonsense"], "No such option"),
         (["run"], "Missing option '--interface'"),
         (["flows", "x.pcap", "--n", "0"], "0 is not in the range 1<=x<=255"),
-        (["flows", "x.pcap", "--key", "nonsense"], "'nonsense' is not 'five_tuple'"),
+        (["flows", "x.pcap", "--key", "nonsense"], "'nonsense' is not one of 'five_tuple'"),
     ],
 )
 def test_wrong_usage_is_one_line_and_64(capfd, arguments, says):
