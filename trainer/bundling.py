@@ -116,7 +116,7 @@ def provenance(run: Run, dataset: Dataset) -> dict[str, Any]:
     """Data, software and settings that the network came from."""
     part_of = {name: part for part in PARTS for name in getattr(run.split, part)}
     return {
-        "commit": commit(),
+        "commit": commit(Path(__file__).parents[1]),
         "versions": run.versions,
         "seed": run.best.seed,
         "seeds": [result.seed for result in run.seeds],
@@ -142,16 +142,33 @@ def provenance(run: Run, dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def commit() -> str:
-    """The checkout's commit, or an empty string for an installed package."""
+def commit(root: Path) -> str:
+    """The commit of a checkout, with ``-dirty`` where tracked files differ from it.
+
+    Args:
+        root: top of the checkout. An installed package has none, whatever repository it lies in.
+
+    Returns:
+        The hash, or an empty string.
+    """
+    top, hash_, changes = (
+        _git(root, *command)
+        for command in (
+            ("rev-parse", "--show-toplevel"),
+            ("rev-parse", "HEAD"),
+            ("status", "--porcelain", "--untracked-files=no"),
+        )
+    )
+    if not hash_ or Path(top).resolve() != root.resolve():
+        return ""
+    return f"{hash_}-dirty" if changes else hash_
+
+
+def _git(folder: Path, *command: str) -> str:
     try:
         answer = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
+            ["git", *command], cwd=folder, capture_output=True, text=True, check=False
         )
     except OSError:
         return ""
-    return answer.stdout.strip()
+    return "" if answer.returncode else answer.stdout.strip()

@@ -16,6 +16,7 @@ import sensor
 from sensor.errors import BundleError
 from sensor.model.bundle import Bundle
 from sensor.model.verification import verify
+from trainer.bundling import commit
 from trainer.cli import COMMANDS, main
 from trainer.comparison import compare
 from trainer.datasets.dataset import load as load_dataset
@@ -142,6 +143,30 @@ def test_an_exported_bundle_proves_itself_and_says_where_it_comes_from(work, cap
     assert str(work) not in json.dumps(bundle.manifest) + bundle.card
     assert "# toy 7" in bundle.card
     assert "| rec3 | test |" in bundle.card
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_the_commit_is_the_checkout_s_own_and_tells_of_changes(tmp_path):
+    def git(*words):
+        names = ["-c", "user.name=a", "-c", "user.email=a@example.net"]
+        done = subprocess.run(
+            ["git", *names, *words], cwd=tmp_path, capture_output=True, check=True
+        )
+        return done.stdout.decode().strip()
+
+    inside = tmp_path / "venv"
+    inside.mkdir()
+    assert commit(tmp_path) == ""
+    git("init", "-q")
+    assert commit(tmp_path) == ""
+    (inside / "file").write_text("as committed")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    (tmp_path / "untracked").write_text("")
+    assert commit(tmp_path) == git("rev-parse", "HEAD")
+    assert commit(inside) == ""
+    (inside / "file").write_text("changed since")
+    assert commit(tmp_path) == git("rev-parse", "HEAD") + "-dirty"
 
 
 def test_unchanged_recordings_are_not_read_again(work, capsys):
