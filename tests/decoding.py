@@ -9,7 +9,7 @@ from frames import ipv4, ipv6, udp
 from reference import Frame
 from reference_decode import Packet
 
-from sensor.capture.block import one_link_type
+from sensor.capture.block import GATHER_BYTES, one_link_type
 from sensor.packets.decode import Decoder
 
 CLIENT, SERVER = "10.1.2.3", "192.168.4.5"
@@ -31,11 +31,16 @@ PACKET6 = Packet(6, 17, number(CLIENT6), number(SERVER6), 5_353, 53, 40 + 8 + 8,
 def outcome(
     octets: bytes, link_type: int = 1, *, wire_length: int = -1, stripped: int = 0
 ) -> Packet | str:
-    """What one frame is decoded to, or why it is refused; `stripped` is a tag's TPID."""
+    """What one frame is decoded to, or why it is refused; `stripped` is a tag's TPID.
+
+    The buffer ends with the frame, or with the bytes that a block guarantees.
+    """
     decoder = Decoder()
     block = block_of([Frame(1, octets, wire_length, link_type)])
     block.vlan_tpid[:] = stripped
-    packets = packets_of(decoder.decode(replace(block, link_type=one_link_type(link_type, 1))))
+    end = int(block.offset[0]) + max(len(octets), GATHER_BYTES)
+    block = replace(block, buffer=block.buffer[:end], link_type=one_link_type(link_type, 1))
+    packets = packets_of(decoder.decode(block))
     reasons = [reason for reason, count in decoder.refused.items() for _ in range(count)]
     assert len(packets) + len(reasons) == 1
     return packets[0][1] if packets else reasons[0]

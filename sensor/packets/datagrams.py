@@ -260,7 +260,7 @@ def _follow_extensions(
         held = captured[chained] >= header[chained]
         refusal[chained[~held]] = REFUSAL_CODES["truncated_ip"]
 
-        part = np.where(held & (kind == FRAGMENT), words_of(lead, 2), 0)
+        part = np.where(kind == FRAGMENT, words_of(lead, 2), 0)
         later = (part & 0xFFF8) != 0
         noted = later | (((part & 1) != 0) & (fragment[chained] == _WHOLE))
         fragment[chained[noted]] = _FIRST

@@ -191,6 +191,19 @@ def test_the_inner_packet_ends_with_the_outer_one():
     assert v6(wrap(DATAGRAM4, 4, 6, payload_length=27)) == "truncated_transport"
 
 
+def test_long_outer_headers_at_the_end_of_the_buffer():
+    """The inner header lies beyond what a block guarantees of every frame."""
+    for kinds, inner, want in (((60,) * 8, 4, PACKET4), ((0, 43), 6, PACKET6)):
+        datagram = DATAGRAM4 if inner == 4 else DATAGRAM6
+        body = chain(*kinds, last=4 if inner == 4 else 41, units=9) + datagram
+        frame = ipv6(body, kinds[0], RELAY6, "2001:db8:ffff::10")
+        assert v6(frame) == want
+        for missing in range(1, len(datagram)):
+            cut = v6(frame[:-missing], wire_length=999)
+            assert cut in ({want, "truncated_ip", "truncated_transport"})
+            assert (cut == want) == (missing <= len(b"question"))
+
+
 def test_the_outer_headers_are_part_of_the_link_length():
     offloaded = ipv4(UDP4, 17, CLIENT, SERVER, total_length=0)
     packet = v4(wrap(offloaded, 4, 4), wire_length=14 + 20 + 3_000)

@@ -58,6 +58,15 @@ def test_later_fragments_join_their_first_one(size):
     assert decoder.fragments_unmatched == 0
 
 
+def test_every_offset_makes_a_later_fragment():
+    offsets = [1 << bit for bit in range(13)]
+    later4 = [part4(offset) for offset in offsets]
+    later6 = [part6(8 * offset) for offset in offsets]
+    found = flows([part4(MORE), *later4, part6(0), *later6])
+    assert ends(found) == [FLOW] * 14 + [FLOW6] * 14
+    assert ends(flows(later4 + later6)) == [NONE] * 13 + [NONE6] * 13
+
+
 def test_a_fragment_before_its_first_one_is_alone():
     decoder = Decoder()
     found = flows([part4(3), part6(24), part4(MORE), part6(0), part4(3)], decoder=decoder)
