@@ -1,5 +1,6 @@
 """The process of a host; recordings show the rest of it."""
 
+import threading
 from multiprocessing import Pipe
 from pathlib import Path
 
@@ -37,3 +38,16 @@ def test_what_goes_wrong_is_answered(
     kind, message = ours.recv()
     assert kind == "error"
     assert told in message
+
+
+def test_a_thread_that_ends_by_accident_spoils_the_recording(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = make_plan(read_scenario("sparse"), 1, 10)
+    process = host.HostProcess(plan, plan.hosts[1])
+    monkeypatch.setattr(threading, "excepthook", process._thread_failed)
+    thread = threading.Thread(target=int, args=("no number",))
+    thread.start()
+    thread.join()
+    (told,) = process._report()["failures"]
+    assert told.startswith(f"lab host {plan.hosts[1].name}: ValueError: invalid literal")

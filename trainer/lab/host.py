@@ -71,7 +71,7 @@ class HostProcess:
 
     def serve(self, orders: Connection, folder: Path, certificates: dict[str, Certificate]) -> None:
         """Obeys orders until it is told to stop; whatever goes wrong is sent as an answer."""
-        threading.excepthook = self._thread_failed
+        before, threading.excepthook = threading.excepthook, self._thread_failed
         try:
             enter_new_network()
             orders.send(("born", None))
@@ -86,6 +86,8 @@ class HostProcess:
         except (OSError, ValueError) as error:
             name = self._host.name if self._host else "isp"
             orders.send(("error", f"lab host {name}: {error}"))
+        finally:
+            threading.excepthook = before
 
     def _clock(self) -> float:
         return time.time() - self._epoch if self._epoch else _NEVER
