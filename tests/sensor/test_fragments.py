@@ -191,6 +191,15 @@ def test_the_last_4096_first_fragments_are_remembered(size):
     assert ends(found)[-1] == FLOW
 
 
+def test_all_of_them_are_remembered_when_older_ones_are_forgotten():
+    numbers = range(1, 3 * REMEMBERED + 1)
+    firsts = [part4(MORE, number) for number in numbers]
+    later = [part4(3, number) for number in numbers[-REMEMBERED:]]
+    decoder = Decoder()
+    assert set(ends(flows(firsts + later, decoder=decoder))) == {FLOW}
+    assert decoder.fragments_unmatched == 0
+
+
 def test_memory_stays_bounded():
     decoder = Decoder()
     for start in range(0, 60_000, 15_000):
