@@ -106,11 +106,14 @@ class ReferenceDecoder:
         offloaded: decoded packets that are longer than Ethernet carries (rule 26).
         fragments_unmatched: later fragments without a first one (rule 24).
         slow: frames that took the slow path (rule 19).
+        remark: what other readers may not make of the latest frame: a ``later fragment`` has no
+            ports for them, and they may give up on TCP with ``cut options``.
     """
 
     def __init__(self) -> None:
         self.decoded = self.offloaded = self.fragments_unmatched = self.slow = 0
         self.refused: Counter[str] = Counter()
+        self.remark = ""
         self._slow_second = -(1 << 63)
         self._slow_in_second = 0
         self._first_fragments: deque[tuple[tuple[int, ...], int, Packet]] = deque(
@@ -119,6 +122,7 @@ class ReferenceDecoder:
 
     def decode(self, frame: Frame) -> Packet | str:
         """The headers of the frame, or the reason why it is refused."""
+        self.remark = ""
         try:
             packet = self._decode(frame)
         except Refused as refusal:
@@ -153,6 +157,8 @@ class ReferenceDecoder:
         if network.fragment == "later":
             return self._later_fragment(network, frame.time_ns)
         packet = _transport(network)
+        if packet.protocol == TCP and len(network.after) < network.rest - packet.payload_length:
+            self.remark = "cut options"
         if first_of:
             self._first_fragments.append((first_of, frame.time_ns, packet))
         return packet
@@ -167,6 +173,7 @@ class ReferenceDecoder:
         self.slow += 1
 
     def _later_fragment(self, network: Network, time_ns: int) -> Packet:
+        self.remark = "later fragment"
         lengths = (network.ip_length, network.rest, 0)
         for identity, first_ns, first in reversed(self._first_fragments):
             if identity == network.identity and abs(time_ns - first_ns) <= FRAGMENT_AGE_NS:
