@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 from sensor.model.schema import TaskSpec
 
-ROW_FLAGS = ("midstream", "context_saturated")
+ROW_FLAGS = ("midstream", "context_saturated", "offloaded")
 """Columns of a batch, each a bool, that tell what a row's score may suffer from.
 
 They become the keys of an alert's ``quality`` and ``flagged``; `alert.schema.json` describes each.

@@ -285,7 +285,8 @@ class Ring:
         most = self._found.mtu + _LINK_HEADER_BYTES
         counters.offload_frames += int((wire_length > most).sum())
         if header.size:
-            self._clock_ns = max(self._clock_ns, int(timestamp_ns.max()))
+            # The last frame's, not the greatest: a clock that was set back has to be followed.
+            self._clock_ns = int(timestamp_ns[-1])
             self._heard = time.monotonic_ns()
         return PacketBlock(
             buffer=buffer,

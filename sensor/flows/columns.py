@@ -20,6 +20,7 @@ COLUMNS = (
     "protocol",
     *CONTEXT_COLUMNS,
     "context_saturated",
+    "offloaded",
     "length",
     *PACKET_COLUMNS,
 )
@@ -44,6 +45,7 @@ def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
     for place, name in enumerate(CONTEXT_COLUMNS):
         columns[name] = batch.context[:, place].tolist()
     columns["context_saturated"] = batch.context_saturated.tolist()
+    columns["offloaded"] = batch.offloaded.tolist()
     columns["length"] = length = batch.length.tolist()
     for name in PACKET_COLUMNS:
         values = getattr(batch, name).tolist()

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.packets.headers import OFFLOADED_BYTES
+
 END_REASONS = ("full", "early", "closed", "idle", "evicted")
 """Why a row was decided, indexed by `SequenceBatch.end_reason`:
 
@@ -80,6 +82,13 @@ class SequenceBatch:
 
     def __len__(self) -> int:
         return int(self.length.size)
+
+    @property
+    def offloaded(self) -> NDArray[np.bool_]:
+        """``(b,)`` whether one of the row's packets is too long for the wire (rule 26)."""
+        long = self.ip_length > OFFLOADED_BYTES
+        offloaded: NDArray[np.bool_] = np.logical_or.reduce(long, axis=1)
+        return offloaded
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "SequenceBatch":
         """The given rows, in the given order."""

@@ -114,7 +114,7 @@ class _Parquet:
             ) from None
         kinds = {name: self._arrow.int64() for name in COLUMNS}
         kinds |= dict.fromkeys(("end_reason", "src_ip", "dest_ip"), self._arrow.string())
-        kinds |= dict.fromkeys(("midstream", "context_saturated"), self._arrow.bool_())
+        kinds |= dict.fromkeys(("midstream", "context_saturated", "offloaded"), self._arrow.bool_())
         kinds |= {name: self._arrow.list_(self._arrow.int32()) for name in PACKET_COLUMNS}
         self._schema = self._arrow.schema(list(kinds.items()))
         self._file = os.fdopen(

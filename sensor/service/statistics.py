@@ -107,6 +107,7 @@ class Statistics:
             "flows_evicted": table.evicted,
             "packets_late": table.late,
             "packets_trailing": table.trailing,
+            "clock_steps": table.clock_steps,
             "sequences": dict(zip(END_REASONS, rows.tolist(), strict=True)),
             "sequences_skipped": table.skipped,
             "scored": sum(each.scored for each in networks),

@@ -25,6 +25,14 @@ def test_addresses_of_both_versions():
     assert columns_of(batch)["src_ip"] == ["10.0.0.1", "2001:db8::1"]
 
 
+def test_a_row_is_offloaded_by_its_own_packets():
+    batch = random_rows(4, 4, seed=0)
+    batch.ip_length[:] = 40
+    for row, (place, length) in enumerate(((0, 1_500), (3, 1_501), (1, 65_535), (2, 1_499))):
+        batch.ip_length[row, place] = length
+    assert columns_of(batch)["offloaded"] == [False, True, True, False]
+
+
 def test_every_column_is_described():
     page = (ROOT / "docs" / "flows.md").read_text()
     described = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]

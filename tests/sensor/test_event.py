@@ -33,7 +33,10 @@ def test_evidence_sums_packets_and_bytes_by_direction():
     assert (flow.flow_ordinal, flow.row, flow.sequence_index, flow.end_reason) == (77, 3, 2, 1)
     assert (flow.flow_start_ns, flow.last_packet_ns, flow.decided_ns) == (5e9, 6e9, 7e9)
     assert (flow.source_high, flow.source_low, flow.source_port) == (0xFE80 << 48, 1, 40_000)
-    assert [name for name, flag in zip(ROW_FLAGS, flow.flags, strict=True) if flag] == ["midstream"]
+    assert [name for name, flag in zip(ROW_FLAGS, flow.flags, strict=True) if flag] == [
+        "midstream",
+        "offloaded",
+    ]
     assert FlowEvidence.of(records[1]).packets_from_originator == 0
 
 
