@@ -17,7 +17,13 @@ from sensor.errors import BundleError, MissingInputError, OutputError, Permissio
 from sensor.model import canonical
 from sensor.model.encoding import row_bytes
 from sensor.model.golden import GoldenVectors
-from sensor.model.schema import POLICIES, FeatureSchema, IncidentRule, TaskSpec
+from sensor.model.schema import (
+    POLICIES,
+    SENSOR_SIGNATURES,
+    FeatureSchema,
+    IncidentRule,
+    TaskSpec,
+)
 from sensor.model.tflite_file import Signature, Tensor, TFLiteFile
 
 FORMAT_VERSION = 1
@@ -323,6 +329,7 @@ def _task(document: Any, i: int, place: Path) -> TaskSpec:
             "signature, category and mitre_technique_id": all(type(t) is str for t in texts),
             "mitre_technique_id": type(document["mitre_technique_id"]) is list,
             "numbers": all(type(v) is int and 0 < v < 2**31 for v in whole),
+            "signature_id": task.signature_id not in SENSOR_SIGNATURES,
             "incident": rule.role in _ROLES
             and type(rule.service_port) is int
             and 0 <= rule.service_port < 65_536,

@@ -198,6 +198,9 @@ CONTEXT_FIELDS: dict[str, Field] = {
 }
 """Context of a flow, taken when it begins (`docs/semantics.md` 9)."""
 
+SENSOR_SIGNATURES = range(1_000, 1_100)
+"""EVE signature ids of the sensor's own alerts, which no task of a bundle may take."""
+
 KEYS = ("five_tuple", "service", "source", "host_pair")
 POLICIES = ("first", "repeat")
 DECODER_REVISION = 1

@@ -270,3 +270,11 @@ def test_the_canonical_form_decides_not_the_text(folder):
     manifest = json.loads((folder / "manifest.json").read_text())
     body = {key: value for key, value in manifest.items() if key != "manifest_sha256"}
     assert canonical.sha256(body) == manifest["manifest_sha256"]
+
+
+@pytest.mark.parametrize("number", [1_000, 1_001, 1_099])
+def test_signatures_of_the_sensor_itself_are_not_a_bundles(folder, number):
+    def change(manifest):
+        manifest["tasks"][0].update(signature_id=number)
+
+    refused(rewritten(folder, change), r"tasks\[0\]: signature_id")

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 from command import assert_fails, sensor_command
+from forged import rewritten, with_file
 
 
 @pytest.fixture
@@ -100,3 +101,13 @@ def test_inspect_shows_the_manifest(capfd, bundle):
         assert f"task {task['name']}" in shown
         assert f"threshold {task['threshold']}" in shown
     assert manifest["features"]["fingerprint"] in shown
+
+
+def test_a_bundle_writes_no_control_characters_on_the_terminal(capfd, bundle):
+    with_file(bundle, "README.md", b"# Card\n\x1b]0;owned\x07\x1b[2J end\n")
+    rewritten(bundle, lambda manifest: manifest.update(provenance={"commit": "\x1b[31mred"}))
+    for arguments in ((), ("--card",)):
+        shown = sensor_command(capfd, "models", "inspect", bundle, *arguments).out
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+        assert shown.endswith("\n")
