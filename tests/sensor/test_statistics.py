@@ -62,6 +62,21 @@ def test_run_is_counted():
     assert json.loads(statistics.line()).keys() == counted.keys()
 
 
+def test_what_the_decoder_counts_is_told():
+    inner = frames.udp("10.0.0.1", 1, "10.0.0.2", 2, bytes(40))
+    contents = [
+        frames.snap(frames.ipv4(inner, 17, "10.0.0.1", "10.0.0.2")),
+        frames.ethernet(frames.ipv4(inner, 17, "10.0.0.1", "10.0.0.2", total_length=1_501)),
+        frames.ethernet(frames.ipv4(inner, 17, "10.0.0.1", "10.0.0.2", fragment=5)),
+        frames.ethernet(frames.mpls(inner, 9), 0x8847),
+    ]
+    decoder = Decoder()
+    decoder.decode(block_of([Frame(START, content) for content in contents]))
+    counted = Statistics(CaptureCounters(), decoder, FlowTable(FeatureSchema())).document()
+    assert (counted["slow"], counted["offloaded"], counted["fragments_unmatched"]) == (1, 1, 1)
+    assert (counted["decoded"], counted["refused"]["mpls_depth"]) == (3, 1)
+
+
 def test_a_capture_may_begin_at_time_zero():
     statistics = empty()
     content = flood(1)[0][0]
