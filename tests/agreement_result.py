@@ -76,8 +76,10 @@ def page(results: Sequence[Result], captures: dict[str, int], root: Path) -> str
         [
             "# The sensor against an independent reference",
             "",
-            f"{today}, commit {commit or 'unknown'}, Python {platform.python_version()}, "
-            f"dpkt {dpkt.__version__}, {version}; `make verify TARGET=reference`.",
+            (
+                f"{today}, commit {commit or 'unknown'}, Python {platform.python_version()}, "
+                f"dpkt {dpkt.__version__}, {version}; `make verify TARGET=reference`."
+            ),
             "",
             *_rows(results, captures),
             "",
@@ -93,10 +95,12 @@ def _rows(results: Sequence[Result], captures: dict[str, int]) -> list[str]:
     lines = [
         "## Rows",
         "",
-        "Every column of every row, in order, and the counts of decoded, refused, offloaded, slow "
-        "and unmatched frames: the sensor's whole chain, cut into blocks of 1, 7, 500 and 16,384 "
-        "packets, beside an assembler that takes one packet at a time (`tests/reference*.py`). "
-        "Rows are taken where incidents are made of them.",
+        (
+            "Every column of every row, in order, and the counts of decoded, refused, offloaded, "
+            "slow and unmatched frames: the sensor's whole chain, cut into blocks of 1, 7, 500 and "
+            "16,384 packets, beside an assembler that takes one packet at a time "
+            "(`tests/reference*.py`). Rows are taken where incidents are made of them."
+        ),
         "",
         f"| archive | captures | packets | decoded | {' | '.join(f'rows, {k}' for k in KEYS)} | "
         + " | ".join(f"differing, blocks of {size:,}" for size in SIZES)
@@ -140,8 +144,11 @@ def _tshark(results: Sequence[Result], captures: dict[str, int]) -> list[str]:
     lines = [
         "## tshark",
         "",
-        "Frames, and packets of each pair of TCP or UDP endpoints, with reassembly of fragments "
-        "off. Its conversations are not cut by silence, so pairs are compared, not flows.",
+        (
+            "Frames, and packets of each pair of TCP or UDP endpoints, with reassembly of "
+            "fragments off. Its conversations are not cut by silence, so pairs are compared, not "
+            "flows."
+        ),
         "",
         "| archive | captures | frames | pairs | pairs, tshark | packets with a reason | without |",
         "|---|---|---|---|---|---|---|",
