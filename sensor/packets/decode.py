@@ -1,6 +1,6 @@
 """Vectorized decoder: a block of frames to columns of header fields, on one screen.
 
-link → encapsulation → slow path → datagrams → transport → fragments. Nothing is read past the
+link → slow path → encapsulation → datagrams → transport → fragments. Nothing is read past the
 captured length of a frame, and every frame is either decoded or counted under one reason
 (`docs/semantics.md`, "Decoding"). What outlives a block are counters, the first fragments that
 later ones need, and the slow path's budget; none of them depends on where blocks end.
@@ -53,8 +53,8 @@ class Decoder:
     def decode(self, block: PacketBlock) -> Headers:
         """Columns of the decodable packets of a block, in order; the rest is counted."""
         links = read_links(block)
-        strip(block, links)
         self._slow.read(block, links)
+        strip(block, links)
         layers = read_datagrams(block, links)
         segments = [read_segments(datagrams) for datagrams in layers]
         refusal = links.refusal

@@ -16,7 +16,6 @@ from sensor.packets.link import (
     MPLS,
     NOT_IP,
     PPPOE,
-    SLOW,
     VLAN,
     Links,
     read_version,
@@ -38,8 +37,7 @@ def strip(block: PacketBlock, links: Links) -> None:
     _strip_vlan(block, links, rows[links.kind[rows] == VLAN])
     _strip_pppoe(block, links, rows[links.kind[rows] == PPPOE])
     _strip_mpls(block, links, rows[links.kind[rows] == MPLS])
-    kind = links.kind[rows]
-    other = ((kind & IP) == 0) & (kind != SLOW) & (links.refusal[rows] == DECODED)
+    other = ((links.kind[rows] & IP) == 0) & (links.refusal[rows] == DECODED)
     links.refuse(rows[other], "not_ip")
 
 
