@@ -12,6 +12,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/errors.py": "classes without code; every command's tests assert their exit status",
     "sensor/flows/sequences.py": "columns without rules; tests/sensor/test_table.py reads them all",
     "sensor/packets/headers.py": "columns without rules; tests/sensor/test_decode.py reads them",
+    "sensor/capture/live.py": "a protocol without code; tests/sensor/test_tshark.py runs by it",
     "sensor/capture/parser.py": "a protocol without code; tests of pcap and pcapng read all of it",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",

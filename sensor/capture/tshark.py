@@ -251,7 +251,8 @@ class TsharkLive:
     def _count(self, block: PacketBlock) -> None:
         self.counters.packets += len(block)
         self.counters.bytes += int(block.wire_length.sum())
-        self._clock_ns = max(self._clock_ns, int(block.timestamp_ns.max()))
+        # As in the ring: a clock that was set back has to be followed.
+        self._clock_ns = int(block.timestamp_ns[-1])
         self._heard = time.monotonic_ns()
 
     def _tick(self, buffer: NDArray[np.uint8]) -> PacketBlock:

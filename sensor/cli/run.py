@@ -8,10 +8,12 @@ import click
 
 from sensor.alerts.sinks import FILE_BYTES, STDOUT, AlertLog
 from sensor.capture.interfaces import describe
+from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
+from sensor.capture.tshark import TsharkLive
 from sensor.cli import options, say
-from sensor.errors import OutputError
+from sensor.errors import OutputError, UsageError
 from sensor.pipeline import Lane
 from sensor.service.lanes import build_lanes
 from sensor.service.live import Attendant, limited
@@ -27,6 +29,7 @@ RECORDING_MIB = 32
 @click.option(
     "--interface", "-i", required=True, metavar="NAME", help="Where to capture; `interfaces` lists."
 )
+@options.source
 @options.models
 @options.no_models
 @options.no_rule
@@ -62,6 +65,7 @@ def run(
     interface: str,
     models: tuple[Path, ...],
     *,
+    source: str,
     no_models: bool,
     no_rule: bool,
     output: str,
@@ -76,7 +80,7 @@ def run(
     """Detect on a network interface and write alerts, until SIGTERM or Ctrl-C.
 
     It takes CAP_NET_RAW and nothing else. SIGUSR1 shows the counters, SIGHUP opens the alert log
-    anew. An interface that goes away is waited for.
+    anew. An interface that goes away is waited for, but not by tshark, whose end is the run's.
 
     \b
     Examples:
@@ -85,7 +89,10 @@ def run(
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
     with signals.handled():
-        describe(interface)  # an unknown name is told before models are proved
+        if source == "native":
+            describe(interface)  # an unknown name is told before models are proved
+        elif record or buffer:
+            raise UsageError("--record and --buffer need the source native")
         bundles = options.chosen_models(models, no_models=no_models)
         lanes = build_lanes(bundles, rule=not no_rule)
         options.keep_apart((), output, record, stats)
@@ -96,11 +103,11 @@ def run(
             opened.enter_context(contextlib.closing(log))
             if log.unread:
                 say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
-            memory_mib = buffer or (RECORDING_MIB if record else BLOCK_BYTES * BLOCKS >> 20)
-            ring = Ring(
+            ring = _opened(
+                source,
                 interface,
-                blocks=(memory_mib << 20) // BLOCK_BYTES,
-                snap_bytes=FULL_FRAMES if record else SNAP_BYTES,
+                buffer,
+                recording=record is not None,
                 promiscuous=not no_promiscuous,
             )
             opened.enter_context(contextlib.closing(ring))
@@ -119,6 +126,20 @@ def run(
         if told:
             told.show(interface, chain.statistics)
         _raise_if_lost(log, output, recorder)
+
+
+def _opened(
+    source: str, interface: str, buffer_mib: int | None, *, recording: bool, promiscuous: bool
+) -> LiveSource:
+    if source == "tshark":
+        return TsharkLive(interface, snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
+    memory_mib = buffer_mib or (RECORDING_MIB if recording else BLOCK_BYTES * BLOCKS >> 20)
+    return Ring(
+        interface,
+        blocks=(memory_mib << 20) // BLOCK_BYTES,
+        snap_bytes=FULL_FRAMES if recording else SNAP_BYTES,
+        promiscuous=promiscuous,
+    )
 
 
 def _raise_if_lost(log: AlertLog, output: str, recorder: Recorder | None) -> None:

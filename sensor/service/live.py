@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
+from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder
-from sensor.capture.ring import Ring
 from sensor.service.notify import ServiceManager
 from sensor.service.signals import Signals
 from sensor.service.statistics import Statistics
@@ -17,7 +17,7 @@ REPEAT_S = 60
 
 
 def limited(
-    ring: Ring, count: int | None = None, duration_s: float | None = None
+    ring: LiveSource, count: int | None = None, duration_s: float | None = None
 ) -> Iterator[PacketBlock]:
     """The ring's blocks, ended after so many packets or seconds.
 
@@ -48,7 +48,7 @@ class Attendant:
 
     def __init__(
         self,
-        ring: Ring,
+        ring: LiveSource,
         log: AlertLog,
         recorder: Recorder | None,
         statistics: Statistics,
