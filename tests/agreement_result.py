@@ -70,7 +70,7 @@ def page(results: Sequence[Result], captures: dict[str, int], root: Path) -> str
     ).stdout.strip()
     version = subprocess.run(
         [TSHARK, "--version"], capture_output=True, text=True, check=False
-    ).stdout.split("\n")[0]
+    ).stdout.split("\n")[0].rstrip(".")
     today = datetime.now(timezone.utc).date()
     return "\n".join(
         [
