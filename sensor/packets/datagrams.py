@@ -139,10 +139,10 @@ def _ipv4(block: PacketBlock, layer: _Layer) -> Datagrams:
     start = block.offset[layer.rows] + layer.link
     head = layer.gather(block.buffer, start, 40)
     header = (head[:, 0] & 15).astype(np.int64) << 2
-    total = _total(block, layer, words_of(head, 2).astype(np.int64))
+    stated = words_of(head, 2).astype(np.int64)
     refusal = np.zeros(layer.rows.size, np.uint8)
     refusal[layer.captured < header] = REFUSAL_CODES["truncated_ip"]
-    wrong = ((head[:, 0] >> 4) != IPV4) | (header < 20) | (total < header)
+    wrong = ((head[:, 0] >> 4) != IPV4) | (header < 20) | ((stated < header) & (stated != 0))
     refusal[wrong] = REFUSAL_CODES["ip_header"]
     refusal[layer.captured < 20] = REFUSAL_CODES["truncated_ip"]
 
@@ -155,7 +155,7 @@ def _ipv4(block: PacketBlock, layer: _Layer) -> Datagrams:
         link=layer.link,
         captured=layer.captured,
         header=header,
-        total=total,
+        total=_total(block, layer, stated),
         protocol=head[:, 9],
         addresses=(zero, words[:, 0], zero, words[:, 1]),
         transport=head[:, 20:40],

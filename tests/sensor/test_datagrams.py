@@ -65,6 +65,10 @@ def test_ipv4_total_length_of_zero_is_what_was_on_the_wire():
     for wire, length in ((3_014, 3_000), (90_000, 65_535), (14, 36), (0, 36)):
         packet = v4(offloaded, wire_length=wire)
         assert packet == PACKET4._replace(ip_length=length, payload_length=length - 28)
+    # the wire too ends inside the options: nothing contradicts, but it is not all there
+    options = ipv4(b"", 17, CLIENT, SERVER, options=b"\x01" * 40, total_length=0)
+    assert v4(options[:30]) == v4(options[:59]) == "truncated_ip"
+    assert v4(options) == "truncated_transport"
     tagged = ethernet(offloaded, 0x0800, [(0x8100, 1)])
     assert outcome(tagged, wire_length=3_018).ip_length == 3_000
 
