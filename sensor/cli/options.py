@@ -12,7 +12,6 @@ import click
 
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
-from sensor.capture.tshark import open_with_tshark
 from sensor.cli import say
 from sensor.errors import UsageError
 from sensor.service.lanes import shipped_bundle
@@ -55,7 +54,11 @@ summary = click.option(
 
 def opener(source: str) -> Callable[[str, int], CaptureFile]:
     """What opens a capture file for a source."""
-    return open_with_tshark if source == "tshark" else open_capture
+    if source == "native":
+        return open_capture
+    from sensor.capture.tshark import open_with_tshark  # noqa: PLC0415 -- others save its memory
+
+    return open_with_tshark
 
 
 def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:

@@ -11,7 +11,6 @@ from sensor.capture.interfaces import describe
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
-from sensor.capture.tshark import TsharkLive
 from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
 from sensor.pipeline import Lane
@@ -132,6 +131,8 @@ def _opened(
     source: str, interface: str, buffer_mib: int | None, *, recording: bool, promiscuous: bool
 ) -> LiveSource:
     if source == "tshark":
+        from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
+
         return TsharkLive(interface, snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
     memory_mib = buffer_mib or (RECORDING_MIB if recording else BLOCK_BYTES * BLOCKS >> 20)
     return Ring(
