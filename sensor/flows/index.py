@@ -68,17 +68,27 @@ class KeyIndex:
         if open_keys.size:
             cell, words = cell[open_keys], words[:, open_keys]
             long = None if long is None else long[open_keys]
+        # the first deleted cell on the way, which a key that has no slot takes: one that comes and
+        # goes would else leave another deleted cell each time, and find its way ever longer
+        reused = np.full(open_keys.size, -1, np.int64)
         while open_keys.size:
             found = self._cells[cell]
+            if self._deleted:
+                deleted = np.flatnonzero((found == DELETED) & (reused < 0))
+                reused[deleted] = cell[deleted]
             empty = np.flatnonzero(found == EMPTY)
             if empty.size:
+                place = np.where(reused[empty] < 0, cell[empty], reused[empty])
+                # who has lost it to another key, now or before, goes on looking behind it
+                cell[empty], reused[empty] = place, -1
+                free = self._cells[place] <= DELETED
                 wide = np.full(empty.size, words.shape[0] > 2) if long is None else long[empty]
-                created.append(self._claim(cell[empty], words[:, empty], wide))
-                found[empty] = self._cells[cell[empty]]
+                created.append(self._claim(place[free], words[:, empty[free]], wide[free]))
+                found[empty] = self._cells[place]
             equal = self._equal(found, words, long)
             slot[open_keys[equal]] = found[equal]
             rest = np.flatnonzero(~equal)
-            open_keys, words = open_keys[rest], words[:, rest]
+            open_keys, words, reused = open_keys[rest], words[:, rest], reused[rest]
             long = None if long is None else long[rest]
             cell = (cell[rest] + 1) & self._mask
         return slot, np.concatenate(created) if created else np.zeros(0, np.int32)
@@ -131,8 +141,10 @@ class KeyIndex:
         """Gives a free slot to one key for each distinct cell."""
         # whoever is read back has won the cell; negative, as slots are not
         claims = -1 - np.arange(cells.size, dtype=np.int32)
+        before = self._cells[cells]
         self._cells[cells] = claims
         winners = np.flatnonzero(self._cells[cells] == claims)
+        self._deleted -= int(np.count_nonzero(before[winners] == DELETED))
         slots: Slots = self._stack[self.free - winners.size : self.free].copy()
         self.free -= winners.size
         self._words[: words.shape[0], slots] = words[:, winners]

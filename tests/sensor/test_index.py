@@ -47,6 +47,24 @@ def test_every_slot_can_be_used_and_used_again():
         index.delete(slots)
 
 
+def test_a_key_that_comes_and_goes_finds_its_way_no_longer():
+    """Nor do keys that take turns, so that there is always one behind a deleted cell."""
+    index = KeyIndex(64, 2)
+    index._mask = np.int64(7)  # all cells but eight are out of reach, so keys do meet
+    index._hash = lambda words, _: (words[0] & np.uint64(3)).view(np.int64)
+    keys = np.stack((np.arange(4, dtype=np.uint64), np.zeros(4, np.uint64)))
+    slots, _ = index.find(keys)
+    slot_of = dict(enumerate(slots.tolist()))
+    for turn in range(200):
+        leaving = turn % 4
+        index.delete(np.array([slot_of[leaving]], np.int32))
+        (slot,), _ = index.find(keys[:, leaving : leaving + 1])
+        slot_of[leaving] = int(slot)
+        assert index._deleted <= 4
+        assert index.find(keys)[0].tolist() == list(slot_of.values())
+    assert np.count_nonzero(index._cells == 0) >= index._cells.size - 8
+
+
 def test_two_processes_hash_differently():
     keys = np.arange(200, dtype=np.uint64).reshape(2, 100)
     first, second = (KeyIndex(100, 2)._hash(keys, None).tolist() for _ in "12")
