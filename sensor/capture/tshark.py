@@ -5,7 +5,7 @@ pyshark finds its programs, as its ``config.ini`` or the path say, and knows its
 packets do not come as pyshark's objects, which hold what tshark *dissected*: at 640 packets a
 second a sensor would be blind, and addresses and lengths would be those of another decoder.
 tshark is asked for the frames instead, written to a pipe as pcapng, which is read here like any
-other: 1,000 times faster, nanoseconds and both lengths kept, and what is decoded is decoded by
+other: hundreds of times faster, nanoseconds and both lengths kept, and what is decoded is decoded by
 the same code whatever the source.
 
 What tshark does not keep: raw IP of link types 12 and 14 arrives as 101, PPP in HDLC framing (50)
