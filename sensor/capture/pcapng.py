@@ -211,8 +211,8 @@ class PcapngParser:
             if unequal.size:
                 problem = "has two lengths that differ"
             elif whole < sound or sound == offset.size:
-                goes_on = whole == sound and limit < end and end - start - taken >= 12
-                return taken, goes_on, None
+                left = end - start - taken
+                return taken, whole == sound and limit < end and left >= BLOCK_HEADER_BYTES, None
             else:
                 problem = self._change_order(words, int(index[sound]), int(length[sound]))
                 if problem is None:
