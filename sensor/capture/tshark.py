@@ -1,8 +1,9 @@
 """Whatever only tshark reads, as blocks: its file formats, and its live interfaces.
 
 tshark (Wireshark) reads forty formats and captures from all that libpcap and its plug-ins know.
-pyshark finds its programs, as its ``config.ini`` or the path say. The packets do not come as pyshark's objects, which hold what tshark *dissected*: at 640 packets a
-second a sensor would be blind, and addresses and lengths would be those of another decoder.
+pyshark finds its programs, as its ``config.ini`` or the path say. The packets do not come as
+pyshark's objects, which hold what tshark *dissected*: at 640 packets a second a sensor would be
+blind, and addresses and lengths would be those of another decoder.
 tshark is asked for the frames instead, written to a pipe as pcapng, which is read here like any
 other: hundreds of times faster, with nanoseconds and both lengths, and decoded by the same code
 whatever the source.
