@@ -36,7 +36,9 @@ from sensor.service.statistics import Statistics
     type=click.Choice(KEYS),
     default=KEYS[0],
     show_default=True,
-    help="What the packets of a flow have in common.",
+    help="What the packets of a flow have in common: both endpoints, or (gathering several "
+    "connections) the responder's address and port, the originator's address (of IPv6 its first "
+    "64 bits), or both addresses.",
 )
 @options.stats
 def flows(
@@ -58,6 +60,7 @@ def flows(
     Examples:
       multa-sensor flows capture.pcap -o flows.csv
       multa-sensor flows monday.pcap tuesday.pcap --n 32 -o flows.parquet
+      multa-sensor flows capture.pcap --key source -o sources.csv
       multa-sensor flows capture.pcap --stats -
     """  # noqa: D301 -- click's mark for lines to leave alone
     output = output or (None if stats else STDOUT)
