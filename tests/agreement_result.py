@@ -68,9 +68,11 @@ def page(results: Sequence[Result], captures: dict[str, int], root: Path) -> str
         text=True,
         check=False,
     ).stdout.strip()
-    version = subprocess.run(
-        [TSHARK, "--version"], capture_output=True, text=True, check=False
-    ).stdout.split("\n")[0].rstrip(".")
+    version = (
+        subprocess.run([TSHARK, "--version"], capture_output=True, text=True, check=False)
+        .stdout.split("\n")[0]
+        .rstrip(".")
+    )
     today = datetime.now(timezone.utc).date()
     return "\n".join(
         [

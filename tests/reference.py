@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from reference_capture import read_capture, read_pcap
-from reference_decode import OFFLOAD_BYTES, SECOND_NS, Frame, Packet, ReferenceDecoder
+from reference_decode import OFFLOAD_BYTES, STEP_NS, Frame, Packet, ReferenceDecoder
 from reference_flows import Conversation, Conversations, Entry, Part, Slots
 
 from sensor.model.schema import FeatureSchema
@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 FOREVER_NS = 1 << 80
-STEP_NS, STEP_PACKETS = 10 * SECOND_NS, 64
+STEP_PACKETS = 64
 KEYS = ("five_tuple", "service", "source", "host_pair")
 END_REASONS = ("full", "early", "closed", "idle", "evicted")
 

@@ -32,6 +32,8 @@ COUNTERPARTS = {
 """Two-way messages and their answers, Community ID specification."""
 
 SECOND_NS = 1_000_000_000
+STEP_NS = 10 * SECOND_NS
+"""A time that is further behind than this comes from a clock that was set back."""
 SLOW_FRAMES_A_SECOND = 1_000
 FIRST_FRAGMENTS = 4_096
 FRAGMENT_AGE_NS = 30 * SECOND_NS
@@ -114,7 +116,7 @@ class ReferenceDecoder:
         self.decoded = self.offloaded = self.fragments_unmatched = self.slow = 0
         self.refused: Counter[str] = Counter()
         self.remark = ""
-        self._slow_second = -(1 << 63)
+        self._slow_greatest_ns = -(1 << 62)
         self._slow_in_second = 0
         self._first_fragments: deque[tuple[tuple[int, ...], int, Packet]] = deque(
             maxlen=FIRST_FRAGMENTS
@@ -164,9 +166,10 @@ class ReferenceDecoder:
         return packet
 
     def _count_slow(self, time_ns: int) -> None:
-        second = time_ns // SECOND_NS
-        if second > self._slow_second:
-            self._slow_second, self._slow_in_second = second, 0
+        set_back = time_ns < self._slow_greatest_ns - STEP_NS
+        if set_back or time_ns // SECOND_NS > self._slow_greatest_ns // SECOND_NS:
+            self._slow_in_second = 0
+        self._slow_greatest_ns = time_ns if set_back else max(self._slow_greatest_ns, time_ns)
         if self._slow_in_second == SLOW_FRAMES_A_SECOND:
             raise Refused("slow_path_limit")
         self._slow_in_second += 1
@@ -176,8 +179,10 @@ class ReferenceDecoder:
         self.remark = "later fragment"
         lengths = (network.ip_length, network.rest, 0)
         for identity, first_ns, first in reversed(self._first_fragments):
-            if identity == network.identity and abs(time_ns - first_ns) <= FRAGMENT_AGE_NS:
-                return Packet(*first[:6], *lengths)
+            if identity == network.identity:
+                if abs(time_ns - first_ns) <= FRAGMENT_AGE_NS:
+                    return Packet(*first[:6], *lengths)
+                break
         self.fragments_unmatched += 1
         ends = (network.source, network.destination)
         return Packet(network.version, network.protocol, *ends, 0, 0, *lengths)

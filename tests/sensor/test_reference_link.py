@@ -159,13 +159,16 @@ def test_slow_path_takes_a_thousand_frames_a_second() -> None:
     # What dpkt finds nothing in has taken its place too.
     assert all(taken(11 * second - 1, other) for _ in range(400))
     assert not taken(11 * second - 1)
-    # An earlier time counts in the latest second, a later one begins another.
-    assert not taken(2 * second)
+    # An earlier time counts in the latest second, a later one begins another …
+    assert not taken(1 * second - 1)
     assert taken(11 * second)
-    assert all(taken(2 * second) for _ in range(999))
+    assert all(taken(1 * second) for _ in range(999))
     assert not taken(11 * second)
+    # … and so does one that is more than ten seconds earlier.
+    assert all(taken(1 * second - 1) for _ in range(1_000))
+    assert not taken(2 * second - 1 - 1_000_000_000)
     assert isinstance(decoder.decode(Frame(11 * second, ethernet(FOUR))), Packet)
-    assert (decoder.slow, decoder.refused["slow_path_limit"]) == (2_000, 3)
+    assert (decoder.slow, decoder.refused["slow_path_limit"]) == (3_000, 4)
     assert decoder.refused["not_ip"] == 400
 
 
