@@ -13,6 +13,7 @@ from pathlib import Path
 
 import frames
 import netns
+import numpy as np
 import pytest
 
 from sensor.capture.formats import open_capture
@@ -157,6 +158,20 @@ def test_silence_ticks_and_the_clock_never_runs_ahead():
         netns.play(cable.near, cable.port, traffic(1))
         late = next(block for block in blocks if len(block))
         assert int(late.timestamp_ns[0]) >= clocks[-1]
+
+
+def test_ticks_follow_a_clock_that_was_set_back():
+    """No test can set the machine's clock back, so two headers say that somebody did."""
+    noon = 1_700_000_000
+    with netns.link() as cable, listening(cable, **QUICK) as ring:
+        for seconds in (noon, noon - 3_600):
+            # struct tpacket3_hdr, and the struct sockaddr_ll behind it of an Ethernet device
+            header = struct.pack("=12I", 0, seconds, 0, 60, 60, 0, 96, 0, 0, 0, 0, 0)
+            address = struct.pack("=HHiHBB8s", 17, 0, 1, 1, 0, 6, b"")
+            octets = np.frombuffer(header + address + bytes(256), np.uint8)
+            block = ring._columns(octets, np.zeros(1, np.int64))
+            assert block.timestamp_ns.tolist() == [seconds * 10**9]
+        assert 0 <= ring._tick().clock_ns - (noon - 3_600) * 10**9 < 60 * 10**9
 
 
 def test_merged_frames_are_counted_as_such():
