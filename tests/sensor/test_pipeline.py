@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from blocks import headers_of
 from reference import ReferenceTable, rows_of
-from traffic import Mixture, random_packets
+from traffic import IPV4_NET, Mixture, flood_packets, random_packets
 
 from sensor.alerts.rule import CountingRule
 from sensor.flows.sequences import END_REASONS
@@ -138,3 +138,14 @@ def test_a_tick_after_a_step_follows_the_new_clock():
     assert table.clock_ns == late
     assert len(ticked)
     assert table.late == 0
+
+
+@pytest.mark.parametrize("key", ["source", "host_pair"])
+def test_incidents_are_about_the_victim_under_other_keys(key):
+    """A flood from many sources to the host with number 1, beside answered connections to it."""
+    schema = replace(SCHEMA, key=key)
+    lane = Lane(FlowTable(schema), [CountingRule(schema)])
+    events = list(detect([_Piece(flood_packets(3_000, 500_000))], _Decoded(), [lane]))
+    assert {event.task.incident.role for event in events} == {"responder"}
+    assert {event.address for event in events} == {(4, 0, IPV4_NET + 1)}
+    assert [event.kind for event in events][0 :: len(events) - 1] == ["start", "end"]
