@@ -166,5 +166,4 @@ class FlowSlots:
         """Empties slots."""
         self._index.delete(slots)
         self.live[slots] = False
-        self._closing[slots] = 0
         self.due[slots] = FOREVER

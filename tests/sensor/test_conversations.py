@@ -31,7 +31,7 @@ def flows(key, *timed):
     schema = replace(FeatureSchema(), key=key)
     packets = [(START + int(seconds * 1e9), each) for seconds, each in timed]
     found = []
-    for size in (1, 3, len(packets)):
+    for size in (1, 2, 3, len(packets)):
         table, rows = FlowTable(schema), []
         for start in range(0, len(packets), size):
             rows += rows_of(table.add(headers_of(packets[start : start + size])))
@@ -39,7 +39,7 @@ def flows(key, *timed):
             rows += rows_of(batch)
         found.append({row.flow_ordinal: row for row in rows})
         assert table.flows == len(found[-1])
-    assert found[0] == found[1] == found[2]
+    assert all(each == found[0] for each in found)
     return [row for _, row in sorted(found[0].items())]
 
 
@@ -104,10 +104,19 @@ def test_a_conversation_that_went_silent_may_be_begun_by_the_other_side():
     keep = packet(BEN, 1, WEB, 443)
     kept = [(seconds, keep) for seconds in (60, 120, 180)]
     for last, wanted in ((120, 1), (120.001, 2)):
-        rows = flows("service", (0, out), *kept[:1], (last, back), (last, keep))
+        rows = flows("service", (0, out), *kept[:1], (last, keep), (last, back))
         assert len(rows) == wanted
-        assert rows[0].direction == ([1, 1, -1, 1] if wanted == 1 else [1, 1, 1])
+        assert rows[0].direction == ([1, 1, 1, -1] if wanted == 1 else [1, 1, 1])
         assert wanted == 1 or ends(rows[1]) == (WEB, 443, ANN, 1111, 6)
+
+
+def test_silent_conversations_leave_their_slots():
+    table = FlowTable(replace(FeatureSchema(), key="host_pair"))
+    for seconds, port in ((0, 1), (60, 2), (120, 3), (120.1, 3)):
+        timed = (START + int(seconds * 1e9), packet(ANN, port, WEB, 443))
+        table.add(headers_of([timed]))
+        live = int(table._keying._conversations._slots.live.sum())
+        assert live == (min(port, 2) if seconds > 120 else port)
 
 
 def test_sources_of_one_ipv6_network_are_one_and_still_have_two_sides():

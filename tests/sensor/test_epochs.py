@@ -56,6 +56,11 @@ def test_ten_seconds_are_not_more_than_ten_seconds():
     assert begins([NOON] + [NOON - 10 * SECOND - 1] * 100) == [64]
 
 
+def test_nor_are_they_behind_in_a_block_with_a_step():
+    times = [NOON] + [NOON - HOUR] * 64 + [NOON - HOUR - 10 * SECOND] * 100
+    assert begins(times) == begins(times, 1) == [64]
+
+
 @pytest.mark.parametrize("size", [1, 7, 64, 1_000])
 def test_one_packet_that_is_not_behind_begins_the_count_again(size):
     times = [NOON] + [NOON - HOUR] * 63 + [NOON - 5 * SECOND] + [NOON - HOUR] * 63

@@ -10,13 +10,13 @@ IDLE = 100
 BOTH = 3
 
 
-def filled(count, *, packets, seen, closed=(), clock=0):
+def filled(count, *, packets, seen, closed=(), last=0):
     """Slots with `count` flows; of their numbers `closed` have sent an RST."""
     slots = FlowSlots(DEFAULT_SLOTS, 2, IDLE)
     number = np.arange(count)
     flags = np.zeros(count, np.uint8)
     flags[list(closed)] = 0x04
-    clocks = np.broadcast_to(clock, count).astype(np.int64)
+    clocks = np.zeros(count, np.int64)
     words = np.stack((number, number)).astype(np.uint64)
     no, yes = np.zeros(count, np.bool_), np.ones(count, np.bool_)
     segments, _ = slots.cut(words, no, clocks, flags, yes)
@@ -25,7 +25,7 @@ def filled(count, *, packets, seen, closed=(), clock=0):
     flow["ordinal"] = segments.order
     flow["packets"] = np.broadcast_to(packets, count)[segments.order]
     flow["seen"] = np.broadcast_to(seen, count)[segments.order]
-    last = clocks[segments.order]
+    last = np.broadcast_to(last, count)[segments.order]
     slots.settle(segments, flow, last, last + IDLE, yes)
     return slots
 
@@ -59,13 +59,13 @@ def test_closed_flows_are_on_probation():
 
 def test_after_those_on_probation_the_most_silent_go():
     count = 65_536
-    clock = np.arange(count) // 3 % 40  # several of each silence, so that ordinals decide too
-    clock = np.maximum.accumulate(np.sort(clock))
+    # several flows of each silence, so that ordinals decide too, and the youngest are most silent
+    last = np.arange(count)[::-1] // 7
     seen = np.full(count, BOTH)
-    seen[-100:] = 1
-    slots = filled(count, packets=3, seen=seen, clock=clock)
-    silent = list(range(needed(count) - 100))
-    assert evicted(slots) == [*silent, *range(count - 100, count)]
+    seen[:100] = 1
+    slots = filled(count, packets=3, seen=seen, last=last)
+    silent = sorted(range(100, count), key=lambda flow: (last[flow], flow))
+    assert evicted(slots) == sorted([*range(100), *silent[: needed(count) - 100]])
 
 
 def test_eviction_comes_with_every_16384th_packet_if_too_few_slots_are_free():
