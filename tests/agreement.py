@@ -7,6 +7,7 @@ are taken where incidents are made of them: a detector that only writes down wha
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,9 +64,9 @@ class Outcome:
     slow: int
 
 
-def schemas(keys: Sequence[str] = KEYS) -> dict[str, FeatureSchema]:
-    """A schema for each key, the default one otherwise."""
-    return {key: FeatureSchema(key=key) for key in keys}
+def schemas(keys: Sequence[str] = KEYS, **others: Any) -> dict[str, FeatureSchema]:
+    """A schema for each key, the default one but for `others`."""
+    return {key: FeatureSchema(key=key, **others) for key in keys}
 
 
 def by_reference(frames: Iterable[Frame], wanted: dict[str, FeatureSchema]) -> Outcome:

@@ -258,6 +258,21 @@ def test_eviction_takes_flows_on_probation_by_age() -> None:
     assert len(table.flows) == 12
 
 
+def test_two_packets_are_probation_and_three_are_not() -> None:
+    table = ReferenceTable(FeatureSchema(), slots=16, evict_every=16)
+    frames = [forth(1, SYN, port=1), back(2, port=1), forth(3, port=1)]
+    frames += [forth(4, SYN, port=2), back(5, port=2)]
+    frames += [forth(6, SYN, port=port) for port in range(3, 14)]
+    assert feed(table, frames) == [(2, "evicted")]
+
+
+def test_early_and_idle_at_once() -> None:
+    both = FeatureSchema(decide_after_ms=1_000, idle_timeout_ms=1_000)
+    assert said(reference_rows([forth(0, SYN)], both)) == [(0, 0, 0, 1, "early", 1_000)]
+    sooner = FeatureSchema(decide_after_ms=1_001, idle_timeout_ms=1_000)
+    assert said(reference_rows([forth(0, SYN)], sooner)) == [(0, 0, 0, 1, "idle", 1_000)]
+
+
 def test_eviction_of_the_longest_silent_after_closed_flows() -> None:
     table = ReferenceTable(FeatureSchema(), slots=16, evict_every=64)
     silent_since = {port: 100 - port // 2 for port in range(1, 17)}

@@ -259,6 +259,16 @@ def test_atomic_fragments_are_whole_and_headers_of_two_fragments_count_once() ->
     assert [ports_of(packet) for packet in read(whole, later)] == [(3, 4), (0, 0)]
 
 
+def test_a_chain_may_end_with_the_packet_and_the_outer_of_two_fragment_headers_counts() -> None:
+    (empty,) = read(ethernet(ipv6(b"\x3b" + bytes(7), 60, CLIENT6, SERVER6), IPV6))
+    assert isinstance(empty, Packet)
+    assert (empty.protocol, empty.ip_length, empty.payload_length) == (59, 48, 0)
+    both = b"\x2c\0\0\x01\0\0\0\x07" + b"\x11\0\0\x01\0\0\0\x08" + BIG6[:8]
+    first = ethernet(ipv6(both, 44, CLIENT6, SERVER6), IPV6)
+    later = [ethernet(fragment6(bytes(8), 181, 0, number), IPV6) for number in (7, 8)]
+    assert [ports_of(packet) for packet in read(first, *later)] == [(1000, 2000)] * 2 + [(0, 0)]
+
+
 def inside(datagram: bytes, protocol: int = 4, **header: int) -> bytes:
     return ipv4(datagram, protocol, "192.0.2.1", "192.0.2.2", **header)
 

@@ -49,6 +49,7 @@ READ = {
     "eight labels": (1, MACS + b"\x88\x48" + 7 * label(bottom=False) + label(bottom=True), SIX),
     "mpls on sll": (113, SLL + b"\x88\x47" + label(bottom=True), FOUR),
     "snap": (1, MACS + length(SNAP + b"\x08\x00" + FOUR) + SNAP + b"\x08\x00", FOUR),
+    "snap, longest length": (1, MACS + b"\x05\xdc" + SNAP + b"\x08\x00", FOUR),
     "snap, short length": (1, MACS + b"\x00\x03" + SNAP + b"\x86\xdd", SIX),
     "ppp": (9, b"\xff\x03\x00\x21", FOUR),
     "ppp, one byte": (9, b"\xff\x03\x57", SIX),

@@ -4,12 +4,12 @@ import random
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from agreement import (
     COUNTS,
     KEYS,
-    SIZES,
     by_reference,
     by_sensor,
     differing_rows,
@@ -54,9 +54,9 @@ def chosen(folder: Path) -> list[tuple[Path, list[Frame]]]:
     return found
 
 
-def assert_equal(frames: Sequence[Frame], sizes: Sequence[int] = SIZES) -> None:
+def assert_equal(frames: Sequence[Frame], sizes: Sequence[int], **others: Any) -> None:
     """Rows and counts of the frames, for every key and size."""
-    wanted = schemas()
+    wanted = schemas(**others)
     outcome = by_reference(frames, wanted)
     for size in sizes:
         got = by_sensor(blocks_of(frames, 16_384), wanted, size)
@@ -77,7 +77,8 @@ def test_random_frames(mixture: str) -> None:
 def test_random_ethernet_frames(mixture: str) -> None:
     """Blocks of one link type take another way through the decoder than those that mix them."""
     frames = random_frames(5, 4_000, MIXTURES[mixture], link_types=False)
-    assert_equal(frames, (500, 16_384))
+    short = {"lengths": (2, 3), "decide_after_ms": 50, "idle_timeout_ms": 200, "repeat_all": 2}
+    assert_equal(frames, (500, 16_384), repeat_min_packets=2, **short)
 
 
 def test_more_fragments_than_are_remembered() -> None:
