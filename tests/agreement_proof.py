@@ -2,7 +2,7 @@
 
     python tests/agreement_proof.py --data ../shared/data --out docs/results/reference.md
 
-What is done is kept in a file under ``out/reference`` that is named for the code that decides
+What is done is kept in a file under ``--store`` that is named for the code that decides
 rows, so an interrupted run goes on where it stopped, and a change of that code begins anew. The
 page is written at the end, an interrupt included, and says what has not been run yet.
 """
@@ -99,20 +99,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=ROOT / "../shared/data")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/results/reference.md")
+    parser.add_argument("--store", type=Path, default=ROOT / "out/reference")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     chosen = parser.parse_args(arguments)
     if absent := [a for a in ARCHIVES if not (chosen.data / f"{a}.tar.xz").is_file()]:
         parser.error(f"{chosen.data} lacks {', '.join(a + '.tar.xz' for a in absent)}")
     if not shutil.which(TSHARK):
         parser.error("tshark is not installed; on Debian: apt-get install tshark")
-    store = ROOT / "out/reference"
-    store.mkdir(parents=True, exist_ok=True)
-    state = store / f"{code_digest()}.jsonl"
+    chosen.store.mkdir(parents=True, exist_ok=True)
+    state = chosen.store / f"{code_digest()}.jsonl"
     results = [Result(**json.loads(line)) for line in _lines(state)]
     done = {(result.archive, result.name, result.run) for result in results}
     wanted: list[tuple[str, Path, str, str]] = []
     for archive in ARCHIVES:
-        folder = unpacked(chosen.data, archive, store)
+        folder = unpacked(chosen.data, archive, chosen.store)
         wanted += [
             (archive, path, str(path.relative_to(folder)), run)
             for path in captures(folder)
