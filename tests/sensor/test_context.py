@@ -62,3 +62,21 @@ def test_state_is_bounded_by_what_is_remembered():
     # half a minute later, only what just began is left
     windows.add(np.array([40 * SECOND]), tuple(words(np.array([1])) for _ in range(3)))
     assert [was - keys.free for was, keys in zip(before, windows._keys, strict=True)] == [1, 1, 1]
+
+
+def test_what_was_cleared_never_counts_again():
+    """The clock of the next stream may lie before that of the last one."""
+    used, fresh = ContextWindows(), ContextWindows()
+    keys = np.arange(70_000) % 7
+    used.add(np.full(70_000, 50 * SECOND), tuple(words(keys) for _ in range(3)))
+    used.clear()
+    assert [index.free for index in used._keys] == [index.free for index in fresh._keys]
+    for seconds in (0, 0.5, 1.5, 9, 30):
+        clock = np.full(20, int(seconds * SECOND))
+        outcomes = [
+            windows.add(clock, tuple(words(keys[:20]) for _ in range(3)))
+            for windows in (used, fresh)
+        ]
+        (counts, saturated), (expected, _) = outcomes
+        assert counts.tolist() == expected.tolist()
+        assert not saturated.any()

@@ -13,6 +13,8 @@ from reference import rows_of
 from reference_decode import Packet
 from traffic import ACK, FIN, RST, SYN
 
+from sensor.flows.conversations import Conversations
+from sensor.flows.slots import DEFAULT_SLOTS
 from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 
@@ -117,6 +119,38 @@ def test_silent_conversations_leave_their_slots():
         table.add(headers_of([timed]))
         live = int(table._keying._conversations._slots.live.sum())
         assert live == (min(port, 2) if seconds > 120 else port)
+
+
+def test_conversations_are_evicted_as_flows_are():
+    """Of four old conversations the one that was answered twice is still known after a flood."""
+    answered, twice, one_side, closed = range(1, 5)
+
+    def said(port, *, out, flags=ACK):
+        ends = (ANN, port, WEB, 443) if out else (WEB, 443, ANN, port)
+        return START, packet(*ends, flags)
+
+    old = [said(answered, out=out) for out in (True, False, True)]
+    old += [said(twice, out=out) for out in (True, False)]
+    old += [said(one_side, out=True)] * 5
+    old += [said(closed, out=out) for out in (True, False, True)]
+    old += [said(closed, out=True, flags=RST)]
+    known = len(old)
+    flood = Packet(4, 17, int(ip_address(BEN)), 0, 9, 9, 60, 32, 0)
+    packets = old + [(START, flood._replace(destination=k)) for k in range(65_536 - known)]
+    packets += [said(port, out=False) for port in (answered, twice, one_side, closed)]
+    headers = headers_of(packets)
+    conversations = Conversations(DEFAULT_SLOTS, 10**11, None)
+    conversed = conversations.take(headers, headers.timestamp_ns)
+    assert conversed.outward[:10].tolist() == [True, False, True, True, False] + [True] * 5
+    assert conversed.outward[-4:].tolist() == [False, True, True, True]
+    # whatever piece a packet was in, its conversation has its addresses
+    records = conversed.records[conversed.of_packet]
+    assert (records["source_low"] + records["destination_low"]).tolist() == (
+        headers.source_low + headers.destination_low
+    ).tolist()
+    conversations.restart()
+    assert not conversations._slots.live.any()
+    assert conversations._slots._packets == 0
 
 
 def test_sources_of_one_ipv6_network_are_one_and_still_have_two_sides():
