@@ -148,6 +148,10 @@ def test_conversations_are_evicted_as_flows_are():
     assert (records["source_low"] + records["destination_low"]).tolist() == (
         headers.source_low + headers.destination_low
     ).tolist()
+    held = conversations._records[conversations._slots.live]
+    held = np.sort(held["destination_low"][held["protocol"] == 17])
+    assert 32_000 < held.size < 50_000
+    assert held.tolist() == list(range(65_536 - known))[-held.size :]
     conversations.restart()
     assert not conversations._slots.live.any()
     assert conversations._slots._packets == 0
