@@ -149,3 +149,12 @@ def test_incidents_are_about_the_victim_under_other_keys(key):
     assert {event.task.incident.role for event in events} == {"responder"}
     assert {event.address for event in events} == {(4, 0, IPV4_NET + 1)}
     assert [event.kind for event in events][0 :: len(events) - 1] == ["start", "end"]
+
+
+def test_what_a_tick_made_late_is_counted_up_to_the_step():
+    packets = _set_back(random_packets(8, 300, Mixture()), 200, 3_600)
+    ticked = max(time for time, _ in packets[:200]) + 10**9
+    table = FlowTable(SHORT)
+    blocks = [_Piece(packets[:200], ticked), _Piece(packets[200:])]
+    list(assemble(blocks, _Decoded(), table))
+    assert (table.clock_steps, table.late) == (1, 63)
