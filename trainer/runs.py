@@ -300,13 +300,21 @@ def attack_recalls(
     return tuple(each)
 
 
+SILENCE_NS = 120_000_000_000
+"""Longer silences of all flows of a source are no time that it was watched: captures that were
+joined from several of different days say nothing about the days between."""
+
+
 def spanned_seconds(dataset: Dataset) -> float:
-    """Packet time that the rows span, source by source."""
+    """Packet time that the rows span, source by source, less silences above `SILENCE_NS`."""
     total = 0
     for source in np.unique(dataset.source):
         rows = dataset.source == source
-        last = int(dataset.batch.last_packet_ns[rows].max())
-        total += last - int(dataset.batch.flow_start_ns[rows].min())
+        start = dataset.batch.flow_start_ns[rows]
+        order = np.argsort(start, kind="stable")
+        start, last = start[order], np.maximum.accumulate(dataset.batch.last_packet_ns[rows][order])
+        gaps = start[1:] - last[:-1]
+        total += int(last[-1] - start[0]) - int(gaps[gaps > SILENCE_NS].sum())
     return total / 1e9
 
 

@@ -1,4 +1,7 @@
-"""The tasks of the shipped bundle: the three of MULTA, section IV.
+"""The tasks of the shipped bundle, the three of MULTA, section IV, and further ones.
+
+The further ones are known to label files, and networks may be trained and evaluated for them; the
+shipped bundle has none of them.
 
 Thresholds and calibration here are those of an untrained network; `multa-trainer train` chooses
 them. The MITRE ATT&CK techniques are those whose descriptions name the attack.
@@ -49,7 +52,59 @@ TASKS = (
     ),
 )
 
+FURTHER = (
+    TaskSpec(
+        name="udp_reflection",
+        policy="first",
+        threshold=0.5,
+        signature_id=4,
+        signature="MULTA udp_reflection: replies of UDP services that nobody asked for",
+        category=_CATEGORY,
+        severity=2,
+        # Of replies the victim is the responder, whatever protocol reflects them.
+        incident=IncidentRule("responder", open_flows=20, open_seconds=10),
+        mitre_technique_id=("T1498.002",),
+    ),
+    TaskSpec(
+        name="scan",
+        policy="first",
+        threshold=0.5,
+        signature_id=5,
+        signature="MULTA scan: scan of ports or hosts",
+        category="Detection of a Network Scan",
+        severity=3,
+        incident=IncidentRule("originator", open_flows=20, open_seconds=10),
+        mitre_technique_id=("T1046",),
+    ),
+    TaskSpec(
+        name="brute_force",
+        policy="first",
+        threshold=0.5,
+        signature_id=6,
+        signature="MULTA brute_force: passwords are being guessed",
+        category="Attempted User Privilege Gain",
+        severity=2,
+        incident=IncidentRule("responder", open_flows=10, open_seconds=60),
+        mitre_technique_id=("T1110",),
+    ),
+    TaskSpec(
+        name="slow_http",
+        policy="repeat",
+        threshold=0.5,
+        signature_id=7,
+        signature="MULTA slow_http: connections held open by slow requests",
+        category=_CATEGORY,
+        severity=2,
+        incident=IncidentRule("responder", open_flows=10, open_seconds=60),
+        mitre_technique_id=("T1499.002",),
+    ),
+)
+
 NAMES = tuple(task.name for task in TASKS)
+"""Of the shipped bundle."""
+
+KNOWN = tuple(task.name for task in (*TASKS, *FURTHER))
+"""All names that a label file may use."""
 
 
 def chosen(names: Sequence[str]) -> tuple[TaskSpec, ...]:
@@ -58,8 +113,8 @@ def chosen(names: Sequence[str]) -> tuple[TaskSpec, ...]:
     Raises:
         UsageError: there is no such task.
     """
-    known = dict(zip(NAMES, TASKS, strict=True))
+    known = dict(zip(KNOWN, (*TASKS, *FURTHER), strict=True))
     for name in names:
         if name not in known:
-            raise UsageError(f"unknown task {name!r}; known are {', '.join(NAMES)}")
+            raise UsageError(f"unknown task {name!r}; known are {', '.join(KNOWN)}")
     return tuple(known[name] for name in names)

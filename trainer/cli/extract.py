@@ -1,16 +1,16 @@
 """``multa-trainer extract``: captures and labels to a dataset."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
 from sensor.model.schema import FeatureSchema
-from trainer.datasets.dataset import add_source, create
-from trainer.datasets.extraction import Recording, parse_recordings, sha256
-from trainer.datasets.extraction import extract as extract_recording
-from trainer.tasks import NAMES
+from trainer.datasets.collection import Made, collect, process_pool
+from trainer.datasets.extraction import Recording, parse_recordings
+from trainer.tasks import KNOWN, NAMES
 
 
 @click.command()
@@ -22,44 +22,66 @@ from trainer.tasks import NAMES
     help="Folder of the dataset; one that is there is added to.",
 )
 @click.option("--benign", is_flag=True, help="Captures without labels hold no attack.")
-def extract(recordings: tuple[str, ...], out: Path, benign: bool) -> None:  # noqa: FBT001 -- click's
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Choice(KNOWN),
+    default=NAMES,
+    show_default=True,
+    help="Column of the labels; may be given again. Other tasks of the label files are left out.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Captures that are read side by side; by default one for each processor.",
+)
+def extract(
+    recordings: tuple[str, ...],
+    out: Path,
+    benign: bool,  # noqa: FBT001 -- click's
+    tasks: tuple[str, ...],
+    jobs: int | None,
+) -> None:
     """Makes a dataset out of recordings.
 
     A RECORDING is a folder that holds capture.pcap and labels.csv (what `lab record` writes), a
-    folder of such folders, CAPTURE=LABELS.csv, or with --benign a capture alone.
+    folder of such folders, CAPTURE=LABELS.csv, or with --benign a capture alone. What the dataset
+    holds already is not read again, so a command that was interrupted goes on where it stopped.
     """
-    extract_all(parse_recordings(recordings, benign=benign), out)
+    extract_all(parse_recordings(recordings, benign=benign), out, tasks, jobs or 0)
 
 
-def extract_all(recordings: list[Recording], out: Path) -> None:
-    """Adds recordings to a dataset, except those that it holds already."""
-    schema = FeatureSchema()
-    known = {record.name: record for record in create(out, schema, NAMES)}
-    for recording in recordings:
-        labels_sha256 = sha256(recording.labels) if recording.labels else ""
-        before = known.get(recording.name)
-        if (
-            before
-            and before.capture_sha256 == sha256(recording.capture)
-            and before.labels_sha256 == labels_sha256
-        ):
-            click.echo(f"{recording.name}: unchanged", err=True)
-            continue
-        with tqdm(
-            total=recording.capture.stat().st_size,
-            desc=recording.name,
+def extract_all(
+    recordings: list[Recording], out: Path, tasks: Sequence[str] = NAMES, jobs: int = 0
+) -> None:
+    """Adds recordings to a dataset, except those that it holds already, and says so."""
+    with (
+        process_pool(min(jobs, len(recordings)) if jobs else 0) as pool,
+        tqdm(
+            total=sum(recording.capture.stat().st_size for recording in recordings),
             unit="B",
             unit_scale=True,
             leave=False,
             disable=not sys.stderr.isatty(),
-        ) as bar:
-            record, batch, labels = extract_recording(recording, schema, NAMES, bar.update)
-        add_source(out, record, batch, labels)
-        attacks = ", ".join(
-            f"{task} {int((labels[:, column] == 1).sum())}" for column, task in enumerate(NAMES)
-        )
-        click.echo(
-            f"{record.name}: {record.packets} packets, {record.flows} flows, {record.rows} rows; "
-            f"rows of attacks: {attacks}",
-            err=True,
-        )
+        ) as bar,
+    ):
+
+        def told(recording: Recording, made: Made | None) -> None:
+            bar.update(recording.capture.stat().st_size)
+            bar.write(_line(recording, made, tasks), file=sys.stderr)
+
+        collect(recordings, out, FeatureSchema(), tasks, pool, told)
+
+
+def _line(recording: Recording, made: Made | None, tasks: Sequence[str]) -> str:
+    if made is None:
+        return f"{recording.name}: unchanged"
+    record, _, labels = made
+    attacks = ", ".join(
+        f"{task} {int((labels[:, column] == 1).sum())}" for column, task in enumerate(tasks)
+    )
+    return (
+        f"{record.name}: {record.packets} packets, {record.flows} flows, {record.rows} rows; "
+        f"rows of attacks: {attacks}"
+    )

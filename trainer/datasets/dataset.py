@@ -43,6 +43,7 @@ class SourceRecord:
         extractor: version of multa that made the rows.
         packets, refused, flows, rows: how many were read, not decoded, begun and emitted.
         first_ns, last_ns: times of the first flow's start and of the last decision.
+        removed: packets that the capture held twice, once each.
     """
 
     name: str
@@ -57,6 +58,7 @@ class SourceRecord:
     rows: int
     first_ns: int
     last_ns: int
+    removed: int = 0
 
     @property
     def identity(self) -> str:

@@ -5,7 +5,7 @@ in training and in operation by construction.
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sensor
+from sensor.capture.block import PacketBlock
 from sensor.capture.formats import open_capture
 from sensor.errors import MissingInputError, TruncatedCaptureError, UsageError
 from sensor.flows.sequences import SequenceBatch
@@ -20,8 +21,10 @@ from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import assemble
+from trainer.datasets.captured_twice import copies, without
 from trainer.datasets.dataset import SourceRecord
 from trainer.datasets.labels import LabelFile, Labeller, read_labels
+from trainer.tasks import KNOWN
 
 CAPTURE, LABELS, ACCOUNT = "capture.pcap", "labels.csv", "recording.json"
 """Files of a recording, as `multa-trainer lab record` writes them; the last of them comes last."""
@@ -41,11 +44,17 @@ class Recording:
         name: of the source in the dataset.
         capture: pcap file.
         labels: label file; None if every flow is benign.
+        captured_twice: whether it holds every packet twice, of which one is to be removed.
     """
 
     name: str
     capture: Path
     labels: Path | None
+    captured_twice: bool = False
+
+    def labels_sha256(self) -> str:
+        """SHA-256 of the label file; empty without one."""
+        return sha256(self.labels) if self.labels else ""
 
 
 def parse_recordings(arguments: Sequence[str], *, benign: bool) -> list[Recording]:
@@ -128,15 +137,17 @@ def extract(
     labels = (
         LabelFile.benign(recording.capture, tasks)
         if recording.labels is None
-        else read_labels(recording.labels, tasks)
+        else read_labels(recording.labels, (*tasks, *(n for n in KNOWN if n not in tasks)))
     )
     labeller, decoder, table = Labeller(labels, tasks), Decoder(), FlowTable(schema)
     batches = [SequenceBatch.empty(schema.n)]
     each_labels = [np.zeros((0, len(tasks)), np.int8)]
+    drop = copies(recording.capture) if recording.captured_twice else None
     source = open_capture(recording.capture)
     try:
         position = 0
-        for batch in assemble(source, decoder, table):
+        blocks = source if drop is None else _without(source, drop)
+        for batch in assemble(blocks, decoder, table):
             each_labels.append(labeller.label(batch))
             batches.append(batch)
             progress(source.position_bytes - position)
@@ -151,8 +162,8 @@ def extract(
         name=recording.name,
         capture=recording.capture.name,
         capture_sha256=sha256(recording.capture),
-        labels_sha256=sha256(recording.labels) if recording.labels else "",
-        covered=labels.covered,
+        labels_sha256=recording.labels_sha256(),
+        covered=tuple(name for name in labels.covered if name in tasks),
         extractor=sensor.__version__,
         packets=source.counters.packets,
         refused=sum(decoder.refused.values()),
@@ -160,8 +171,17 @@ def extract(
         rows=len(rows),
         first_ns=int(rows.flow_start_ns.min()) if len(rows) else 0,
         last_ns=int(rows.last_packet_ns.max(initial=0)),
+        removed=0 if drop is None else int(drop.sum()),
     )
     return record, rows, np.concatenate(each_labels)
+
+
+def _without(blocks: Iterable[PacketBlock], drop: NDArray[np.bool_]) -> Iterator[PacketBlock]:
+    """The blocks less the frames to drop, ``(frames,)`` of all of them together."""
+    begin = 0
+    for block in blocks:
+        yield without(block, drop[begin : begin + len(block)])
+        begin += len(block)
 
 
 def sha256(path: Path) -> str:
