@@ -151,6 +151,11 @@ def differing_rows(mine: SequenceBatch, theirs: Sequence[Row]) -> list[str]:
         for row, other in zip(rows, theirs, strict=False)
         if row != other
     ]
+    lines += [
+        f"flow {row.flow_ordinal} row {row.row}: offloaded"
+        for flag, row in zip(mine.offloaded.tolist(), theirs, strict=False)
+        if flag != row.offloaded
+    ]
     surplus = abs(len(rows) - len(theirs))
     return lines + [f"{len(rows)} rows, not {len(theirs)}"] * surplus
 
