@@ -18,11 +18,20 @@ NEW_FLOWS = 30
 _COUNT = CONTEXT_COLUMNS.index("dst_1s")
 
 
+def can_count(schema: FeatureSchema) -> bool:
+    """Whether the rule can look at rows of this schema.
+
+    Their context must be counted, and each connection must be a flow of its own: a flow that
+    gathers several has the context of its first one, so a flood that joins it is not seen.
+    """
+    return bool(schema.context) and schema.key == "five_tuple"
+
+
 class CountingRule:
     """Scores a flow by the number of flows that began to its responder in the last second.
 
     A detector (`sensor.pipeline.Detector`) with one task. It looks at the first row of every
-    flow, so it needs a flow table that counts context.
+    flow, so it needs a flow table of connections that counts context.
 
     Attributes:
         name: ``counting-rule``.
@@ -35,9 +44,9 @@ class CountingRule:
     version = "1"
 
     def __init__(self, schema: FeatureSchema) -> None:
-        """Makes the rule for rows of a flow table with `schema`, which must count context."""
-        if not schema.context:
-            raise ValueError("the counting rule needs a feature schema with context")
+        """Makes the rule for rows of a flow table with `schema`, of which `can_count` is true."""
+        if not can_count(schema):
+            raise ValueError("the counting rule needs a schema of connections with context")
         self.fingerprint = hashlib.sha256(
             f"{self.name} {self.version} {schema.fingerprint()}".encode()
         ).hexdigest()

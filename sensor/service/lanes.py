@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sensor
 from sensor.alerts.eve import Model
-from sensor.alerts.rule import CountingRule
+from sensor.alerts.rule import CountingRule, can_count
 from sensor.errors import MissingInputError, UsageError
 from sensor.flows.table import FlowTable
 from sensor.model.bundle import Bundle
@@ -46,7 +46,8 @@ def shipped_bundle() -> Path:
 def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
-    The counting rule joins the first lane that counts context, or has one of its own.
+    The counting rule joins the first lane whose flows are connections with context, or has one of
+    its own: under the other keys a flood would be one flow.
 
     Args:
         models: folders of bundles, perhaps none.
@@ -63,7 +64,7 @@ def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
         verify(bundle)
         detectors.append((bundle.schema, BundleDetector(bundle)))
     if rule:
-        schemas = [schema for schema, _ in detectors if schema.context]
+        schemas = [schema for schema, _ in detectors if can_count(schema)]
         schema = schemas[0] if schemas else FeatureSchema()
         detectors.append((schema, CountingRule(schema)))
     names = [detector.name for _, detector in detectors]

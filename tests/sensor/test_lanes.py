@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from forged import rewritten
 
 import sensor
 from sensor.errors import MissingInputError, UsageError
+from sensor.model.bundle import Bundle
+from sensor.model.schema import KEYS
 from sensor.service import lanes
 from sensor.service.lanes import build_lanes, described, shipped_bundle, shipped_models
 
@@ -31,6 +34,19 @@ def test_rule_shares_the_flow_table_of_the_model(random_bundle):
     assert models["random"].version == "0.0.1"
     assert len(models["random"].sha256) == 64
     assert models["counting-rule"].sha256 == ""
+
+
+@pytest.mark.parametrize("key", KEYS[1:])
+def test_rule_counts_connections_beside_a_model_of_another_key(random_bundle, tmp_path, key):
+    """Where a flow gathers connections, a flood is one flow with the context of its first one."""
+    schema = replace(Bundle.read(random_bundle).schema, key=key)
+    copy = shutil.copytree(random_bundle, tmp_path / key)
+    path = rewritten(copy, lambda manifest: manifest.update(features=schema.to_manifest()))
+    ours, rules = build_lanes([path], rule=True)
+    assert [detector.name for detector in ours.detectors] == ["random"]
+    assert [detector.name for detector in rules.detectors] == ["counting-rule"]
+    assert (ours.table.schema.key, rules.table.schema.key) == (key, "five_tuple")
+    assert rules.table.schema.context
 
 
 def test_same_name_twice_is_refused(random_bundle):

@@ -9,7 +9,7 @@ from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
 from sensor.capture.formats import open_capture
 from sensor.flows.table import FlowTable
-from sensor.model.schema import FeatureSchema
+from sensor.model.schema import KEYS, FeatureSchema
 from sensor.packets.decode import Decoder
 
 SECOND = 10**9
@@ -31,9 +31,10 @@ def test_only_the_first_row_of_a_flow_counts():
     assert np.isnan(scores[:, 0]).tolist() == [False, True]
 
 
-def test_needs_context_and_its_fingerprint_covers_the_features():
-    with pytest.raises(ValueError, match="context"):
-        CountingRule(FeatureSchema(context=()))
+def test_needs_context_of_connections_and_its_fingerprint_covers_the_features():
+    for schema in (FeatureSchema(context=()), *(FeatureSchema(key=key) for key in KEYS[1:])):
+        with pytest.raises(ValueError, match="connections with context"):
+            CountingRule(schema)
     rule, other = CountingRule(FeatureSchema()), CountingRule(FeatureSchema(decide_after_ms=500))
     assert rule.fingerprint != other.fingerprint
     assert len(rule.fingerprint) == 64
