@@ -1,8 +1,8 @@
 """Keys to slots: an open-addressing hash table whose every operation takes a block of keys.
 
 Technique: all unresolved keys probe together; keys that meet an empty cell scatter their
-position into it, and whoever is read back owns it. The hash is seeded per process, so nobody
-can aim collisions at it; keys are compared in full.
+position into it, and whoever is read back owns it. The hash has secret multipliers for every
+half of a word, so nobody can aim collisions at it; keys are compared in full.
 """
 
 import secrets
@@ -19,6 +19,7 @@ Slots = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
 _HALF = np.uint64(32)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
 
 
 class KeyIndex:
@@ -43,7 +44,10 @@ class KeyIndex:
         self._stack: Slots = np.arange(slots + FIRST_SLOT - 1, FIRST_SLOT - 1, -1, dtype=np.int32)
         self.free = slots
         self._deleted = 0
-        self._multipliers = [np.uint64(secrets.randbits(64) | 1) for _ in range(words + 1)]
+        self._multipliers = [
+            (np.uint64(secrets.randbits(64)), np.uint64(secrets.randbits(64))) for _ in range(words)
+        ]
+        self._spread = np.uint64(secrets.randbits(64) | 1)
 
     def find(self, words: Words, long: Mask | None = None) -> tuple[Slots, Slots]:
         """Slots of keys; a key that has none gets a free one.
@@ -103,29 +107,36 @@ class KeyIndex:
         self.free += slots.size
 
     def _hash(self, words: Words, long: Mask | None) -> NDArray[np.int64]:
-        """First cells of keys: every word is mixed with all before it, by secret multipliers.
+        """First cells of keys, the same for two of them with a probability of 2 / cells + 2^-32.
 
-        (A plain sum of products would not do: keys that differ in the top bits of their words
-        only would meet in few cells, whatever the multipliers.)
+        A sum of products of 32-bit halves with secret 64-bit multipliers differs in its top 32
+        bits for any two keys but with a probability of 2^-32 (Lemire and Kaser, Strongly universal
+        string hashing is fast, 2014). Another product spreads it over the cells (Dietzfelbinger et
+        al., A reliable randomized algorithm for the closest-pair problem, 1997).
+
+        (Multipliers of whole words would not do: a difference in the top bits of a word stays
+        there, and one in the next word undoes it, whatever the multipliers.)
         """
         mixed = np.zeros(words.shape[1], np.uint64)
-        self._mix(mixed, words[:2], self._multipliers)
+        self._add(mixed, words[:2], self._multipliers)
         if words.shape[0] > 2:
             rows = slice(None) if long is None else np.flatnonzero(long)
             further = mixed[rows]
-            self._mix(further, words[2:, rows], self._multipliers[2:])
+            self._add(further, words[2:, rows], self._multipliers[2:])
             mixed[rows] = further
-        mixed *= self._multipliers[-1]
+        mixed ^= mixed >> _HALF
+        mixed *= self._spread
         mixed >>= self._shift
         cells: NDArray[np.int64] = mixed.view(np.int64)
         return cells
 
     @staticmethod
-    def _mix(mixed: NDArray[np.uint64], words: Words, multipliers: list[np.uint64]) -> None:
-        for word, multiplier in zip(words, multipliers, strict=False):
-            mixed ^= word
-            mixed *= multiplier
-            mixed ^= mixed >> _HALF
+    def _add(
+        mixed: NDArray[np.uint64], words: Words, multipliers: list[tuple[np.uint64, np.uint64]]
+    ) -> None:
+        for word, (low, high) in zip(words, multipliers, strict=False):
+            mixed += (word & _LOW_HALF) * low
+            mixed += (word >> _HALF) * high
 
     def _equal(self, slots: Slots, words: Words, long: Mask | None) -> Mask:
         equal: Mask = self._words[0][slots] == words[0]

@@ -80,3 +80,15 @@ def test_keys_that_differ_in_their_top_bits_only_do_not_collide():
     cells = np.unique(index._hash(words, None))
     # 4,096 balls in 8,192 or 16,384 cells hit at least 39 % of their number apart
     assert cells.size > 2_500
+
+
+def test_a_difference_in_one_word_is_not_undone_in_the_next():
+    """Of keys made to meet: where words are mixed one after the other, 256 are one for the hash."""
+    index = KeyIndex(1 << 16, 6)
+    first, second = (each.ravel() for each in np.meshgrid(*[np.arange(256, dtype=np.uint64)] * 2))
+    for word in range(2, 5):
+        words = np.zeros((6, first.size), np.uint64)
+        words[word] = first << np.uint64(56)
+        words[word + 1] = second << np.uint64(56) | second << np.uint64(24)
+        # 2^16 balls in 2^18 cells hit some 58,000; fewer than 50,000 in none of 10^9 processes
+        assert np.unique(index._hash(words, None)).size > 50_000
