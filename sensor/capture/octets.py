@@ -8,6 +8,7 @@ kill the process with SIGBUS.
 import contextlib
 import io
 import os
+import select
 import sys
 import zlib
 
@@ -78,7 +79,9 @@ class Octets:
 
     def _fill(self, room: memoryview) -> int:
         try:
-            count = self._stream.readinto(room) or 0
+            # None: another program has set the pipe it shares with us not to wait.
+            while (count := self._stream.readinto(room)) is None:
+                select.select([self._stream], (), ())
         except OSError as error:
             self.damage = (
                 f"{self.path}: reading failed at byte {self._read_bytes} ({error.strerror}); the "

@@ -1,8 +1,10 @@
 import gzip
+import io
 import os
 import random
 import subprocess
 import sys
+import threading
 import zlib
 
 import pytest
@@ -130,3 +132,19 @@ def test_failing_to_read_ends_the_stream_and_says_so(tmp_path):
     os.close(descriptor)
     assert drained(octets) == b"so"  # what had been looked at
     assert "reading failed at byte" in octets.damage
+
+
+def test_a_pipe_that_does_not_wait_is_waited_for():
+    """Whoever shares standard input may have set it so, and a slow writer is not the end."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    octets = Octets("-", io.FileIO(reading))
+
+    def write():
+        for start in range(0, len(TEXT), 10_000):
+            os.write(writing, TEXT[start : start + 10_000])
+        os.close(writing)
+
+    threading.Thread(target=write).start()
+    assert drained(octets) == TEXT
+    assert octets.damage is None
