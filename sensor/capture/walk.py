@@ -19,6 +19,7 @@ _WINDOW_BYTES = 2_048  # longer than a record of an ordinary Ethernet frame
 _MAX_CANDIDATES = 16  # guesses tried in a part before it is given up
 _STEPS = 16  # records between two looks at whether all parts are through
 _CHAINED = 3  # headers in a row that make a guess plausible
+_MOST_STEPS = 2_048  # records of one part that are walked together; a part has room for half
 
 Offsets = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -69,15 +70,16 @@ def walk(buffer: Bytes, start: int, end: int, order: str, chain: Chain) -> Offse
     starts = _guess_starts(buffer, start, end, order, chain, parts)
     limits = np.append(starts[1:], end - chain.header_bytes + 1)
     steps, after = _walk_together(buffer, starts, limits, end, order, chain)
-    if (after[:-1] == starts[1:]).all():
+    if after[-1] >= limits[-1] and (after[:-1] == starts[1:]).all():
         table = steps.T
         records: Offsets = table[table < limits[:, None]]
         return records
+    limits = np.minimum(limits, after)
     pieces = []
     part, position = 0, start
-    while part < starts.size:
-        if position != starts[part]:
-            # The guess was wrong, or a record is longer than a part.
+    while part < starts.size or position <= end - chain.header_bytes:
+        if part == starts.size or position != starts[part]:
+            # The guess was wrong, or a record is longer than a part, or the part was left early.
             piece, position = _walk_singly(buffer, position, end, order, chain, starts[part:])
             pieces.append(piece)
             part = int(np.searchsorted(starts, position))
@@ -114,13 +116,16 @@ def _walk_together(
 ) -> tuple[Offsets, Offsets]:
     """Walks all parts in step, each from its start to the first record at or past its limit.
 
+    A part of very many records (its neighbours had no start, and theirs are short) is left before
+    that: every step takes memory for all parts.
+
     Returns ``(steps, parts)`` positions, of which those below a part's limit are its records, and
-    for each part the position at which it left.
+    for each part the position that it came to.
     """
     lengths = np.ndarray((end + 1,), f"{order}u4", buffer, chain.length_at, (1,))
     rounds = [starts[None, :]]
     cursor = starts
-    while (cursor < limits).any():
+    while len(rounds) <= _MOST_STEPS // _STEPS and (cursor < limits).any():
         block = np.empty((_STEPS, starts.size), np.int64)
         for following in block:
             length = lengths[cursor]
@@ -133,7 +138,7 @@ def _walk_together(
             cursor = following
         rounds.append(block)
     steps = np.concatenate(rounds)
-    passed = (steps < limits).sum(axis=0)
+    passed = np.minimum((steps < limits).sum(axis=0), len(steps) - 1)
     return steps, steps[passed, np.arange(starts.size)]
 
 

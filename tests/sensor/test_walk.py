@@ -3,6 +3,7 @@
 import importlib
 import random
 import struct
+import tracemalloc
 
 import frames
 import numpy as np
@@ -149,3 +150,17 @@ def test_most_blocks_are_walked_together(monkeypatch):
         data = ng.write(sent, range(5000), order)
         assert len(walked_blocks(data, order)) == 5002
     assert sum(singly) < 100
+
+
+@pytest.mark.parametrize("ordinary", [1, 20_000])
+def test_very_short_records_take_no_memory_for_all_parts(ordinary):
+    """A part that is walked for long holds a place for every other part at every step."""
+    blocks = [ng.enhanced(bytes(60), 1)] * ordinary
+    data = b"".join([ng.section(), ng.interface(), *blocks, ng.block(99, b"") * 150_000])
+    expected = blocks_of(data, "<")
+    tracemalloc.start()
+    found = walked_blocks(data, "<")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == expected
+    assert most < 40_000_000
