@@ -104,8 +104,10 @@ def _identity(path: str) -> tuple[int, int] | str:
     return found.st_dev, found.st_ino
 
 
-def open_statistics(path: str | None, other_output: str | None) -> StatisticsFile | None:
-    """Where ``--stats`` goes, opened.
+def open_statistics(
+    path: str | None, other_output: str | None, *, waits: bool = True
+) -> StatisticsFile | None:
+    """Where ``--stats`` goes, opened; `waits` says whether for the reader of a named pipe.
 
     Raises:
         UsageError: the other output goes there too.
@@ -116,7 +118,10 @@ def open_statistics(path: str | None, other_output: str | None) -> StatisticsFil
     if path == other_output:
         name = "standard output" if path == STDOUT else path
         raise UsageError(f"{name}: two outputs can't go there; choose another with -o or --stats")
-    return StatisticsFile(path)
+    if not waits:
+        return StatisticsFile(path, waits=False)
+    with _telling_of_a_wait(path):
+        return StatisticsFile(path)
 
 
 def open_fresh_log(path: str) -> AlertLog:

@@ -92,10 +92,12 @@ def run(
             describe(interface)  # an unknown name is told before models are proved
         elif record or buffer:
             raise UsageError("--record and --buffer need the source native")
+        if record == STDOUT:
+            raise UsageError("--record can't write to standard output; name a file or a pipe")
         bundles = options.chosen_models(models, no_models=no_models)
         lanes = build_lanes(bundles, rule=not no_rule)
         options.keep_apart((), output, record, stats)
-        statistics_file = options.open_statistics(stats, output)
+        statistics_file = options.open_statistics(stats, output, waits=False)
         with contextlib.ExitStack() as opened:
             # Whoever reads standard output can't come back, but a full disk can be emptied.
             log = AlertLog(output, strict=output == STDOUT, limit_bytes=FILE_BYTES)

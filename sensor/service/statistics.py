@@ -1,5 +1,6 @@
 """What a run has seen and done, as the one JSON object of ``--stats`` and of SIGUSR1."""
 
+import errno
 import json
 import os
 import time
@@ -136,17 +137,30 @@ class Statistics:
         return json.dumps(self.document()) + "\n"
 
 
+_PIPE_REASONS = {
+    errno.ENXIO: "nobody reads this pipe; start its reader first",
+    errno.EPIPE: "nobody reads this pipe any more",
+    errno.EAGAIN: "the reader of this pipe stands still",
+}
+
+
 class StatisticsFile:
     """Where ``--stats`` goes: opened before the run, so that it fails early, written after it."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, waits: bool = True) -> None:
         """Opens the file, which is emptied, or takes standard output for ``-``.
+
+        Args:
+            path: of the file, or ``-``.
+            waits: for the reader of a named pipe, now and when it is written. A live run does
+                not: nobody could end it meanwhile.
 
         Raises:
             OutputError: it can't be written.
         """
         self._path = path
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        flags |= 0 if waits else os.O_NONBLOCK
         try:
             self._descriptor = 1 if path == STDOUT else os.open(path, flags, 0o644)
         except (OSError, ValueError) as error:
@@ -157,14 +171,15 @@ class StatisticsFile:
 
         Raises:
             OutputError: it can't be written.
+            BrokenPipeError: nobody reads standard output any more.
         """
         rest = statistics.line().encode()
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
-        except BrokenPipeError:
-            raise
         except OSError as error:
+            if isinstance(error, BrokenPipeError) and self._path == STDOUT:
+                raise
             raise self._failure(error) from None
         finally:
             if self._descriptor != 1:
@@ -172,5 +187,7 @@ class StatisticsFile:
 
     def _failure(self, error: OSError | ValueError) -> OutputError:
         reason = getattr(error, "strerror", None) or str(error)
+        if isinstance(error, OSError):
+            reason = _PIPE_REASONS.get(error.errno or 0, reason)
         name = "standard output" if self._path == STDOUT else self._path
         return OutputError(f"{name}: statistics can't be written ({reason.lower()})")

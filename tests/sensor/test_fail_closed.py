@@ -1,5 +1,6 @@
 """Wrong input never starts a run: one line, its own exit status, no output, no traceback."""
 
+import os
 import shutil
 
 import frames
@@ -141,6 +142,22 @@ def test_unwritable_recording(capfd, tmp_path):
     path = tmp_path / "none" / "record.pcap"
     arguments = ("run", "-i", "lo", "--no-models", "--record", path)
     assert_fails(sensor_command(capfd, *arguments), 74, path)
+
+
+def test_recording_to_standard_output(capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ("run", "-i", "lo", "--no-models", "--record", "-")
+    assert_fails(sensor_command(capfd, *arguments), 64, "--record", "name a file")
+    assert not (tmp_path / "-").exists()
+
+
+def test_live_statistics_to_a_pipe_that_nobody_reads(capfd, log):
+    """Neither a signal nor a service manager could end a wait for its reader."""
+    pipe = log.with_name("pipe")
+    os.mkfifo(pipe)
+    arguments = ("run", "-i", "lo", "--no-models", "-o", log, "--stats", pipe)
+    assert_fails(sensor_command(capfd, *arguments), 74, pipe, "start its reader first")
+    assert not log.exists()
 
 
 def test_older_recording(capfd, capture):

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import frames
@@ -162,4 +163,24 @@ def test_full_disk_and_missing_folder_are_named(tmp_path):
         StatisticsFile(str(tmp_path / "none" / "stats.json"))
     file = StatisticsFile("/dev/full")
     with pytest.raises(OutputError, match="/dev/full: statistics can't be written"):
+        file.write(empty())
+
+
+def test_a_live_run_waits_for_no_reader_of_a_pipe(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises(OutputError, match=r"pipe: .*start its reader first"):
+        StatisticsFile(str(path), waits=False)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    StatisticsFile(str(path), waits=False).write(empty())
+    assert json.loads(os.read(reader, 1 << 16))["packets"] == 0
+    file = StatisticsFile(str(path), waits=False)
+    writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    os.write(writer, bytes(1 << 20))  # as much as it takes
+    with pytest.raises(OutputError, match="stands still"):
+        file.write(empty())
+    os.close(writer)
+    file = StatisticsFile(str(path), waits=False)
+    os.close(reader)
+    with pytest.raises(OutputError, match="any more"):
         file.write(empty())
