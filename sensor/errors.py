@@ -96,3 +96,9 @@ class ScenarioError(MultaError):
     """A lab scenario is wrong."""
 
     exit_status = 84
+
+
+class LeakError(MultaError):
+    """A single input of a network knows the captures that it would learn from, not the attack."""
+
+    exit_status = 85

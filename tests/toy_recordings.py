@@ -13,8 +13,11 @@ HEADER = "start,end,src,src_port,dst,dst_port,proto,task,value"
 SERVER, FLOODED, REFLECTED, TLS_SERVER = "10.0.0.2", "10.0.0.80", "10.0.0.90", "10.0.0.43"
 
 
-def toy_recording(folder: Path, seed: int, *, attacks: bool = True) -> Path:
-    """Writes ``folder/capture.pcap`` and ``labels.csv``: two minutes, each attack once."""
+def toy_recording(folder: Path, seed: int, *, attacks: bool = True, syn_payload: int = 0) -> Path:
+    """Writes ``folder/capture.pcap`` and ``labels.csv``: two minutes, each attack once.
+
+    SYNs of the flood carry `syn_payload` bytes: by that alone a leaky tool is known.
+    """
     rng = random.Random(seed)
     began = START_S + 1000 * seed
     packets: list[tuple[int, bytes]] = []
@@ -44,7 +47,7 @@ def toy_recording(folder: Path, seed: int, *, attacks: bool = True) -> Path:
         for number in range(600):
             start = int(10e9 + 5e9 * number / 600)
             ends = (f"198.51.100.{rng.randrange(1, 250)}", 1024 + number, FLOODED, 80)
-            packets.append((start, tcp_frame(*ends, SYN)))
+            packets.append((start, tcp_frame(*ends, SYN, bytes(syn_payload))))
             ends = ("10.0.0.91", 1900, REFLECTED, 20_000 + number)
             packets.append((start + int(30e9), udp_frame(*ends, bytes(rng.choice([280, 300])))))
         rows += [

@@ -52,7 +52,7 @@ class TaskFigures:
 
     def document(self) -> dict[str, Any]:
         """The figures as JSON has them: NaN becomes null."""
-        document: dict[str, Any] = _without_nan(asdict(self))
+        document: dict[str, Any] = without_nan(asdict(self))
         return document
 
 
@@ -197,9 +197,10 @@ def _counts(seeds: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """The value with every NaN in it, however deep, replaced by None, which JSON knows."""
     if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(entry) for entry in value]
+        return [without_nan(entry) for entry in value]
     return None if isinstance(value, float) and value != value else value  # noqa: PLR0124

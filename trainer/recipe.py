@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sensor.errors import ConfigurationError, MissingInputError, MultaError, UsageError
+from trainer.audit import TABLE, audit, require_no_leak, write_findings
 from trainer.datasets.dataset import Dataset, load
 from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, Recording
 from trainer.datasets.splits import (
@@ -29,6 +30,7 @@ from trainer.datasets.splits import (
 from trainer.runs import RUN, train
 from trainer.runs import load as load_run
 from trainer.settings import Settings
+from trainer.tasks import chosen
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -225,16 +227,24 @@ def _is_recorded(plan: RecordingPlan, place: Path) -> bool:
 def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tuple[Path, Path]:
     """Trains the run that is exported and, for comparison, one within its own sources.
 
+    Before that, no single input may know the training recordings rather than the attacks.
+
     Returns:
         Their folders.
 
     Raises:
+        LeakError: an input does; `trainer.audit.TABLE` in `work` has all of them.
         MultaError: the dataset does not fit the recipe.
     """
     dataset, _ = without_repeated_flows(load([dataset_folder]))
     dataset = dataset.of_sources([plan.name for plan in recipe.recordings])
     given = {part: [plan.name for plan in recipe.recordings if plan.part == part] for part in PARTS}
     by_source = split_by_source(dataset, given, (0, 0), 0)
+    rows = by_source.rows(dataset)
+    say("audit: trees on every single input")
+    findings = audit(dataset, chosen(dataset.tasks), rows["train"], rows["validation"])
+    write_findings(findings, work / TABLE)
+    require_no_leak(findings, str(dataset_folder))
     folders = (work / "run", work / "run-in-source")
     splits = (by_source, split_by_time(dataset))
     for folder, split, seeds in zip(folders, splits, (recipe.seeds, recipe.seeds[:1]), strict=True):
