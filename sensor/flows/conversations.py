@@ -42,7 +42,11 @@ class Conversed:
 
 
 class Conversations:
-    """Follows all conversations of a stream of packets."""
+    """Follows all conversations of a stream of packets.
+
+    Attributes:
+        evicted: conversations that were evicted so far.
+    """
 
     def __init__(self, slots: int, idle_ns: int, context: ContextWindows | None) -> None:
         """Makes an empty table of conversations, with the arguments of the flow table's."""
@@ -50,7 +54,7 @@ class Conversations:
         self._key = FiveTuple(context)
         self._slots = FlowSlots(slots, KEY_WORDS, idle_ns)
         self._records = np.zeros(self._slots.size, CONVERSATION)
-        self._begun = 0
+        self._begun = self.evicted = 0
 
     def take(self, headers: Headers, clock: Index) -> Conversed:
         """Takes the next packets of the stream, with the flow clock at each of them."""
@@ -61,7 +65,9 @@ class Conversations:
             parts.append(replace(part, of_packet=part.of_packet + records))
             records += part.records.size
             if self._slots.crowded(len(part.of_packet)):
-                self._slots.free(self._slots.crowd())
+                crowd = self._slots.crowd()
+                self._slots.free(crowd)
+                self.evicted += crowd.size
             done = piece.stop
         if len(parts) == 1:
             return parts[0]
@@ -122,6 +128,11 @@ class OfConversations:
         self._keyed = {"service": _service, "source": _source, "host_pair": _host_pair}[key]
         self.words = {"service": 4, "source": 2, "host_pair": KEY_WORDS}[key]
         self._conversations = conversations
+
+    @property
+    def conversations_evicted(self) -> int:
+        """How many had to make room for others."""
+        return self._conversations.evicted
 
     def take(self, headers: Headers, clock: Index) -> Keyed:
         """Keys of the packets."""

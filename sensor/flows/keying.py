@@ -48,6 +48,11 @@ class Keying(Protocol):
 
     words: int
 
+    @property
+    def conversations_evicted(self) -> int:
+        """How many conversations had to make room for others, where there are any."""
+        ...
+
     def take(self, headers: Headers, clock: Index) -> Keyed:
         """Takes the next packets of the stream, with the flow clock at each of them."""
         ...
@@ -61,6 +66,7 @@ class FiveTuple:
     """Both endpoints and the protocol: a flow is a connection, or what comes near to one."""
 
     words = KEY_WORDS
+    conversations_evicted = 0
 
     def __init__(self, context: ContextWindows | None) -> None:
         """Takes the context to which new flows are told, or None if nobody asks for it."""

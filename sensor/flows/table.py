@@ -65,6 +65,11 @@ class FlowTable:
         self._store = PacketStore(schema.n, self._slots.size)
         self._none = self._pending = SequenceBatch.empty(schema.n)
 
+    @property
+    def conversations_evicted(self) -> int:
+        """Conversations that were evicted so far; of a five-tuple's table none, as it has none."""
+        return self._keying.conversations_evicted
+
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:
         """Takes a block of packets and returns the rows that are decided.
 

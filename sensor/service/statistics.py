@@ -48,8 +48,9 @@ class Statistics:
         Args:
             capture: the source's, for what the kernel dropped or merged.
             decoder: of the run.
-            table: what is said about flows is said by this one; of several lanes the first's.
-            lanes: where rows are scored; without them `count_rows` is told of rows.
+            table: counts flows and packets; of several lanes the first's.
+            lanes: where rows are scored, and whose tables are asked together for what was lost;
+                without them `count_rows` is told of rows.
             log: of alerts.
         """
         self.packets = self.bytes = self.first_ns = self.last_ns = 0
@@ -93,6 +94,7 @@ class Statistics:
     def document(self) -> dict[str, Any]:
         """The object; `docs/statistics.md` says what each entry counts."""
         table, log = self._table, self._log
+        tables = [lane.table for lane in self._lanes] or [table]
         rows = sum((lane.decided for lane in self._lanes), self._rows)
         trackers = [tracker for lane in self._lanes for tracker in lane.trackers]
         networks = [each for each in self._detectors if isinstance(each, BundleDetector)]
@@ -108,12 +110,13 @@ class Statistics:
             "offloaded": self._decoder.offloaded,
             "fragments_unmatched": self._decoder.fragments_unmatched,
             "flows": table.flows,
-            "flows_evicted": table.evicted,
+            "flows_evicted": sum(each.evicted for each in tables),
+            "conversations_evicted": sum(each.conversations_evicted for each in tables),
             "packets_late": table.late,
             "packets_trailing": table.trailing,
             "clock_steps": table.clock_steps,
             "sequences": dict(zip(END_REASONS, rows.tolist(), strict=True)),
-            "sequences_skipped": table.skipped,
+            "sequences_skipped": sum(each.skipped for each in tables),
             "scored": sum(each.scored for each in networks),
             "computed": sum(each.unique for each in networks),
             "alerts": dict(self.alerts),

@@ -9,6 +9,7 @@ from blocks import block_of
 from command import ROOT, START, flood
 from flow_rows import rows
 from reference import Frame
+from test_bounded_state import packets
 
 from sensor.alerts import incidents
 from sensor.alerts.incidents import IncidentTracker
@@ -19,6 +20,7 @@ from sensor.errors import OutputError
 from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import UDP
 from sensor.pipeline import Lane, detect
 from sensor.service.lanes import build_lanes
 from sensor.service.statistics import Statistics, StatisticsFile
@@ -113,6 +115,25 @@ def test_tasks_of_one_name_are_counted_apart():
     counted = statistics.document()
     assert counted["alerts"] == {"one/flow_rate": 0, "two/flow_rate": 2}
     assert counted["incidents"] == {"one/flow_rate": 0, "two/flow_rate": 1}
+
+
+def test_what_any_table_lost_is_told():
+    """The second lane's flows are connections, of the first lane's there is one."""
+    schemas = [FeatureSchema(key=key, repeat_all=1) for key in ("host_pair", "five_tuple")]
+    lanes = [Lane(FlowTable(schema), []) for schema in schemas]
+    ports = np.arange(65_536)
+    # every connection has a packet, then the first of them four sequences of 16
+    headers = packets(START + np.append(ports, np.full(64, ports.size)), 1,
+                      np.append(ports, np.zeros(64, int)), 2, 443, UDP, 0)  # fmt: skip
+    for lane in lanes:
+        lane.table.add(headers)
+    counted = Statistics(CaptureCounters(), Decoder(), lanes[0].table, lanes).document()
+    assert counted["flows"] == 1
+    # after packet 65,536 all slots are taken, and a quarter is made free
+    assert counted["flows_evicted"] == lanes[1].table.evicted == 16_384
+    assert counted["conversations_evicted"] == lanes[0].table.conversations_evicted == 16_384
+    assert counted["sequences_skipped"] == sum(lane.table.skipped for lane in lanes)
+    assert 0 < lanes[0].table.skipped < counted["sequences_skipped"]
 
 
 def test_what_the_trackers_gave_up_is_told(monkeypatch):
