@@ -1,7 +1,7 @@
 """Whatever only tshark reads, as blocks: its file formats, and its live interfaces.
 
 tshark (Wireshark) reads forty formats and captures from all that libpcap and its plug-ins know.
-pyshark finds its programs, as its ``config.ini`` or the path say. The packets do not come as
+pyshark finds it, as pyshark's own ``config.ini`` or the path say. The packets do not come as
 pyshark's objects, which hold what tshark *dissected*: at 640 packets a second a sensor would be
 blind, and addresses and lengths would be those of another decoder.
 tshark is asked for the frames instead, written to a pipe as pcapng, which is read here like any
@@ -66,7 +66,7 @@ def open_with_tshark(path: str | os.PathLike[str], chunk_bytes: int = CHUNK_BYTE
         HostError: pyshark or tshark is not installed.
     """
     name = os.fspath(path)
-    program = _program("tshark")
+    program = _find_tshark()
     # tshark's own words about what can't be opened would not tell which of these errors it is.
     with contextlib.closing(open_stream(name)) as stream:
         size_bytes = os.fstat(stream.fileno()).st_size
@@ -177,7 +177,7 @@ class TsharkLive:
         self.interface = interface
         self.counters = CaptureCounters()
         self.blindness = ""
-        program = _program("tshark")
+        program = _find_tshark()
         command = [program, "-n", "-q", "-i", interface, "-s", str(snap_bytes)]
         command += [] if promiscuous else ["-p"]
         self._octets = _ProcessOctets(interface, [*command, "-F", "pcapng", "-w", "-"])
@@ -279,14 +279,18 @@ class TsharkLive:
         return kind(f"interface {self.interface}: tshark can't capture on it ({said})")
 
 
-def _program(name: str) -> str:
-    """Where a program of Wireshark's is, as pyshark finds it.
+def _find_tshark() -> str:
+    """Where tshark is, as pyshark finds it.
 
     Raises:
-        HostError: pyshark or the program is not installed.
+        HostError: pyshark or tshark is not installed.
     """
     try:
         # Only those who ask for this source need pyshark, and it takes a while to load.
+        configuration: Any = importlib.import_module("pyshark.config")
+        # A config.ini in the folder that one happens to be in would choose the program that runs,
+        # perhaps as root; and files of that name belong to many other programs.
+        configuration.fp_config_path = configuration.pyshark_config_path
         found: Any = importlib.import_module("pyshark.tshark.tshark")
     except ImportError as error:
         raise HostError(
@@ -294,9 +298,9 @@ def _program(name: str) -> str:
             "'multa[pyshark]'`, and tshark with `apt install tshark`"
         ) from None
     try:
-        return str(found.get_process_path(process_name=name))
+        return str(found.get_process_path(process_name="tshark"))
     except found.TSharkNotFoundException:
         raise HostError(
-            f"the source tshark needs the program {name}, which is not on the path; install it "
+            "the source tshark needs the program tshark, which is not on the path; install it "
             "with `apt install tshark`"
         ) from None

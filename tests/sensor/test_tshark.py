@@ -266,6 +266,20 @@ def test_what_is_not_installed_is_named(environment, code, says):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "content", ["[server]\nport = 1\n", "[tshark]\ntshark_path = ./mine\n", "no configuration"]
+)
+def test_a_config_ini_of_the_current_folder_is_not_asked(tmp_path, content):
+    """Whoever wrote it would choose what runs, perhaps as root."""
+    (tmp_path / "config.ini").write_text(content)
+    mine = tmp_path / "mine"
+    mine.write_text("#!/bin/sh\ntouch was-run\n")
+    mine.chmod(0o755)
+    done = sensor_process("flows", DEMO, "--source", "tshark", "--stats", "-", cwd=tmp_path)
+    assert json.loads(done.stdout)["packets"] == 8468
+    assert not (tmp_path / "was-run").exists()
+
+
 def children(process):
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
     return [int(number) for number in listed.split()]
