@@ -6,13 +6,15 @@ with an error instead.
 
 A live sensor's file has a greatest length, as whoever can send packets can make it grow. It is
 renamed, not cut, so that whoever follows the name finds a new file and loses nothing, and to a
-name that is not one of logrotate's, whose numbered files would otherwise be overwritten.
+name that is not one of logrotate's, whose numbered files would otherwise be overwritten. It is
+locked meanwhile (flock(2)), or a second sensor might rename the new file over the full one.
 
 Nor does it ever wait for the reader of a named pipe: one that is not there, that went away or that
 is slow is a log that can't be written. A replay waits.
 """
 
 import errno
+import fcntl
 import os
 import stat
 from collections import deque
@@ -69,6 +71,11 @@ class AlertLog:
         except OSError as error:
             if strict or error.errno != errno.ENXIO:
                 raise self._error("opened", error) from None
+
+    @property
+    def path(self) -> str:
+        """Its name, or ``-``."""
+        return self._path
 
     @property
     def unread(self) -> bool:
@@ -182,11 +189,28 @@ class AlertLog:
             return
         opened = os.fstat(self._descriptor)
         size = opened.st_size if stat.S_ISREG(opened.st_mode) else 0
-        if size and size + count > self._limit_bytes:
-            target = Path(os.path.realpath(self._path))  # not the link that leads to the file
-            target.replace(f"{target}{OLD_SUFFIX}")
-            self.rotations += 1
+        if not size or size + count <= self._limit_bytes:
+            return
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return  # another sensor is renaming it, so the line still belongs into this one
+        except OSError:
+            pass  # a file system without locks
+        # Whoever has just renamed it held the lock until the name was another file's.
+        self._follow_path()
+        if os.path.samestat(opened, os.fstat(self._descriptor)):
+            self._rename()
             self._open()
+
+    def _rename(self) -> None:
+        target = Path(os.path.realpath(self._path))  # not the link that leads to the file
+        try:
+            target.replace(f"{target}{OLD_SUFFIX}")
+        except OSError:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            raise
+        self.rotations += 1
 
     def _give_up(self) -> None:
         self.lost += len(self._spool)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import OLD_SUFFIX, AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
 from sensor.capture.live import LiveSource
@@ -64,6 +64,7 @@ class Attendant:
         self._drops = 0
         self._drops_told_at = -float(REPEAT_S)
         self._waiting = False
+        self._rotations = 0
         signals.are_about(self._stop, statistics.line)
 
     def attended(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
@@ -96,6 +97,9 @@ class Attendant:
         if self._waiting and not waiting:
             self._say(f"the alert log can be written again; {self._log.lost} alerts were lost")
         self._waiting = waiting
+        if self._log.rotations > self._rotations:
+            self._rotations, path = self._log.rotations, self._log.path
+            self._say(f"{path} was full and is {path}{OLD_SUFFIX} now; what that held is gone")
 
     def _look_at_recorder(self) -> None:
         recorder = self._recorder

@@ -119,6 +119,8 @@ def test_log_that_is_full_makes_room(cable, tmp_path):
     os.truncate(log, FILE_BYTES)  # takes no room on the disk
     with started(cable, *RULE, "-o", str(log), "--stats", "-") as sensor:
         netns.play(cable.near, cable.port, flood(60)[0])
+        said = sensor.wait_for_message("was full")
+        assert f"{log} was full and is {log}.old now" in said
         assert sensor.end() == 0
     assert log.with_name("alerts.json.old").stat().st_size == FILE_BYTES
     assert [kind for _, kind, _ in told(log)] == ["start", "update", "end"]

@@ -1,5 +1,6 @@
 """The alert log: whole lines, rotation, full disks, and nobody listening."""
 
+import fcntl
 import os
 import resource
 import signal
@@ -248,6 +249,45 @@ def test_who_follows_the_name_finds_every_line(short_log, log_path):
         follower.terminate()
     assert seen == [b"%04d\n" % number for number in range(1, 8)]
     assert short_log.rotations == 3
+
+
+def test_a_file_that_another_sensor_has_just_renamed_is_not_renamed_again(
+    short_log, log_path, monkeypatch
+):
+    """Else the new file would replace the full one, and all its lines would be gone."""
+    lock = sinks.fcntl.flock
+
+    def too_late(descriptor, operation):
+        if not old(log_path).exists():
+            log_path.rename(old(log_path))
+            log_path.write_bytes(b"new\n")
+        lock(descriptor, operation)
+
+    monkeypatch.setattr(sinks.fcntl, "flock", too_late)
+    short_log.write(b"12345678\n")
+    short_log.write(b"next\n")
+    assert old(log_path).read_bytes() == b"12345678\n"
+    assert log_path.read_bytes() == b"new\nnext\n"
+    assert (short_log.rotations, short_log.failures) == (0, 0)
+
+
+def test_a_file_that_another_sensor_is_renaming_takes_the_line(short_log, log_path):
+    short_log.write(b"12345678\n")
+    with log_path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        short_log.write(b"next\n")
+        assert log_path.read_bytes() == b"12345678\nnext\n"
+    short_log.write(b"last\n")
+    assert log_path.read_bytes() == b"last\n"
+    assert old(log_path).read_bytes() == b"12345678\nnext\n"
+
+
+def test_who_could_not_rename_it_holds_no_lock(short_log, log_path):
+    old(log_path).mkdir()
+    for line in (b"12345678\n", b"90\n"):
+        short_log.write(line)
+    with log_path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_devices_have_no_greatest_length():
