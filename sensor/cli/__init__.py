@@ -118,7 +118,18 @@ def _fail(error: MultaError) -> NoReturn:
 
 def say(message: str) -> None:
     """Shows a line to a person, on standard error; nobody may be there to read it."""
-    line = f"multa-sensor: {' '.join(message.split())}\n"
+    line = f"multa-sensor: {visible(' '.join(message.split()))}\n"
     # Not through sys.stderr: what can't be written would be tried again at exit.
     with contextlib.suppress(OSError):
-        os.write(2, line.encode("utf-8", "backslashreplace"))
+        os.write(2, line.encode())
+
+
+def visible(text: str) -> str:
+    """The text with escapes for control characters but line feeds, and for what is no text.
+
+    Names of files and words of bundles may come from anywhere; a terminal would obey them.
+    """
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )

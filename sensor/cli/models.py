@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from sensor.cli import options
+from sensor.cli import options, visible
 from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
 from sensor.model.verification import verify as verify_bundle
@@ -101,7 +101,7 @@ def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
     """  # noqa: D301 -- click's mark for lines to leave alone
     bundle = Bundle.read(folder)
     if card:
-        click.echo(_visible(bundle.card), nl=False)
+        click.echo(visible(bundle.card), nl=False)
         return
     if as_json:
         click.echo(json.dumps(bundle.manifest))
@@ -127,7 +127,7 @@ def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
     lines += [(f"metrics {key}", _short(value)) for key, value in _items(bundle, "metrics")]
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
-        click.echo(_visible(f"{name:<{width}}  {value}"))
+        click.echo(visible(f"{name:<{width}}  {value}"))
 
 
 def _say(path: Path, document: dict[str, Any], line: str, *, as_json: bool) -> None:
@@ -159,13 +159,6 @@ def _identity(bundle: Bundle) -> dict[str, Any]:
 def _items(bundle: Bundle, entry: str) -> list[tuple[str, Any]]:
     content = bundle.manifest[entry]
     return sorted(content.items()) if isinstance(content, dict) else [("", content)]
-
-
-def _visible(text: str) -> str:
-    """The text without control characters but line feeds: a bundle may come from anywhere."""
-    return "".join(
-        each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in text
-    )
 
 
 def _short(value: Any) -> str:

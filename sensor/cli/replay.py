@@ -7,7 +7,7 @@ import click
 
 from sensor.alerts.sinks import STDOUT
 from sensor.capture.files import CaptureFiles
-from sensor.cli import options
+from sensor.cli import options, visible
 from sensor.extract import raise_if_truncated
 from sensor.service.lanes import build_lanes
 from sensor.service.progress import with_progress
@@ -76,7 +76,7 @@ def replay(
     if told:
         names = [Path(name).name for name in files]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        told.show(names[0] + more, run.statistics)
+        told.show(visible(names[0]) + more, run.statistics)
     raise_if_truncated(packets.truncated)
     if fail_on_alert and run.statistics.alerts.total():
         sys.exit(1)

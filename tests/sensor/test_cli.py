@@ -112,7 +112,18 @@ def test_error_of_the_system_is_one_line(capfd, monkeypatch, tmp_path, code, sta
 
 def test_names_that_are_no_text_do_not_break_messages(capfd, tmp_path):
     outcome = sensor_command(capfd, "flows", f"{tmp_path}/b\udcff.pcap")
-    assert_fails(outcome, 66, "No such file")
+    assert_fails(outcome, 66, "b\\udcff.pcap", "No such file")
+
+
+def test_names_write_no_control_characters_on_the_terminal(capfd, tmp_path):
+    name = tmp_path / "\x1b]0;owned\x07\x1b[2J\nü.pcap"
+    outcome = sensor_command(capfd, "flows", name)
+    assert_fails(outcome, 66, "\\x1b]0;owned\\x07\\x1b[2J ü.pcap: ")
+    frames.write_pcap(name, [])
+    outcome = sensor_command(capfd, "replay", name, "--no-models", "--summary")
+    assert outcome.status == 0
+    assert "\x1b]" not in outcome.err
+    assert "\x07" not in outcome.err
 
 
 def test_module_is_the_command():
