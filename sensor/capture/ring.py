@@ -375,7 +375,8 @@ def _open_socket() -> socket.socket:
 def _require_ethernet(found: Interface) -> Interface:
     if not found.supported:
         raise LinkTypeError(
-            f"interface {found.name}: its link is {found.link}; only Ethernet is decoded"
+            f"interface {found.name}: its link is {found.link}, not Ethernet; other kinds are "
+            "captured with `run --source tshark`"
         )
     return found
 
