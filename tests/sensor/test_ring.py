@@ -351,7 +351,7 @@ def test_interface_without_ethernet_headers_is_refused():
         make_tunnel(cable.near)
         with (
             netns.inside(cable.near),
-            pytest.raises(LinkTypeError, match="no link header.*--source tshark"),
+            pytest.raises(LinkTypeError, match=r"no link header.*--source tshark"),
         ):
             Ring("multatun0")
 
