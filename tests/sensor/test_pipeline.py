@@ -144,7 +144,7 @@ def test_a_tick_after_a_step_follows_the_new_clock():
 def test_incidents_are_about_the_victim_under_other_keys(key):
     """A flood from many sources to the host with number 1, beside answered connections to it."""
     schema = replace(SCHEMA, key=key)
-    lane = Lane(FlowTable(schema), [CountingRule(schema)])
+    lane = Lane(FlowTable(schema), [CountingRule(SCHEMA)])
     events = list(detect([_Piece(flood_packets(3_000, 500_000))], _Decoded(), [lane]))
     assert {event.task.incident.role for event in events} == {"responder"}
     assert {event.address for event in events} == {(4, 0, IPV4_NET + 1)}
