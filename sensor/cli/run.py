@@ -15,7 +15,7 @@ from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
 from sensor.pipeline import Lane
 from sensor.service.lanes import build_lanes
-from sensor.service.live import Attendant, limited
+from sensor.service.live import Attendant, UntilFailure, limited
 from sensor.service.run import Run
 from sensor.service.signals import Signals
 from sensor.service.summary import Summary
@@ -120,12 +120,15 @@ def run(
             chain = Run(ring.counters, lanes, log, told)
             attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
             say(f"watching {interface} with {_names(lanes)}")
-            blocks = attendant.attended(limited(ring, count, duration))
+            heard = UntilFailure(limited(ring, count, duration))
+            blocks = attendant.attended(heard)
             chain.over(recorded(blocks, recorder) if recorder else blocks, interface)
         if statistics_file:
             statistics_file.write(chain.statistics)
         if told:
             told.show(interface, chain.statistics)
+        if heard.failure:
+            raise heard.failure
         _raise_if_lost(log, output, recorder)
 
 

@@ -8,6 +8,7 @@ from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder
+from sensor.errors import MultaError
 from sensor.service.notify import ServiceManager
 from sensor.service.signals import Signals
 from sensor.service.statistics import Statistics
@@ -37,6 +38,25 @@ def limited(
         yield block
         if until is not None and time.monotonic() >= until:
             ring.stop()
+
+
+class UntilFailure:
+    """A source's blocks to the end, be it a failure: what it delivered is then still dealt with.
+
+    Attributes:
+        failure: what ended it, or `None`.
+    """
+
+    def __init__(self, blocks: Iterable[PacketBlock]) -> None:
+        self._blocks = blocks
+        self.failure: MultaError | None = None
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        """The blocks."""
+        try:
+            yield from self._blocks
+        except MultaError as error:
+            self.failure = error
 
 
 class Attendant:

@@ -379,6 +379,23 @@ def test_a_run_on_tshark_alerts_as_one_on_the_ring_does(tmp_path):
 
 
 @pytest.mark.network
+def test_a_run_that_tshark_leaves_ends_as_one_that_is_stopped(tmp_path):
+    """Incidents that are open end, and the counters are written; then the run says why."""
+    attack, _ = flood()
+    log = tmp_path / "alerts.json"
+    with netns.link() as cable:
+        arguments = ("--source", "tshark", "--no-models", "-o", str(log), "--stats", "-")
+        with started(cable, *arguments) as running:
+            netns.play(cable.near, cable.port, attack)
+            running.wait_for_alert(log, "start", "10.0.0.2")
+            cable.run(cable.far, ["ip", "link", "delete", cable.port])
+            assert running.wait() == CaptureUnavailableError.exit_status
+    assert running.messages[-1].startswith("multa-sensor: error: interface ")
+    assert json.loads(running.output)["packets"] == len(attack)
+    assert told(log)[-1] == ("flow_rate", "end", "10.0.0.2")
+
+
+@pytest.mark.network
 def test_a_run_on_tshark_tells_what_is_wrong(capfd):
     outcome = sensor_command(
         capfd, "run", "-i", "no-such-port", "--source", "tshark", "--no-models"
