@@ -14,6 +14,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/packets/headers.py": "columns without rules; tests/sensor/test_decode.py reads them",
     "sensor/capture/live.py": "a protocol without code; tests/sensor/test_tshark.py runs by it",
     "sensor/capture/parser.py": "a protocol without code; tests of pcap and pcapng read all of it",
+    "sensor/capture/pcapng_packets.py": "tests/sensor/test_pcapng.py, through whole files",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",

@@ -6,16 +6,23 @@ the first block that contradicts itself ends the file, for what follows it can't
 """
 
 import struct
-from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.capture.block import BLOCK_PACKETS, PacketBlock
 from sensor.capture.link_types import DECODED, described
-from sensor.capture.parser import MAX_CAPTURED_BYTES, Parsed
-from sensor.capture.pcapng_interfaces import Interfaces, nanoseconds, options
+from sensor.capture.parser import Parsed
+from sensor.capture.pcapng_interfaces import Interfaces, options
+from sensor.capture.pcapng_packets import (
+    ENHANCED_PACKET,
+    OBSOLETE_PACKET,
+    PACKET_HEADER_BYTES,
+    SIMPLE_PACKET,
+    FoundPackets,
+    PacketColumns,
+    PacketReader,
+    blocks_of,
+)
 from sensor.capture.walk import Chain, Offsets, walk
 from sensor.errors import CaptureFormatError, LinkTypeError
 
@@ -34,15 +41,10 @@ MAX_BLOCK_BYTES = 16 << 20
 # Block types, section 4 and appendix A.
 SECTION = 0x0A0D0D0A
 INTERFACE = 1
-OBSOLETE_PACKET = 2
-SIMPLE_PACKET = 3
 INTERFACE_STATISTICS = 5
-ENHANCED_PACKET = 6
 
 _BYTE_ORDER_MAGIC = 0x1A2B3C4D
 _SWAPPED_MAGIC = 0x4D3C2B1A
-_PACKET_HEADER_BYTES = 28  # of enhanced and of obsolete packet blocks
-_SIMPLE_HEADER_BYTES = 12
 _STATISTICS_BYTES = 24  # without options
 _DROPS = 5  # isb_ifdrop
 _FIRST_WINDOW_BYTES = 4_096
@@ -63,7 +65,7 @@ def plausible(
     header = words[candidates].astype(np.int64)
     length = header[:, 1]
     fits: NDArray[np.bool_] = (header[:, 0] == ENHANCED_PACKET) & ((candidates - first) % 4 == 0)
-    fits &= (length >= _PACKET_HEADER_BYTES + 4) & (length <= MAX_BLOCK_BYTES) & (length % 4 == 0)
+    fits &= (length >= PACKET_HEADER_BYTES + 4) & (length <= MAX_BLOCK_BYTES) & (length % 4 == 0)
     fits &= candidates + length <= end
     fits &= words[np.minimum(candidates + np.where(fits, length - 4, 0), end), 0] == length
     return fits
@@ -82,16 +84,6 @@ BLOCKS = Chain(
     plausible=plausible,
     sieve=_sieve,
 )
-
-
-class _Columns(NamedTuple):
-    """Packets of a stretch of one byte order; as in `PacketBlock`."""
-
-    offset: NDArray[np.int64]
-    captured_length: NDArray[np.int64]
-    wire_length: NDArray[np.int64]
-    timestamp_ns: NDArray[np.int64]
-    link_type: NDArray[np.uint16]
 
 
 class PcapngParser:
@@ -134,10 +126,10 @@ class PcapngParser:
         self.place = 0
         self._window = _WHOLE_CHUNK
         self._interfaces = Interfaces()
+        self._packets = PacketReader(self._interfaces)
         self._drops: dict[int, int] = {}
         self._drops_before = 0
         self._link_types: set[int] | None = set()
-        self._latest_ns = 0
 
     @property
     def drops(self) -> int:
@@ -154,7 +146,7 @@ class PcapngParser:
         if self._link_types is not None:
             self._link_types.update(self._interfaces.old_link_types())
         self._interfaces.forget_old_sections()
-        stretches: list[_Columns] = []
+        stretches: list[PacketColumns] = []
         position = 0
         problem = None
         goes_on = True
@@ -162,7 +154,7 @@ class PcapngParser:
             taken, goes_on, problem = self._stretch(buffer, position, end, stretches)
             position += taken
         self.place += position
-        return Parsed(_blocks(buffer, stretches), position, problem)
+        return Parsed(blocks_of(buffer, stretches), position, problem)
 
     def describe_rest(self, buffer: NDArray[np.uint8], start: int, end: int) -> str:
         """What is wrong with the block of which ``buffer[start:end]`` is all there is."""
@@ -181,7 +173,7 @@ class PcapngParser:
         self._require_decoded(self._interfaces.count)
 
     def _stretch(
-        self, buffer: NDArray[np.uint8], start: int, end: int, stretches: list[_Columns]
+        self, buffer: NDArray[np.uint8], start: int, end: int, stretches: list[PacketColumns]
     ) -> tuple[int, bool, str | None]:
         """Takes whole blocks from `start` on, up to one that changes the byte order.
 
@@ -235,7 +227,7 @@ class PcapngParser:
         offset: Offsets,
         kind: Words,
         length: NDArray[np.int64],
-        stretches: list[_Columns],
+        stretches: list[PacketColumns],
     ) -> tuple[int, str | None]:
         """Adds the interfaces and the packets of whole blocks.
 
@@ -272,90 +264,12 @@ class PcapngParser:
         state = np.searchsorted(np.array(begins), rows, side="right") - 1
         base, present = np.array(bases)[state], np.array(counts)[state]
         self._require_decoded(int(present[0]))
-        columns, good, packet_problem = self._columns(
-            buffer, offset[rows], kind[rows], length[rows], base, present
-        )
+        found = FoundPackets(offset[rows], kind[rows], length[rows], base, present)
+        columns, good, packet_problem = self._packets.read(buffer, self._order, found)
         stretches.append(columns)
         if packet_problem:
             return int(rows[good]), packet_problem
         return count, problem
-
-    def _columns(
-        self,
-        buffer: NDArray[np.uint8],
-        offset: Offsets,
-        kind: Words,
-        length: NDArray[np.int64],
-        base: NDArray[np.int64],
-        present: NDArray[np.int64],
-    ) -> tuple[_Columns, int, str | None]:
-        """Columns of packet blocks up to the first that contradicts itself.
-
-        Returns them, how many they are, and what is wrong with the one that follows.
-        """
-        interfaces = self._interfaces
-        items = np.ndarray((buffer.size // 4 - 6,), "V28", buffer, 0, (4,))
-        words = items[offset // 4].view(f"{self._order}u4").reshape(-1, 7).astype(np.int64)
-        identity, captured, wire = words[:, 2], words[:, 5], words[:, 6]
-        header = np.full(offset.size, _PACKET_HEADER_BYTES)
-        timed = None
-        if (kind != ENHANCED_PACKET).any():
-            obsolete, simple = kind == OBSOLETE_PACKET, kind == SIMPLE_PACKET
-            short = identity & 0xFFFF if self._order == "<" else identity >> 16
-            wire = np.where(simple, words[:, 2], wire)
-            identity = np.where(simple, 0, np.where(obsolete, short, identity))
-            header[simple] = _SIMPLE_HEADER_BYTES
-            timed = ~simple
-        known = identity < present - base
-        interface = base + np.where(known, identity, 0)
-        if not known.all():
-            # Rows of a table that may be empty; they are cut off below.
-            interface[~known] = 0
-        if timed is not None:
-            most = interfaces.snap_length[interface]
-            captured = np.where(timed, captured, np.where(most > 0, np.minimum(wire, most), wire))
-        room = length - header - 4
-        good = known & (captured <= room) & (captured <= MAX_CAPTURED_BYTES)
-        count, problem = offset.size, None
-        if not good.all():
-            count = int(good.argmin())
-            problem = (
-                f"claims {captured[count]} captured bytes, possible are "
-                f"{max(0, min(int(room[count]), MAX_CAPTURED_BYTES))}"
-                if known[count]
-                else f"is of interface {identity[count]}, which the file does not describe"
-            )
-        kept = slice(count)
-        interface, captured = interface[kept], captured[kept]
-        columns = _Columns(
-            offset=offset[kept] + header[kept],
-            captured_length=captured,
-            # As in a classic pcap.
-            wire_length=np.maximum(wire[kept], captured),
-            timestamp_ns=self._times(words[kept], interface, timed),
-            link_type=interfaces.link_type[interface],
-        )
-        return columns, count, problem
-
-    def _times(
-        self,
-        words: NDArray[np.int64],
-        interface: NDArray[np.int64],
-        timed: NDArray[np.bool_] | None,
-    ) -> NDArray[np.int64]:
-        """Times of packets; one without a time has that of the last one before it that has."""
-        interfaces = self._interfaces
-        units = words[:, 3].astype(np.uint64) << np.uint64(32) | words[:, 4].astype(np.uint64)
-        times = nanoseconds(
-            units, interfaces.resolution[interface], interfaces.offset_seconds[interface]
-        )
-        if not times.size:
-            return times
-        if timed is not None:
-            latest = np.maximum.accumulate(np.where(timed[: times.size], np.arange(times.size), -1))
-            times = np.where(latest >= 0, times[latest], self._latest_ns)
-        self._latest_ns = int(times[-1])
-        return times
 
     def _count_drops(self, block: bytes) -> None:
         """Reads what a statistics block says; it counts from the start of the capture."""
@@ -392,33 +306,3 @@ def section_problem(block: bytes, order: str) -> str | None:
     if (major, minor) not in {(1, 0), (1, 2)}:
         return f"begins a section of pcapng version {major}.{minor}; read is 1.0"
     return None
-
-
-def _blocks(buffer: NDArray[np.uint8], stretches: list[_Columns]) -> Iterator[PacketBlock]:
-    """Blocks of the packets of all stretches, which share a buffer."""
-    if not stretches:
-        return
-    packets = stretches[0] if len(stretches) == 1 else _joined(stretches)
-    for first in range(0, packets.offset.size, BLOCK_PACKETS):
-        part = slice(first, first + BLOCK_PACKETS)
-        none = np.zeros(packets.offset[part].size, np.uint16)
-        yield PacketBlock(
-            buffer=buffer,
-            offset=packets.offset[part],
-            captured_length=packets.captured_length[part],
-            wire_length=packets.wire_length[part],
-            timestamp_ns=packets.timestamp_ns[part],
-            vlan_tci=none,
-            vlan_tpid=none,
-            link_type=packets.link_type[part],
-        )
-
-
-def _joined(stretches: list[_Columns]) -> _Columns:
-    return _Columns(
-        offset=np.concatenate([each.offset for each in stretches]),
-        captured_length=np.concatenate([each.captured_length for each in stretches]),
-        wire_length=np.concatenate([each.wire_length for each in stretches]),
-        timestamp_ns=np.concatenate([each.timestamp_ns for each in stretches]),
-        link_type=np.concatenate([each.link_type for each in stretches]),
-    )
