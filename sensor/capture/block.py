@@ -18,9 +18,6 @@ GATHER_BYTES = 128
 """Readable bytes that a buffer guarantees after the start of every frame (zeros or foreign
 bytes past the captured length), so that headers of all frames are gathered in one go."""
 
-LINKTYPE_ETHERNET = 1
-"""https://www.tcpdump.org/linktypes.html"""
-
 
 @dataclass(frozen=True, slots=True)
 class PacketBlock:

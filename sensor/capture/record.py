@@ -17,7 +17,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from sensor.capture.block import LINKTYPE_ETHERNET, PacketBlock
+from sensor.capture.block import PacketBlock
+from sensor.capture.link_types import ETHERNET
 from sensor.errors import OutputError
 
 _MAGIC_NANOSECONDS = 0xA1B23C4D
@@ -63,7 +64,7 @@ class Recorder:
             self.close()
             raise self._refusal("it holds something already; choose another name")
         os.set_blocking(self._descriptor, True)
-        header = (_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, LINKTYPE_ETHERNET)
+        header = (_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, ETHERNET)
         self._write(struct.pack("<IHHiIII", *header))
         if self.failure:
             raise self._refusal(self.failure)

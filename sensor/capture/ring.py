@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from sensor.capture.block import (
     BLOCK_PACKETS,
     GATHER_BYTES,
-    LINKTYPE_ETHERNET,
     MAX_BLOCK_PACKETS,
     CaptureCounters,
     PacketBlock,
     one_link_type,
 )
 from sensor.capture.interfaces import WITH_ETHERNET_HEADER, Interface, describe
+from sensor.capture.link_types import ETHERNET
+from sensor.capture.silence import Silence
 from sensor.errors import (
     CaptureUnavailableError,
     HostError,
@@ -127,8 +128,8 @@ class Ring:
         self._stopping = False
         self._next = 0
         self._held: list[int] = []
-        self._clock_ns = 0
-        self._heard = time.monotonic_ns()
+        # A frame that has come by now is at most two timeouts from being handed over.
+        self._silence = Silence(2 * timeout_ms * 1_000_000)
         self._socket = _open_socket()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
@@ -285,9 +286,7 @@ class Ring:
         most = self._found.mtu + _LINK_HEADER_BYTES
         counters.offload_frames += int((wire_length > most).sum())
         if header.size:
-            # The last frame's, not the greatest: a clock that was set back has to be followed.
-            self._clock_ns = int(timestamp_ns[-1])
-            self._heard = time.monotonic_ns()
+            self._silence.end(int(timestamp_ns[-1]))
         return PacketBlock(
             buffer=buffer,
             offset=header + (words[:, _MAC] & 0xFFFF),
@@ -296,7 +295,7 @@ class Ring:
             timestamp_ns=timestamp_ns,
             vlan_tci=np.where(tagged, words[:, _TCI], 0).astype(np.uint16),
             vlan_tpid=tpid.astype(np.uint16),
-            link_type=one_link_type(LINKTYPE_ETHERNET, header.size),
+            link_type=one_link_type(ETHERNET, header.size),
         )
 
     def _give_back(self) -> None:
@@ -308,25 +307,7 @@ class Ring:
     def _tick(self) -> PacketBlock:
         """An empty block that moves the clock on, and a look at the interface."""
         self._follow_interface()
-        clock_ns = 0
-        if self._clock_ns:
-            # A frame that has come by now is at most two timeouts from being handed over, and
-            # the last one was heard later than it came: so no frame to come is older than this.
-            silence_ns = time.monotonic_ns() - self._heard
-            margin_ns = 2 * self._timeout_ms * 1_000_000
-            clock_ns = self._clock_ns + max(0, silence_ns - margin_ns)
-        none = np.empty(0, np.int64)
-        return PacketBlock(
-            buffer=self._ring,
-            offset=none,
-            captured_length=none,
-            wire_length=none,
-            timestamp_ns=none,
-            vlan_tci=np.empty(0, np.uint16),
-            vlan_tpid=np.empty(0, np.uint16),
-            link_type=one_link_type(LINKTYPE_ETHERNET, 0),
-            clock_ns=clock_ns,
-        )
+        return self._silence.tick()
 
     def _follow_interface(self) -> None:
         """Looks at the interface, and binds to one that has come back under its name.

@@ -26,13 +26,12 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sensor.capture.block import GATHER_BYTES, CaptureCounters, PacketBlock, one_link_type
+from sensor.capture.block import GATHER_BYTES, CaptureCounters, PacketBlock
 from sensor.capture.formats import CHUNK_BYTES, CaptureFile
-from sensor.capture.link_types import ETHERNET
 from sensor.capture.octets import Octets, open_stream
 from sensor.capture.pcapng import MAGIC, SECTION_HEADER_BYTES, PcapngParser
+from sensor.capture.silence import Silence
 from sensor.errors import (
     CaptureFormatError,
     CaptureUnavailableError,
@@ -182,8 +181,7 @@ class TsharkLive:
         command += [] if promiscuous else ["-p"]
         self._octets = _ProcessOctets(interface, [*command, "-F", "pcapng", "-w", "-"])
         self._stopping = False
-        self._clock_ns = 0
-        self._heard = time.monotonic_ns()
+        self._silence = Silence(_MARGIN_NS)
         with contextlib.ExitStack() as undo:
             undo.callback(self.close)
             header = self._octets.head(SECTION_HEADER_BYTES)
@@ -216,7 +214,7 @@ class TsharkLive:
             kept = end - whole_bytes
             buffer[:kept] = buffer[whole_bytes:end].copy()
             if silent:
-                yield self._tick(buffer)
+                yield self._silence.tick()
         self.counters.kernel_drops = self._parser.drops
         if not self._stopping:
             raise self._failure()
@@ -251,27 +249,7 @@ class TsharkLive:
     def _count(self, block: PacketBlock) -> None:
         self.counters.packets += len(block)
         self.counters.bytes += int(block.wire_length.sum())
-        # As in the ring: a clock that was set back has to be followed.
-        self._clock_ns = int(block.timestamp_ns[-1])
-        self._heard = time.monotonic_ns()
-
-    def _tick(self, buffer: NDArray[np.uint8]) -> PacketBlock:
-        clock_ns = 0
-        if self._clock_ns:
-            silence_ns = time.monotonic_ns() - self._heard
-            clock_ns = self._clock_ns + max(0, silence_ns - _MARGIN_NS)
-        none, no_tags = np.empty(0, np.int64), np.empty(0, np.uint16)
-        return PacketBlock(
-            buffer=buffer,
-            offset=none,
-            captured_length=none,
-            wire_length=none,
-            timestamp_ns=none,
-            vlan_tci=no_tags,
-            vlan_tpid=no_tags,
-            link_type=one_link_type(ETHERNET, 0),
-            clock_ns=clock_ns,
-        )
+        self._silence.end(int(block.timestamp_ns[-1]))
 
     def _failure(self) -> MultaError:
         said = self._octets.said

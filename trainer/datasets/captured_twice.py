@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.capture.block import LINKTYPE_ETHERNET, PacketBlock
+from sensor.capture.block import PacketBlock
 from sensor.capture.formats import open_capture
+from sensor.capture.link_types import ETHERNET
 from sensor.errors import ConfigurationError
 
 WITHIN_NS = 2_000_000
@@ -41,7 +42,7 @@ def copies(path: Path) -> NDArray[np.bool_]:
     source = open_capture(path)
     try:
         for block in source:
-            if (block.link_type != LINKTYPE_ETHERNET).any():
+            if (block.link_type != ETHERNET).any():
                 raise ConfigurationError(
                     f"{path}: is not Ethernet throughout; captured_twice is for Ethernet only"
                 )
