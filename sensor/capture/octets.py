@@ -12,7 +12,12 @@ import select
 import sys
 import zlib
 
-from sensor.errors import CaptureFormatError, MissingInputError, PermissionDeniedError
+from sensor.errors import (
+    CaptureFormatError,
+    MissingInputError,
+    PermissionDeniedError,
+    UsageError,
+)
 
 GZIP_MAGIC = bytes.fromhex("1f8b")
 """RFC 1952 section 2.3.1."""
@@ -175,8 +180,11 @@ def open_stream(path: str) -> io.FileIO:
         MissingInputError: there is no such file.
         PermissionDeniedError: it may not be read.
         CaptureFormatError: it is a folder.
+        UsageError: it is standard input, and that is a terminal.
     """
     if path == "-":
+        if sys.stdin.isatty():
+            raise UsageError("-: is a terminal; send a capture to standard input")
         return io.FileIO(sys.stdin.fileno(), "rb", closefd=False)
     try:
         return io.FileIO(path, "rb")

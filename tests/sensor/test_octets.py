@@ -8,8 +8,10 @@ import threading
 import zlib
 
 import pytest
+from command import sensor_process
 
 from sensor.capture.octets import GzipOctets, Octets, open_octets
+from sensor.errors import UsageError
 
 TEXT = random.Random(8).randbytes(100_000) + bytes(300_000) + b"the end of it"
 
@@ -148,3 +150,12 @@ def test_a_pipe_that_does_not_wait_is_waited_for():
     threading.Thread(target=write).start()
     assert drained(octets) == TEXT
     assert octets.damage is None
+
+
+def test_nobody_types_a_capture():
+    keyboard, terminal = os.openpty()
+    done = sensor_process("flows", "-", stdin=terminal)
+    os.close(keyboard)
+    os.close(terminal)
+    assert done.returncode == UsageError.exit_status
+    assert done.stderr.startswith(b"multa-sensor: error: -: is a terminal; ")
