@@ -1,12 +1,13 @@
 """``multa-sensor run``: detect on a network interface."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
 import click
 
-from sensor.alerts.sinks import FILE_BYTES, STDOUT, AlertLog
+from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.interfaces import describe
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
@@ -96,7 +97,8 @@ def run(
             raise UsageError("--record can't write to standard output; name a file or a pipe")
         bundles = options.chosen_models(models, no_models=no_models)
         lanes = build_lanes(bundles, rule=not no_rule)
-        options.keep_apart((), output, record, stats)
+        # What a full log becomes would replace whatever else has that name.
+        options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
         statistics_file = options.open_statistics(stats, output, waits=False)
         with contextlib.ExitStack() as opened:
             # Whoever reads standard output can't come back, but a full disk can be emptied.

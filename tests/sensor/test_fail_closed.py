@@ -151,6 +151,14 @@ def test_recording_to_standard_output(capfd, tmp_path, monkeypatch):
     assert not (tmp_path / "-").exists()
 
 
+@pytest.mark.parametrize("option", ["--record", "--stats"])
+def test_what_a_full_log_would_replace(capfd, log, option):
+    taken = log.with_name(f"{log.name}.old")
+    arguments = ("run", "-i", "lo", "--no-models", "-o", log, option, taken)
+    assert_fails(sensor_command(capfd, *arguments), 64, taken, "choose another output")
+    assert not taken.exists()
+
+
 def test_live_statistics_to_a_pipe_that_nobody_reads(capfd, log):
     """Neither a signal nor a service manager could end a wait for its reader."""
     pipe = log.with_name("pipe")
