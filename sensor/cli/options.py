@@ -74,12 +74,22 @@ def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:
 
 
 def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:
-    """Proves that no output is an input or another output, before anything is emptied.
+    """Proves that all names are different files, before anything is read or emptied.
+
+    An input that is given twice would have every packet twice.
 
     Raises:
         UsageError: two names are the same file.
     """
-    taken = {_identity(path): path for path in inputs if path != STDOUT}
+    taken: dict[tuple[int, int] | str, str] = {}
+    for name in inputs:
+        if name == STDOUT:
+            continue
+        identity = _identity(name)
+        if identity in taken:
+            again = "" if taken[identity] == name else f", as {taken[identity]} before"
+            raise UsageError(f"{name}: is given twice{again}; its packets would count twice")
+        taken[identity] = name
     for path in outputs:
         if path is None or path == STDOUT:
             continue

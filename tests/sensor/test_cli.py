@@ -126,6 +126,16 @@ def test_names_write_no_control_characters_on_the_terminal(capfd, tmp_path):
     assert "\x07" not in outcome.err
 
 
+def test_a_capture_that_is_given_twice_is_refused(capfd, tmp_path):
+    path = frames.write_pcap(tmp_path / "x.pcap", *conversation())
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "copy").write_bytes(path.read_bytes())
+    for again, says in ((path, "given twice; "), (tmp_path / "link", f"as {path} before")):
+        for command in ("flows", "replay"):
+            assert_fails(sensor_command(capfd, command, path, again), 64, again, says)
+    assert sensor_command(capfd, "flows", path, tmp_path / "copy").status == 0
+
+
 def test_module_is_the_command():
     done = sensor_process("--version")
     assert done.returncode == 0
