@@ -5,11 +5,13 @@ MAC addresses, where IEEE 802.1Q has it. Ticks need not be kept: deadlines that 
 have the same times in a replay, and the end of a stream is silence without end.
 
 A recording has no holes: at the first frame that can't be written it ends, and detection goes on.
+That is also so where the reader of a pipe stands still.
 """
 
 import contextlib
 import errno
 import os
+import select
 import stat
 import struct
 import time
@@ -24,6 +26,9 @@ from sensor.errors import OutputError
 _MAGIC_NANOSECONDS = 0xA1B23C4D
 _SNAPLEN = 262_144
 _MAC_ADDRESSES_BYTES = 12
+
+PATIENCE_S = 2.0
+"""How long the reader of a pipe may take for a block: meanwhile nothing is detected."""
 
 
 class Recorder:
@@ -50,7 +55,7 @@ class Recorder:
         self.recorded = self.unrecorded = 0
         self.failure = ""
         self._size = 0
-        # Not waiting for the reader of a named pipe: there may be none.
+        # Not waiting for the reader of a named pipe: there may be none, or one that stands still.
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         try:
             if "%" in self.path:
@@ -63,7 +68,6 @@ class Recorder:
         if self._regular and found.st_size:
             self.close()
             raise self._refusal("it holds something already; choose another name")
-        os.set_blocking(self._descriptor, True)
         header = (_MAGIC_NANOSECONDS, 2, 4, 0, 0, _SNAPLEN, ETHERNET)
         self._write(struct.pack("<IHHiIII", *header))
         if self.failure:
@@ -114,8 +118,10 @@ class Recorder:
 
     def _write(self, content: bytes) -> None:
         rest = memoryview(content)
+        deadline = time.monotonic() + PATIENCE_S
         try:
             while rest:
+                self._wait_for_room(deadline)
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
             self.failure = _reason(error)
@@ -125,6 +131,17 @@ class Recorder:
             self.close()
         else:
             self._size += len(content)
+
+    def _wait_for_room(self, deadline: float) -> None:
+        """Waits until a pipe has room; files and devices always have.
+
+        Raises:
+            BlockingIOError: it has none by the deadline.
+        """
+        room = select.poll()
+        room.register(self._descriptor, select.POLLOUT)
+        if not room.poll(max(0.0, deadline - time.monotonic()) * 1_000):
+            raise BlockingIOError(errno.EAGAIN, "its reader stands still")
 
     def _refusal(self, reason: str) -> OutputError:
         return OutputError(f"{self.path}: the recording can't be written ({reason})")

@@ -1,6 +1,7 @@
 import contextlib
 import os
 import resource
+import threading
 import time
 
 import dpkt
@@ -8,6 +9,7 @@ import frames
 import numpy as np
 import pytest
 
+from sensor.capture import record as record_module
 from sensor.capture.block import PacketBlock, one_link_type
 from sensor.capture.formats import open_capture
 from sensor.capture.record import Recorder, recorded
@@ -137,6 +139,42 @@ def test_pipe_whose_reader_goes_away_ends_the_recording(tmp_path):
         os.close(reader)
         recorder.write(block_of([b"x" * 60], [NOW]))
     assert (recorder.recorded, recorder.unrecorded, recorder.failure) == (1, 1, "broken pipe")
+
+
+def test_pipe_whose_reader_stands_still_ends_the_recording(tmp_path, monkeypatch):
+    """Else the sensor would stand still too, and no signal could end it."""
+    monkeypatch.setattr(record_module, "PATIENCE_S", 0.0)
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    blocks = [block_of([b"x" * 1_000] * 10, [NOW] * 10) for _ in range(20)]
+    with contextlib.closing(Recorder(tmp_path / "pipe")) as recorder:
+        assert len(list(recorded(blocks, recorder))) == 20
+    os.close(reader)
+    # Linux gives a pipe 64 KiB, which is room for six of these blocks.
+    assert (recorder.recorded, recorder.unrecorded) == (60, 140)
+    assert recorder.failure == "its reader stands still"
+
+
+def test_pipe_whose_reader_is_slow_is_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    recorder = Recorder(tmp_path / "pipe")
+    sent = [bytes([k]) * 1_000 for k in range(250)]
+    received = []
+
+    def read():
+        while octets := os.read(reader, 5_000):
+            received.append(octets)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    recorder.write(block_of(sent, [NOW] * 250))
+    recorder.close()
+    thread.join(timeout=60)
+    os.close(reader)
+    assert recorder.failure == ""
+    assert b"".join(received) == frames.pcap_bytes(sent, [NOW] * 250, frames.NANOS_LE)
 
 
 def test_no_folder_and_full_disk_are_named(tmp_path):
