@@ -43,7 +43,7 @@ if [ -d /run/systemd/system ]; then
             sed -n 's|^\(/usr\)*/lib/systemd/system/\([^@/]*\.service\)$|\2|p' |
             while read -r unit; do
                 case $package in
-                chrony | dnsmasq-base | mosquitto | stunnel4) systemctl disable --now --quiet "$unit" ;;
+                chrony | dnsmasq-base | mosquitto | stunnel4 | openssh-server) systemctl disable --now --quiet "$unit" ;;
                 esac
             done
     done

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import ScenarioError
+from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.attack_planning import draw_settings
 from trainer.lab.plan import Attack, Claim, Plan
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import Range, read_scenario
 
-ATTACKING = ("mixed", "mixed_other", "floods", "renegotiations", "demo")
+ATTACKING = (
+    *("mixed", "mixed_other", "floods", "renegotiations", "demo"),
+    *("assault", "trickle", "left_out"),
+)
 
 REFLECTION = """
 [[hosts]]
@@ -34,7 +38,8 @@ mode = "MODE"
 
 
 def plans(name: str) -> list[Plan]:
-    return [make_plan(read_scenario(name), seed, 60) for seed in range(30)]
+    scenario = read_scenario(name)
+    return [make_plan(scenario, seed, 60) for seed in range(30)]
 
 
 def reflection(folder: Path, mode: str, seed: int = 1) -> tuple[Plan, Attack]:
@@ -45,13 +50,15 @@ def reflection(folder: Path, mode: str, seed: int = 1) -> tuple[Plan, Attack]:
 
 @pytest.mark.parametrize("name", ATTACKING)
 def test_attacks_end_before_the_recording_and_keep_to_the_flood_budget(name: str) -> None:
-    budget = read_scenario(name).network["flood_packets"].high
+    setting = read_scenario(name).network["flood_packets"]
+    assert isinstance(setting, Range)
+    budget = setting.high
     for plan in plans(name):
         assert plan.attacks
         for attack in plan.attacks:
             assert attack.start_s >= 0.3
             assert attack.start_s + attack.seconds <= 60 - 0.69
-        floods = [a for a in plan.attacks if a.task != "ssl_renegotiation"]
+        floods = [a for a in plan.attacks if ATTACKS[a.task].flood]
         assert sum(attack.packets for attack in floods) <= budget
         assert all(
             attack.packets <= attack.settings["rate"] * attack.seconds + 2 for attack in floods

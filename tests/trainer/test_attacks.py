@@ -6,6 +6,7 @@ import pytest
 
 from sensor.errors import HostError
 from trainer.lab import attacks
+from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.attack_report import AttackReport
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import read_scenario
@@ -22,7 +23,10 @@ def test_nothing_is_sent_outside_the_lab(index: int) -> None:
     assert (report.packets, report.flows) == (0, 0)
 
 
-@pytest.mark.parametrize("change", [{"victim": "192.0.2.1"}, {"reflectors": ("192.0.2.1",)}])
+@pytest.mark.parametrize(
+    "change",
+    [{"victim": "192.0.2.1"}, {"reflectors": ("192.0.2.1",)}, {"targets": ("192.0.2.1",)}],
+)
 def test_nothing_is_sent_to_others(
     change: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -33,3 +37,7 @@ def test_nothing_is_sent_to_others(
     with pytest.raises(HostError, match=r"192\.0\.2\.1 is no host of the lab; nothing was sent"):
         attacks.run_attack(plan, plan.hosts[1], attack, report)
     assert report.packets == 0
+
+
+def test_every_attack_of_the_catalogue_can_be_performed() -> None:
+    assert set(attacks.PERFORMERS) == set(ATTACKS)

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from trainer.lab.catalogue import ACTIVITIES, ATTACKS, SERVICES, STACKS, TCP_PORTS, Option
+from trainer.lab.attack_kinds import ATTACKS
+from trainer.lab.catalogue import ACTIVITIES, SERVICES, STACKS, TCP_PORTS
 from trainer.lab.network import PROGRAMS
+from trainer.lab.options import Option
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = {
@@ -30,7 +32,13 @@ def test_services_are_known_wherever_they_are_named() -> None:
     named = {kind.service for kind in ACTIVITIES.values()} - {None}
     named |= {service for kind in ATTACKS.values() for service in kind.services}
     named |= {service for _, service in PROGRAMS.values()} - {None}
-    assert named <= set(SERVICES)
+    tools = {
+        word
+        for kind in ATTACKS.values()
+        if (tool := kind.options.get("tool"))
+        for word in tool.words
+    }
+    assert named <= set(SERVICES) | tools
     assert all(ports == SERVICES[name][0] for name, ports in TCP_PORTS.items())
 
 

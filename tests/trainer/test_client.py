@@ -1,6 +1,7 @@
 """Benign activities keep clear of attacks."""
 
 import dataclasses
+import ipaddress
 
 import pytest
 
@@ -71,3 +72,26 @@ def test_rounds_are_counted_with_what_became_of_them() -> None:
 
     client.run(perform)
     assert client.counts == {"rounds": 4, "pauses": 1, "failures": 2}
+
+
+def test_ipv6_is_spoken_where_both_hosts_have_it() -> None:
+    plan, _, attacker, victim = scene()
+    for stack, version in (("linux", 6), ("rtos", 4)):
+        host = dataclasses.replace(attacker, stack_name=stack)
+        target = dataclasses.replace(victim, stack_name="linux")
+        hosts = tuple({attacker: host, victim: target}.get(each, each) for each in plan.hosts)
+        settings = {"ip": "6"}
+        activity = Activity(host.name, "web", (victim.address,), 0, settings, 1)
+        client = Client(dataclasses.replace(plan, hosts=hosts), host, activity, lambda: 1.0)
+        assert ipaddress.ip_address(client.address(victim.address)).version == version
+
+
+def test_echoes_keep_clear_of_ping_scans_at_any_time() -> None:
+    """An echo of minutes ago is of the same flow as the scan's."""
+    plan, attack, attacker, victim = scene()
+    claim = Claim(f"{attacker.address}/32", "*", f"{victim.address}/32", "*", "icmp", "1")
+    attack = dataclasses.replace(attack, start_s=1000, claims=(claim,))
+    activity = Activity(attacker.name, "ping", (victim.address,), 0, {"every_s": 1}, 1)
+    plan = dataclasses.replace(plan, attacks=(attack,))
+    with pytest.raises(Paused):
+        Client(plan, attacker, activity, lambda: 2.0).check(victim.address, 0, "icmp")

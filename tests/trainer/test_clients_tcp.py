@@ -13,16 +13,6 @@ from trainer.lab.planning import make_plan
 from trainer.lab.scenario import read_scenario
 
 
-@pytest.mark.parametrize(
-    ("length", "encoded"),
-    # MQTT 3.1.1, table 2.4.
-    [(0, "00"), (127, "7f"), (128, "8001"), (16_383, "ff7f"), (16_384, "808001")],
-)
-def test_lengths_of_mqtt_packets(length: int, encoded: str) -> None:
-    packet = clients_tcp._packet(0x30, bytes(length))
-    assert packet == bytes.fromhex("30" + encoded) + bytes(length)
-
-
 def client(**settings: object) -> Client:
     plan = dataclasses.replace(make_plan(read_scenario("demo"), 1, 30), attacks=())
     activity = Activity("laptop-0", "mqtt", ("127.0.0.1",), 0, dict(settings), 1)

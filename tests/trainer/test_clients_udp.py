@@ -11,11 +11,12 @@ from trainer.lab import clients_udp
 from trainer.lab.client import Client
 from trainer.lab.plan import Activity
 from trainer.lab.planning import make_plan
+from trainer.lab.reflection_protocols import dns_question
 from trainer.lab.scenario import read_scenario
 
 
 def test_dns_questions() -> None:
-    message = dpkt.dns.DNS(clients_udp._question(random.Random(1), "hub.lab.example.net", 28))
+    message = dpkt.dns.DNS(dns_question(random.Random(1), "hub.lab.example.net", 28))
     assert message.op & 0x0100  # recursion desired
     assert [(q.name, q.type, q.cls) for q in message.qd] == [("hub.lab.example.net", 28, 1)]
 

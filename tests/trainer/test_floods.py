@@ -8,7 +8,7 @@ import random
 import dpkt
 import pytest
 
-from trainer.lab.floods import _datagrams, _next_hop, _syns, pace
+from trainer.lab.floods import _datagrams, _requests, _syns, next_hop, pace
 from trainer.lab.network import ISP_MAC
 from trainer.lab.plan import Attack, Host, Plan
 from trainer.lab.planning import make_plan
@@ -94,10 +94,24 @@ def test_direct_floods(mode: str, first: bytes) -> None:
     assert all(packet.data.data.startswith(first) for packet in packets)
 
 
+def test_reflected_requests_go_to_the_servers_in_the_victim_s_name() -> None:
+    plan = make_plan(read_scenario("assault"), 1, 60)
+    attack = next(attack for attack in plan.attacks if attack.task == "udp_reflection")
+    host = next(host for host in plan.hosts if host.name == attack.host)
+    tuples: set[tuple[int, str]] = set()
+    for frame in itertools.islice(_requests(plan, host, attack, tuples), 100):
+        packet = dpkt.ethernet.Ethernet(frame).data
+        assert str(ipaddress.ip_address(packet.src)) == attack.victim
+        assert packet.data.dport == attack.port
+        assert (packet.data.sport, str(ipaddress.ip_address(packet.dst))) in tuples
+    assert {target for _, target in tuples} == set(attack.reflectors)
+    assert host.address not in attack.reflectors
+
+
 def test_the_next_hop() -> None:
     plan, _, _ = scene("syn_dos")
     lan = [host for host in plan.hosts if host.side == "lan"]
     wan = next(host for host in plan.hosts if host.side == "wan")
-    assert _next_hop(plan, lan[0], lan[1].address) == lan[1].mac
-    assert _next_hop(plan, lan[0], wan.address) == plan.gateway.mac
-    assert _next_hop(plan, wan, lan[0].address) == ISP_MAC
+    assert next_hop(plan, lan[0], lan[1].address) == lan[1].mac
+    assert next_hop(plan, lan[0], wan.address) == plan.gateway.mac
+    assert next_hop(plan, wan, lan[0].address) == ISP_MAC

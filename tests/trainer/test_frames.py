@@ -7,7 +7,7 @@ import struct
 import dpkt
 import pytest
 
-from trainer.lab.catalogue import ATTACKS
+from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.frames import STYLES, ethernet, syn, udp
 
 SOURCE, TARGET = ("10.1.2.3", 4001), ("10.1.2.4", 80)
@@ -19,7 +19,13 @@ KNOWN = {
     "windows": (52, 128, 64_240, [2, 1, 3, 1, 1, 4]),
     "macos": (64, 64, 65_535, [2, 1, 3, 1, 1, 8, 4, 0, 0]),
     "embedded": (44, 255, 5840, [2]),
+    "ecn": (60, 64, 29_200, [2, 4, 8, 1, 3]),
+    "mirai": (60, 64, None, [2, 4, 8, 1, 3]),
+    "varied": (44, 128, None, [2]),
+    "masscan": (44, 255, 1024, [2]),
+    "zmap": (40, 255, 65_535, []),
 }
+SYN = dpkt.tcp.TH_SYN
 
 
 def checksums_are_right(packet: bytes) -> bool:
@@ -33,6 +39,24 @@ def test_every_style_of_the_catalogue_is_known() -> None:
     assert set(ATTACKS["syn_dos"].options["style"].words) == set(STYLES) == set(KNOWN)
 
 
+def syns(name: str, count: int) -> list[dpkt.ip.IP]:
+    rng = random.Random(3)
+    return [dpkt.ip.IP(syn(rng, STYLES[name], 0, SOURCE, TARGET)) for _ in range(count)]
+
+
+def test_what_tells_tools_apart() -> None:
+    """RFC 3168 section 6.1.1: ECE and CWR; zmap's identification is always the same."""
+    assert {packet.data.flags for packet in syns("ecn", 9)} == {SYN | 0xC0}
+    assert {packet.id for packet in syns("zmap", 9)} == {54_321}
+    assert len({packet.id for packet in syns("masscan", 9)}) > 1
+    for name, hops in (("mirai", {62, 63, 64}), ("varied", {126, 127, 128})):
+        packets = syns(name, 60)
+        assert {packet.ttl for packet in packets} == hops
+        windows = [packet.data.win for packet in packets]
+        assert len(set(windows)) > 50
+        assert min(windows) >= 512
+
+
 @pytest.mark.parametrize("name", STYLES)
 def test_syns_look_as_their_stack_makes_them(name: str) -> None:
     length, ttl, window, kinds = KNOWN[name]
@@ -43,10 +67,12 @@ def test_syns_look_as_their_stack_makes_them(name: str) -> None:
     assert packet.dst == bytes.fromhex("020000000002")
     assert packet.src == bytes.fromhex("020000000001")
     ip = packet.data
-    assert (ip.len, ip.ttl) == (length, ttl - 5)
+    assert ip.len == length
+    assert ip.ttl == ttl - 5 or (window is None and ttl - 7 <= ip.ttl < ttl - 5)
     assert (ip.src, ip.dst) == (socket.inet_aton(SOURCE[0]), socket.inet_aton(TARGET[0]))
     tcp = ip.data
-    assert (tcp.sport, tcp.dport, tcp.flags, tcp.win) == (4001, 80, dpkt.tcp.TH_SYN, window)
+    assert (tcp.sport, tcp.dport, tcp.flags & 0x3F) == (4001, 80, SYN)
+    assert window in {tcp.win, None}
     assert [kind for kind, _ in dpkt.tcp.parse_opts(tcp.opts)] == kinds
     assert checksums_are_right(frame[14:])
 

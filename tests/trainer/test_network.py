@@ -21,6 +21,7 @@ def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.Monk
     assert everything["chronyd"] == "chrony"
     assert everything["dnsmasq"] == "dnsmasq-base"
     assert "mosquitto" not in network.missing_programs({"web", "dns"})
+    assert network.missing_programs({"hydra"})["hydra"] == "hydra"
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(HostError) as error:
         network.require_host({"ntp"})

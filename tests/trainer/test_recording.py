@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -28,13 +29,14 @@ from trainer.datasets.extraction import (
     extract,
     parse_recordings,
 )
-from trainer.lab.catalogue import ACTIVITIES, ATTACKS
+from trainer.lab.attack_kinds import ATTACKS
+from trainer.lab.catalogue import ACTIVITIES
 from trainer.lab.network import contained, missing_programs
 from trainer.lab.recording import record
 
 ROOT = Path(__file__).parents[2]
 TASKS = tuple(ATTACKS)
-DURATION_S = 9
+DURATION_S = 14
 
 pytestmark = [
     pytest.mark.network,
@@ -53,7 +55,7 @@ flood_packets = 1500
 [[hosts]]
 name = "box"
 stacks = "linux"
-services = ["mqtt", "web", "coap", "stunnel", "sink"]
+services = ["mqtt", "web", "coap", "stunnel", "sink", "ssh", "sessions", "snmp"]
 [[hosts]]
 name = "device"
 count = 2
@@ -67,13 +69,46 @@ stacks = "windows"
 name = "cloud"
 side = "wan"
 stacks = "plain_linux"
-services = ["web"]
+services = ["web", "dns", "guarded_mqtt"]
 [[attacks]]
 task = "syn_dos"
 from = "device"
 to = "box"
 rate = 150
 seconds = 3
+[[attacks]]
+task = "scan"
+from = "laptop"
+to = "cloud"
+method = "syn"
+spread = "ports"
+ports = 60
+rate = 60
+seconds = 3
+[[attacks]]
+task = "brute_force"
+from = "device"
+to = "box"
+service = "http"
+tool = "hydra"
+rate = 6
+seconds = 3
+[[attacks]]
+task = "slow_http"
+from = "device"
+to = "cloud"
+connections = 20
+rate = 10
+tool = "script"
+seconds = 3
+[[attacks]]
+task = "udp_reflection"
+from = "device"
+to = "laptop"
+protocol = "dns"
+through = "wan"
+rate = 40
+seconds = 2
 [[attacks]]
 task = "ssdp_flood"
 from = "laptop"
@@ -92,9 +127,13 @@ seconds = 5
 """
 
 
+IPV6 = '[[benign]]\nactivity = "web"\nfrom = "laptop"\nip = "6"\nevery_s = 1\n'
+
+
 def scenario(folder: Path) -> str:
     text = SMALL + "".join(
         f'[[benign]]\nactivity = "{name}"\nfrom = ["laptop", "device"]\nevery_s = 1.5\n'
+        + IPV6 * (name == "web")
         for name in ACTIVITIES
     )
     path = folder / "small.toml"
@@ -136,12 +175,16 @@ def test_everything_that_was_planned_has_happened(recording: tuple[Path, dict[st
     folder, account = recording
     assert set(account["activities"]) == set(ACTIVITIES)
     ports: Counter[int] = Counter()
+    six: Counter[int] = Counter()
     for _, frame in captured(folder):
         packet = dpkt.ethernet.Ethernet(frame).data
+        if isinstance(packet, dpkt.ip6.IP6) and isinstance(packet.data, dpkt.tcp.TCP):
+            six.update({packet.data.sport, packet.data.dport})
         if isinstance(packet, dpkt.ip.IP) and isinstance(packet.data, dpkt.tcp.TCP | dpkt.udp.UDP):
             ports.update({packet.data.sport, packet.data.dport})
-    for port in (53, 80, 123, 443, 514, 1883, 1900, 4433, 5004, 5353, 5683, 8883):
+    for port in (22, 53, 80, 123, 161, 443, 514, 1883, 1900, 4433, 5004, 5353, 5683, 8883):
         assert ports[port] > 1, port
+    assert six[80] + six[443] > 10
 
 
 def test_frames_are_as_on_a_wire_and_seen_once(recording: tuple[Path, dict[str, Any]]) -> None:
@@ -171,7 +214,9 @@ def test_the_sensor_s_own_chain_finds_every_labelled_flow(
     )
     for column, task in enumerate(TASKS):
         flows = np.unique(rows.flow_ordinal[labels[:, column] == 1])
-        attacks = [attack for attack in account["attacks"] if attack["task"] == task]
+        # What SSDP devices reflect is UDP reflection too.
+        tasks = {task, "ssdp_flood"} if task == "udp_reflection" else {task}
+        attacks = [attack for attack in account["attacks"] if attack["task"] in tasks]
         assert len(flows) == sum(attack["captured_flows"] for attack in attacks) > 0
     assert (labels == 0).all(axis=1).sum() > 100
     onset = [c["onset_packets"] for a in account["attacks"] for c in a["connections"]]
@@ -190,6 +235,57 @@ def test_attacks_look_as_they_were_drawn(recording: tuple[Path, dict[str, Any]])
         # A flood's ports lie below the kernel's.
         syns += tcp.dport == attack["port"] and tcp.sport < 32_768
     assert attack["packets"] * 0.95 <= syns <= attack["packets"]
+
+
+def tshark(folder: Path, expression: str, *fields: str) -> list[tuple[str, ...]]:
+    """Fields of the packets that a display filter lets through."""
+    names = [word for name in fields for word in ("-e", name)]
+    done = subprocess.run(
+        ["tshark", "-r", str(folder / CAPTURE), "-Y", expression, "-T", "fields", *names],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [tuple(line.split("\t")) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="needs tshark")
+@pytest.mark.parametrize(
+    ("task", "expression", "share"),
+    [
+        # What each attack is, in the words of another program than those that made and checked it.
+        ("syn_dos", "tcp.flags.syn==1 && tcp.flags.ack==0", 1.0),
+        ("scan", "tcp.flags.syn==1 && tcp.flags.ack==0 && tcp.window_size_value==1024", 1.0),
+        ("brute_force", 'http.authorization contains "Basic"', 0.8),
+        ("slow_http", "http.request || tcp.len>0", 0.8),
+        ("ssl_renegotiation", "tls.handshake.type==1 || tcp.port==4433", 1.0),
+        ("udp_reflection", 'dns.qry.name=="big.lab.example.net" || udp.port==1900', 1.0),
+        ("ssdp_flood", 'ssdp && frame contains "M-SEARCH" || udp.srcport==1900', 0.5),
+    ],
+)
+def test_labelled_flows_are_what_tshark_takes_them_for(
+    task: str, expression: str, share: float, recording: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, account = recording
+    (attack,) = (attack for attack in account["attacks"] if attack["task"] == task)
+    tuples = set()
+    for label in attack["labels"]:
+        start, end, source, source_port, target, port, _, named, value = label["row"].split(",")
+        if value != "1" or named != task:
+            continue
+        ends = (source.removesuffix("/32"), target.removesuffix("/32"))
+        within = f"frame.time_epoch>={start} && frame.time_epoch<={end}"
+        hosts = " && ".join(f"ip.addr=={address}" for address in ends if "/" not in address)
+        ports = " && ".join(
+            f"(tcp.port=={each} || udp.port=={each})" for each in (source_port, port) if each != "*"
+        )
+        whole = " && ".join(filter(None, (within, hosts, ports, f"({expression})")))
+        fields = ("ip.src", "ip.dst", "tcp.port", "udp.port")
+        tuples |= {
+            frozenset((*row[:2], *row[2].split(","), *row[3].split(",")))
+            for row in tshark(folder, whole, *fields)
+        }
+    assert len(tuples) >= share * attack["captured_flows"] > 0
 
 
 def test_a_recording_is_not_overwritten(recording: tuple[Path, dict[str, Any]]) -> None:

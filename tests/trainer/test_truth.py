@@ -10,7 +10,7 @@ import pytest
 
 from sensor.errors import HostError, LabelError
 from trainer.datasets.labels import read_labels
-from trainer.lab.catalogue import ATTACKS
+from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.plan import Claim, Plan
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import read_scenario
@@ -157,6 +157,40 @@ def test_connections_that_never_renegotiated_are_unknown(tmp_path: Path) -> None
         ("50002", "unknown"),
     ]
     assert matched == {0: 1}
+
+
+@pytest.mark.parametrize(("reflectors", "value"), [(("10.0.0.9",), "1"), ((), "unknown")])
+def test_reflected_ssdp_is_udp_reflection_too(reflectors: tuple[str, ...], value: str) -> None:
+    """Sent straight to the victim it may look like either: nobody is asked about it."""
+    plan = plan_with("ssdp_flood", Claim("10.0.0.8/32", "*", f"{VICTIM}/32", "1900", "udp", "1"))
+    attack = dataclasses.replace(plan.attacks[0], reflectors=reflectors)
+    rows = label_rows(dataclasses.replace(plan, attacks=(attack,)), [REPORT])
+    assert [row.line().split(",")[7:] for row in rows] == [
+        ["ssdp_flood", "1"],
+        ["udp_reflection", value],
+    ]
+
+
+def test_flows_of_ipv6_and_kinds_of_icmp_are_counted_apart(tmp_path: Path) -> None:
+    """An echo and its answer are one flow; an error message is another."""
+    one, other = "fd00::7", "fd00::9"
+    echo, answer = (
+        frames.icmp_frame(*ends, kind)
+        for ends, kind in (((ATTACKER, VICTIM), 8), ((VICTIM, ATTACKER), 0))
+    )
+    error = frames.icmp_frame(VICTIM, ATTACKER, 3)
+    path = capture(
+        tmp_path,
+        [
+            (0.1, frames.tcp_frame(one, 1000, other, 80, frames.SYN)),
+            (0.2, frames.tcp_frame(other, 80, one, 1000, frames.SYN | 0x10)),
+            (0.3, echo),
+            (0.4, answer),
+            (0.5, error),
+        ],
+    )
+    found = [(flow.source, flow.protocol, flow.packets) for flow in captured_flows(path)]
+    assert found == [(one, "tcp", 2), (ATTACKER, "icmp", 2), (VICTIM, "icmp", 1)]
 
 
 def test_the_file_is_what_the_trainer_reads(tmp_path: Path) -> None:

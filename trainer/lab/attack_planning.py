@@ -1,4 +1,4 @@
-"""Draws attacks, and claims the flows that will be theirs: the labels of the recording."""
+"""Draws attacks: who, whom, when, how fast, and from which addresses."""
 
 import ipaddress
 import random
@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sensor.errors import ScenarioError
-from trainer.lab.catalogue import SERVICES, TCP_PORTS
-from trainer.lab.plan import SSDP_GROUP, SSDP_PORT, Attack, Claim, Host
+from trainer.lab.attack_claims import (
+    adapt,
+    answers_of,
+    claims_of,
+    port_of,
+    reflecting_service,
+)
+from trainer.lab.attack_kinds import ATTACKS
+from trainer.lab.plan import Attack, Host
 from trainer.lab.scenario import AttackRule, Scenario, Setting
 
 LEAD_S = 0.3
@@ -37,7 +44,7 @@ def draw_attacks(
         ScenarioError: the hosts or the time do not allow them.
     """
     rules = [rule for rule in scenario.attacks for _ in range(int(rule.times.draw(rng)))]
-    floods = sum(rule.task != "ssl_renegotiation" for rule in rules)
+    floods = sum(ATTACKS[rule.task].flood for rule in rules)
     budget = int(scenario.network["flood_packets"].draw(rng)) // max(1, floods)
     found: list[Attack] = []
     for index, rule in enumerate(rules):
@@ -75,36 +82,22 @@ def _attack(
 ) -> Attack:
     settings = draw_settings(rng, rule.settings)
     attacker, victim = _pair(rng, scenario, rule, hosts)
-    if settings.get("mode") == "multicast" and attacker.side == "wan":
-        settings["mode"] = "reflection"  # the group is not routed
-    if settings.get("source") == "lan" and attacker.side == "wan":
-        settings["source"] = "internet"
-    reflectors: tuple[Host, ...] = ()
-    answers = 2.0
-    if settings.get("mode") in {"reflection", "multicast"}:
-        reflectors = tuple(
-            host
-            for host in hosts
-            if "upnp" in host.services and host.side == "lan" and host not in {attacker, victim}
-        )
-        if not reflectors:
-            raise ScenarioError(
-                f"{scenario.name}: attack {index + 1} ({settings['mode']}) has no device left to "
-                "reflect it; raise the count of a group with the service 'upnp'"
-            )
-        each = sum(host.replies for host in reflectors)
-        answers = 1 + each / (1 if settings["mode"] == "multicast" else len(reflectors))
+    adapt(rule.task, settings, attacker, victim)
+    reflectors = _reflectors(scenario, index, rule.task, settings, (attacker, victim), hosts)
+    answers = answers_of(rule.task, settings, reflectors)
+    if reflectors:
         settings["rate"] = min(settings["rate"], _PACKETS_PER_SECOND / answers)
     seconds = min(rule.seconds.draw(rng), duration_s - LEAD_S - TAIL_S)
     packets = int(settings["rate"] * seconds) + 1
-    if rule.task != "ssl_renegotiation":
+    if ATTACKS[rule.task].flood:
         packets = min(packets, max(1, int(budget / answers)))
         seconds = min(seconds, max(0.2, packets / settings["rate"]))
     latest = duration_s - TAIL_S - seconds
     start_s = min(max(LEAD_S, rule.start.draw(rng) * duration_s), latest)
     sources = _sources(rng, rule.task, settings, attacker, victim, spoofable)
-    port = _port(rng, rule.task, settings, victim)
-    claims = _claims(rule.task, settings, victim, port, sources, reflectors)
+    port = port_of(rng, rule.task, settings, victim)
+    targets = _targets(rule, settings, attacker, victim, hosts)
+    claims = claims_of(rule.task, settings, victim, port, sources, reflectors, targets)
     return Attack(
         index=index,
         task=rule.task,
@@ -119,6 +112,7 @@ def _attack(
         settings=settings,
         claims=claims,
         seed=rng.getrandbits(32),
+        targets=targets,
     )
 
 
@@ -150,9 +144,9 @@ def _sources(
     victim: Host,
     spoofable: str,
 ) -> tuple[str, ...]:
-    if settings.get("mode") in {"reflection", "multicast"}:
+    if reflecting_service(task, settings) is not None:
         return (f"{victim.address}/32",)
-    source = "own" if task == "ssl_renegotiation" else settings["source"]
+    source = settings.get("source", "own")
     if source == "own":
         return (f"{attacker.address}/32",)
     if source == "lan":
@@ -166,46 +160,45 @@ def _sources(
     return tuple(found)
 
 
-def _port(rng: random.Random, task: str, settings: dict[str, Any], victim: Host) -> int:
-    if task == "ssdp_flood":
-        return SSDP_PORT
-    if task == "ssl_renegotiation":
-        return SERVICES["stunnel"][0][0]
-    # The renegotiation server's port is left alone: one flow has one attack.
-    names = [name for name in ("mqtt", "web") if name in victim.services]
-    ports = [port for name in names for port in TCP_PORTS[name]]
-    if settings["port"] == "closed" or not ports:
-        settings["port"] = "closed"
-        return rng.choice((22, 23, 554, 8080, 7547, rng.randint(10_000, 30_000)))
-    return rng.choice(ports)
-
-
-def _claims(
+def _reflectors(
+    scenario: Scenario,
+    index: int,
     task: str,
     settings: dict[str, Any],
-    victim: Host,
-    port: int,
-    sources: tuple[str, ...],
-    reflectors: tuple[Host, ...],
-) -> tuple[Claim, ...]:
-    address = f"{victim.address}/32"
-    if task != "ssdp_flood":
-        return tuple(Claim(source, "*", address, str(port), "tcp", "1") for source in sources)
-    # Closed ports answer datagrams with ICMP: neither the attack nor everyday traffic.
-    if reflectors:
-        claims = []
-        if settings["mode"] == "multicast":
-            claims.append(Claim(address, "*", f"{SSDP_GROUP}/32", str(SSDP_PORT), "udp", "1"))
-        for host in reflectors:
-            claims.append(Claim(address, "*", f"{host.address}/32", str(SSDP_PORT), "udp", "1"))
-            if host.replies_from == "ephemeral":
-                claims.append(Claim(f"{host.address}/32", "*", address, "*", "udp", "1"))
-            claims.append(Claim(address, "*", f"{host.address}/32", "*", "icmp", "unknown"))
-        return tuple(claims)
-    claims = []
-    for source in sources:
-        claims.append(Claim(source, "*", address, str(SSDP_PORT), "udp", "1"))
-        if settings["mode"] == "search" and victim.replies_from == "ephemeral":
-            claims.append(Claim(address, "*", source, "*", "udp", "1"))
-        claims.append(Claim(address, "*", source, "*", "icmp", "unknown"))
-    return tuple(claims)
+    pair: tuple[Host, Host],
+    hosts: list[Host],
+) -> tuple[Host, ...]:
+    """The hosts that a reflected attack goes through; SSDP is asked on the LAN only."""
+    service = reflecting_service(task, settings)
+    if service is None:
+        return ()
+    found = [host for host in hosts if service in host.services and host not in pair]
+    wanted = settings.get("through", "lan")
+    near = [host for host in found if (host.side == "wan") == (wanted == "wan")]
+    found = (
+        [host for host in found if host.side == "lan"] if task == "ssdp_flood" else near or found
+    )
+    if not found:
+        words = settings.get("mode") or settings["protocol"]
+        raise ScenarioError(
+            f"{scenario.name}: attack {index + 1} ({words}) has no device left to "
+            f"reflect it; raise the count of a group with the service {service!r}"
+        )
+    return tuple(found)
+
+
+def _targets(
+    rule: AttackRule, settings: dict[str, Any], attacker: Host, victim: Host, hosts: list[Host]
+) -> tuple[str, ...]:
+    """Where a scan goes: to the victim, or to all hosts of the groups behind the gateway."""
+    if rule.task != "scan":
+        return ()
+    others = [
+        host.address
+        for host in hosts
+        if settings["spread"] == "hosts"
+        and host.group in rule.targets
+        and host not in {attacker, victim}
+        and "lan" in {host.side, attacker.side}
+    ]
+    return (victim.address, *others)

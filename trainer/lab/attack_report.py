@@ -35,6 +35,7 @@ class AttackReport:
         packets: frames sent, or renegotiations made.
         flows: distinct tuples that it has sent packets with.
         connections: of a renegotiation attack.
+        said: the last line of the program that ran, if one did.
     """
 
     first: float = 0.0
@@ -42,6 +43,7 @@ class AttackReport:
     packets: int = 0
     flows: int = 0
     connections: list[Connection] = field(default_factory=list)
+    said: str = ""
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()

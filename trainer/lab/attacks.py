@@ -3,12 +3,34 @@
 They are bounded in packets and in time, and say afterwards what they have done.
 """
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from sensor.errors import HostError
 from trainer.lab.attack_report import AttackReport
-from trainer.lab.floods import ssdp_flood, syn_dos
+from trainer.lab.floods import ssdp_flood, syn_dos, udp_reflection
+from trainer.lab.guesses import brute_force
 from trainer.lab.network import require_lab_namespace
 from trainer.lab.plan import Attack, Host, Plan
 from trainer.lab.renegotiations import ssl_renegotiation
+from trainer.lab.scans import scan
+from trainer.lab.slow_http import slow_http
+
+Performer: TypeAlias = Callable[[Plan, Host, Attack, AttackReport], None]
+
+PERFORMERS: dict[str, Performer] = {
+    "syn_dos": syn_dos,
+    "ssdp_flood": ssdp_flood,
+    "ssl_renegotiation": lambda _, __, attack, report: ssl_renegotiation(attack, report),
+    "scan": scan,
+    "brute_force": brute_force,
+    "slow_http": slow_http,
+    "udp_reflection": udp_reflection,
+}
+"""The function of every attack."""
+
+WATCHED = ("scan", "brute_force", "slow_http")
+"""Attacks whose packets are counted by `trainer.lab.observer`."""
 
 
 def run_attack(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> None:
@@ -18,12 +40,7 @@ def run_attack(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> 
         HostError: outside the lab, or towards an address that is not the lab's; nothing is sent.
     """
     require_lab_namespace()
-    for address in (attack.victim, *attack.reflectors):
+    for address in (attack.victim, *attack.reflectors, *attack.targets):
         if plan.host(address) is None:
             raise HostError(f"{address} is no host of the lab; nothing was sent")
-    if attack.task == "syn_dos":
-        syn_dos(plan, host, attack, report)
-    elif attack.task == "ssdp_flood":
-        ssdp_flood(plan, host, attack, report)
-    else:
-        ssl_renegotiation(attack, report)
+    PERFORMERS[attack.task](plan, host, attack, report)

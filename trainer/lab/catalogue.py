@@ -1,52 +1,12 @@
-"""What a scenario may name: stacks, services, benign activities, attacks, and their options.
+"""What a scenario may name: stacks, services, benign activities and their options.
 
-A leaf, and the only list: the reader of scenarios validates against it, the planner draws from it,
-and `docs/lab.md` is tested to describe all of it.
+A leaf, and with `trainer.lab.attack_kinds` the only list: the reader of scenarios validates against
+it, the planner draws from it, and `docs/lab.md` is tested to describe all of it.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
-
-@dataclass(frozen=True)
-class Option:
-    """One setting of an activity or an attack.
-
-    Attributes:
-        kind: ``number`` and ``count`` (whole) take a value or a ``[low, high]`` range from which
-            the seed draws; ``word`` takes one of `words` or a list of them to draw from.
-        default: what is drawn from where the scenario says nothing.
-        low, high: bounds of a number.
-        logarithmic: small values are drawn as often as large ones.
-        words: what a ``word`` may be.
-        meaning: for the documentation.
-    """
-
-    kind: Literal["number", "count", "word"]
-    default: tuple[float, float] | tuple[str, ...]
-    meaning: str
-    low: float = 0
-    high: float = 0
-    logarithmic: bool = False
-    words: tuple[str, ...] = ()
-
-
-def _number(
-    low: float, high: float, default: tuple[float, float], meaning: str, *, logarithmic: bool = True
-) -> Option:
-    return Option("number", default, meaning, low, high, logarithmic)
-
-
-def _count(low: int, high: int, default: tuple[int, int], meaning: str) -> Option:
-    return Option("count", default, meaning, low, high)
-
-
-def _word(words: tuple[str, ...], default: tuple[str, ...], meaning: str) -> Option:
-    return Option("word", default, meaning, words=words)
-
-
-def _every(default: tuple[float, float]) -> Option:
-    return _number(0.05, 3600, default, "mean seconds from one round to the next")
+from trainer.lab.options import Option, count, every, number, word
 
 
 @dataclass(frozen=True)
@@ -86,6 +46,13 @@ STACKS: dict[str, Stack] = {
         mtu=576,
         syncookies=False,
     ),
+    # As behind PPPoE (RFC 2516 section 7).
+    "bsd": Stack(
+        64, timestamps=True, sack=True, window_scaling=True, receive_bytes=65_536, mtu=1492
+    ),
+    "lwip": Stack(
+        255, timestamps=False, sack=False, window_scaling=False, receive_bytes=8192, mtu=1500
+    ),
 }
 
 SERVICES: dict[str, tuple[tuple[int, ...], str]] = {
@@ -97,13 +64,31 @@ SERVICES: dict[str, tuple[tuple[int, ...], str]] = {
     "upnp": ((1900,), "SSDP responder and announcer with an HTTP description"),
     "stunnel": ((4433,), "stunnel before an HTTP server; allows clients to renegotiate"),
     "sink": ((514, 5004), "receiver of datagrams (syslog, media)"),
+    "ssh": ((22,), "sshd, which echoes what is typed"),
+    "guarded_mqtt": ((1883,), "mosquitto that wants a password"),
+    "sessions": (
+        (445, 631, 853, 5900, 6881, 7000),
+        "scripted server of long sessions of small exchanges",
+    ),
+    "snmp": ((161,), "scripted agent (UDP)"),
+    "monlist": ((123,), "scripted time server that tells its clients (UDP)"),
+    "wsd": ((3702,), "scripted target of WS-Discovery (UDP)"),
+    "chargen": ((19,), "scripted generator of characters (UDP)"),
 }
 """Ports and meaning of each service."""
 
-TCP_PORTS = {"mqtt": (1883, 8883), "web": (80, 443), "stunnel": (4433,)}
+TCP_PORTS = {
+    "mqtt": (1883, 8883),
+    "web": (80, 443),
+    "stunnel": (4433,),
+    "ssh": (22,),
+    "guarded_mqtt": (1883,),
+    "sessions": (445, 631, 853, 5900, 6881, 7000),
+}
 """Ports of the services that listen on TCP."""
 
-_TLS = _word(("off", "1.2", "1.3"), ("off", "1.3"), "TLS version")
+_IP = word(("4", "6"), ("4",), "version of IP", later=True)
+_TLS = word(("off", "1.2", "1.3"), ("off", "1.3"), "TLS version")
 
 
 @dataclass(frozen=True)
@@ -120,182 +105,195 @@ ACTIVITIES: dict[str, ActivityKind] = {
         "mqtt",
         "publishes measurements to a broker and listens to a topic",
         {
-            "every_s": _every((0.5, 8)),
-            "payload_bytes": _count(1, 8000, (20, 300), "size of a message"),
-            "messages": _count(1, 100_000, (20, 100_000), "messages before it reconnects"),
-            "qos": _count(0, 1, (0, 1), "MQTT quality of service"),
+            "every_s": every((0.5, 8)),
+            "payload_bytes": count(1, 8000, (20, 300), "size of a message"),
+            "messages": count(1, 100_000, (20, 100_000), "messages before it reconnects"),
+            "qos": count(0, 1, (0, 1), "MQTT quality of service"),
             "tls": _TLS,
+            "ip": _IP,
         },
     ),
     "web": ActivityKind(
         "web",
         "loads pages, polls an interface, or transfers files, over parallel connections",
         {
-            "every_s": _every((3, 20)),
-            "connections": _count(1, 30, (1, 6), "parallel new connections of a round"),
-            "requests": _count(1, 2000, (1, 8), "requests on each connection"),
-            "gap_s": _number(0.001, 60, (0.005, 0.3), "pause between requests of a connection"),
-            "object_bytes": _count(1, 5_000_000, (200, 40_000), "size of an answer"),
-            "upload_bytes": _count(0, 5_000_000, (0, 400), "size of a request's body"),
+            "every_s": every((3, 20)),
+            "connections": count(1, 30, (1, 6), "parallel new connections of a round"),
+            "requests": count(1, 2000, (1, 8), "requests on each connection"),
+            "gap_s": number(0.001, 60, (0.005, 0.3), "pause between requests of a connection"),
+            "object_bytes": count(1, 5_000_000, (200, 40_000), "size of an answer"),
+            "upload_bytes": count(0, 5_000_000, (0, 400), "size of a request's body"),
             "tls": _TLS,
+            "ip": _IP,
         },
     ),
     "renegotiation": ActivityKind(
         "stunnel",
         "an ordinary TLS 1.2 connection whose client renegotiates once or twice",
         {
-            "every_s": _every((6, 20)),
-            "times": _count(0, 2, (1, 2), "renegotiations of a connection"),
-            "requests": _count(1, 500, (4, 60), "requests of a connection"),
-            "gap_s": _number(0.001, 60, (0.01, 0.3), "pause between requests"),
-            "object_bytes": _count(1, 100_000, (50, 4000), "size of an answer"),
+            "every_s": every((6, 20)),
+            "times": count(0, 2, (1, 2), "renegotiations of a connection"),
+            "requests": count(1, 500, (4, 60), "requests of a connection"),
+            "gap_s": number(0.001, 60, (0.01, 0.3), "pause between requests"),
+            "object_bytes": count(1, 100_000, (50, 4000), "size of an answer"),
         },
     ),
     "dns": ActivityKind(
         "dns",
         "looks names up",
         {
-            "every_s": _every((1, 8)),
-            "names": _count(1, 60, (1, 6), "names of a round, asked one upon the other"),
+            "every_s": every((1, 8)),
+            "names": count(1, 60, (1, 6), "names of a round, asked one upon the other"),
+            "ip": _IP,
         },
     ),
-    "ntp": ActivityKind("ntp", "asks for the time (SNTP)", {"every_s": _every((4, 16))}),
+    "ntp": ActivityKind("ntp", "asks for the time (SNTP)", {"every_s": every((4, 16))}),
     "coap": ActivityKind(
         "coap",
         "reads a resource with confirmable requests",
         {
-            "every_s": _every((1, 8)),
-            "requests": _count(1, 100, (1, 4), "requests of a round, from one port"),
+            "every_s": every((1, 8)),
+            "requests": count(1, 100, (1, 4), "requests of a round, from one port"),
         },
     ),
     "ssdp": ActivityKind(
         None,
         "searches for UPnP devices by multicast and may read their descriptions",
         {
-            "every_s": _every((6, 25)),
-            "repeats": _count(1, 10, (1, 4), "searches of a round"),
-            "fetch": _word(("no", "yes"), ("no", "yes"), "read the descriptions over HTTP"),
+            "every_s": every((6, 25)),
+            "repeats": count(1, 10, (1, 4), "searches of a round"),
+            "fetch": word(("no", "yes"), ("no", "yes"), "read the descriptions over HTTP"),
         },
     ),
     "half_open": ActivityKind(
         None,
         "tries a server that is gone: SYNs without an answer, or refused ones",
         {
-            "every_s": _every((4, 20)),
-            "attempts": _count(1, 30, (1, 5), "connections of a round"),
-            "gap_s": _number(0.001, 30, (0.05, 1), "pause between attempts"),
-            "wait_s": _number(0.05, 10, (0.2, 2.5), "patience; over 1 s the SYN is repeated"),
-            "target": _word(("gone", "closed"), ("gone", "closed"), "no host, or a closed port"),
+            "every_s": every((4, 20)),
+            "attempts": count(1, 30, (1, 5), "connections of a round"),
+            "gap_s": number(0.001, 30, (0.05, 1), "pause between attempts"),
+            "wait_s": number(0.05, 10, (0.2, 2.5), "patience; over 1 s the SYN is repeated"),
+            "target": word(("gone", "closed"), ("gone", "closed"), "no host, or a closed port"),
         },
     ),
     "discovery": ActivityKind(
         None,
         "tries one TCP port of every host on the LAN, as hubs and apps do",
         {
-            "every_s": _every((10, 40)),
-            "gap_s": _number(0.0005, 1, (0.002, 0.05), "pause between hosts"),
+            "every_s": every((10, 40)),
+            "gap_s": number(0.0005, 1, (0.002, 0.05), "pause between hosts"),
         },
     ),
     "datagrams": ActivityKind(
         "sink",
         "sends log lines in bursts",
         {
-            "every_s": _every((2, 10)),
-            "datagrams": _count(1, 500, (1, 25), "datagrams of a round"),
-            "payload_bytes": _count(1, 1400, (60, 300), "size of one"),
-            "ports": _word(("one", "each"), ("one", "each"), "a socket for all, or one for each"),
+            "every_s": every((2, 10)),
+            "datagrams": count(1, 500, (1, 25), "datagrams of a round"),
+            "payload_bytes": count(1, 1400, (60, 300), "size of one"),
+            "ports": word(("one", "each"), ("one", "each"), "a socket for all, or one for each"),
         },
     ),
     "media": ActivityKind(
         "sink",
         "a camera's stream of datagrams",
         {
-            "every_s": _every((5, 20)),
-            "seconds": _number(0.1, 600, (2, 8), "length of a stream", logarithmic=False),
-            "rate": _number(1, 2000, (20, 150), "datagrams a second"),
-            "payload_bytes": _count(1, 1400, (160, 1300), "largest size of one"),
+            "every_s": every((5, 20)),
+            "seconds": number(0.1, 600, (2, 8), "length of a stream", logarithmic=False),
+            "rate": number(1, 2000, (20, 150), "datagrams a second"),
+            "payload_bytes": count(1, 1400, (160, 1300), "largest size of one"),
+            "ip": _IP,
         },
     ),
     "ping": ActivityKind(
         None,
         "ICMP echo to a host",
         {
-            "every_s": _every((5, 20)),
-            "echoes": _count(1, 100, (1, 5), "requests of a round, 0.2 s apart"),
+            "every_s": every((5, 20)),
+            "echoes": count(1, 100, (1, 5), "requests of a round, 0.2 s apart"),
         },
     ),
     "mdns": ActivityKind(
         None,
         "multicast DNS queries and announcements",
-        {"every_s": _every((5, 20)), "repeats": _count(1, 10, (1, 3), "datagrams of a round")},
+        {"every_s": every((5, 20)), "repeats": count(1, 10, (1, 3), "datagrams of a round")},
+    ),
+    "session": ActivityKind(
+        "sessions",
+        "a long session of small exchanges, as people's applications have them",
+        {
+            "every_s": every((2, 15)),
+            "flavour": word(
+                ("share", "screen", "lookup", "procedure", "beat", "peer"),
+                ("share", "screen", "lookup", "procedure", "beat"),
+                "file share, remote screen, encrypted DNS, remote procedures, game, peer-to-peer",
+            ),
+            "seconds": number(0.5, 3600, (3, 25), "length of a session"),
+            "ip": _IP,
+        },
+    ),
+    "shell": ActivityKind(
+        "ssh",
+        "someone logs in with ssh and types, and mistypes the password now and then",
+        {
+            "every_s": every((5, 30)),
+            "keys": count(1, 10_000, (10, 120), "keys struck"),
+            "gap_s": number(0.005, 10, (0.05, 0.3), "pause between keys"),
+            "ip": _IP,
+        },
+    ),
+    "login": ActivityKind(
+        "web",
+        "opens a page that wants a password",
+        {
+            "every_s": every((5, 30)),
+            "mistakes": count(0, 3, (0, 2), "wrong passwords before the right one"),
+            "gap_s": number(0.05, 30, (0.5, 3), "pause between tries"),
+            "ip": _IP,
+        },
+    ),
+    "mqtt_login": ActivityKind(
+        "guarded_mqtt",
+        "a device logs in at its broker and reports",
+        {
+            "every_s": every((2, 15)),
+            "mistakes": count(0, 2, (0, 1), "old passwords before the right one"),
+            "messages": count(1, 10_000, (2, 40), "messages before it leaves"),
+            "gap_s": number(0.01, 30, (0.1, 2), "pause between messages"),
+            "ip": _IP,
+        },
+    ),
+    "video": ActivityKind(
+        "sink",
+        "a camera's video as RTP, in frames",
+        {
+            "every_s": every((3, 20)),
+            "seconds": number(0.5, 3600, (4, 20), "length of a stream"),
+            "frames": number(1, 60, (5, 30), "frames a second"),
+            "rate_kbit": number(8, 8000, (100, 2000), "thousand bits a second"),
+            "payload_bytes": count(200, 1400, (900, 1400), "largest size of a packet's data"),
+            "ip": _IP,
+        },
+    ),
+    "snmp": ActivityKind(
+        "snmp",
+        "asks an agent for values, as monitoring does",
+        {
+            "every_s": every((2, 15)),
+            "requests": count(1, 200, (1, 20), "values of a round, from one port"),
+        },
+    ),
+    "boot": ActivityKind(
+        None,
+        "the power comes back: all hosts start at one moment, look names up and call home",
+        {
+            "every_s": every((1, 2)),
+            "spread_s": number(0, 60, (0.5, 4), "time within which all of them start"),
+            "names": count(1, 60, (3, 15), "names looked up"),
+            "connections": count(1, 16, (1, 5), "parallel connections to a web server"),
+        },
     ),
 }
 
 
-@dataclass(frozen=True)
-class AttackKind:
-    """An attack: the services one of which its victim must run (none: any), and its options."""
-
-    services: tuple[str, ...]
-    meaning: str
-    options: dict[str, Option]
-
-
-_SOURCE = _word(
-    ("own", "lan", "internet"),
-    ("own", "lan", "internet"),
-    "the attacker's own address, unused addresses of the LAN, or addresses of the internet",
-)
-_PACE = _word(("even", "random", "bursts"), ("even", "random", "bursts"), "spacing of packets")
-
-ATTACKS: dict[str, AttackKind] = {
-    "syn_dos": AttackKind(
-        (),
-        "SYN flood (Kitsune: SYN DoS)",
-        {
-            "rate": _number(5, 5000, (20, 3000), "SYNs a second"),
-            "source": _SOURCE,
-            "port": _word(("open", "closed"), ("open", "open", "closed"), "port of the victim"),
-            "style": _word(
-                ("bare", "payload", "linux", "windows", "macos", "embedded"),
-                ("bare", "linux", "windows", "macos", "embedded"),
-                "what the SYNs look like; bare is hping3's",
-            ),
-            "reset": _word(
-                ("yes", "no"), ("yes", "no"), "an own address resets what the victim answers"
-            ),
-            "pace": _PACE,
-        },
-    ),
-    "ssdp_flood": AttackKind(
-        (),
-        "flood of SSDP datagrams (Kitsune: SSDP Flood)",
-        {
-            "rate": _number(5, 5000, (20, 2000), "datagrams a second that the attacker sends"),
-            "mode": _word(
-                ("reflection", "multicast", "search", "notify", "response"),
-                ("reflection", "multicast", "search", "notify", "response"),
-                "searches in the victim's name to devices or to the multicast group, or direct",
-            ),
-            "source": _SOURCE,
-            "ports": _word(("one", "many"), ("one", "many"), "source ports"),
-            "pace": _PACE,
-        },
-    ),
-    "ssl_renegotiation": AttackKind(
-        ("stunnel",),
-        "TLS renegotiation by the client without end (Kitsune: SSL Renegotiation)",
-        {
-            "rate": _number(1, 1000, (4, 300), "renegotiations a second, all connections together"),
-            "connections": _count(1, 16, (1, 5), "parallel connections"),
-            "reconnects": _count(0, 50, (0, 3), "times a connection is given up and made anew"),
-            "onset": _count(0, 1000, (0, 0), "packets of a connection before it begins"),
-            "mixed": _word(("no", "yes"), ("no", "yes"), "requests between renegotiations"),
-            "tool": _word(("library", "s_client"), ("library",), "pyOpenSSL or openssl s_client"),
-        },
-    ),
-}
-"""The attacks by task; every one takes ``from``, ``to``, ``start``, ``seconds`` and ``times``."""
-
-PACES = ("even", "random", "bursts")
 SIDES = ("lan", "wan")

@@ -74,6 +74,13 @@ class Client:
         """One of the activity's targets."""
         return self.rng.choice(self.activity.targets)
 
+    def address(self, address: str) -> str:
+        """The address at which the activity reaches a host: IPv6 if it says so and both have it."""
+        host = self.plan.host(address)
+        if self.settings.get("ip", "4") == "4" or not host or not (host.ipv6 and self.host.ipv6):
+            return address
+        return self.plan.address6(host)
+
     def connect(self, address: str, port: int, timeout_s: float = 5.0) -> socket.socket:
         """A TCP connection.
 
@@ -82,7 +89,7 @@ class Client:
             OSError: it was refused or timed out.
         """
         self.check(address, port, "tcp")
-        return socket.create_connection((address, port), timeout_s)
+        return socket.create_connection((self.address(address), port), timeout_s)
 
     def datagrams(self, address: str, port: int, timeout_s: float = 2.0) -> socket.socket:
         """A UDP socket for datagrams to one destination, which may be a multicast group.
@@ -91,14 +98,16 @@ class Client:
             Paused: an attack claims it.
         """
         self.check(address, port, "udp")
-        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sends_to = self.address(address)
+        family = socket.AF_INET6 if ":" in sends_to else socket.AF_INET
+        sender = socket.socket(family, socket.SOCK_DGRAM)
         sender.settimeout(timeout_s)
         if ipaddress.ip_address(address).is_multicast:
             interface = socket.inet_aton(self.host.address)
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, interface)
             sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 2)
         else:
-            sender.connect((address, port))
+            sender.connect((sends_to, port))
         return sender
 
     def check(self, address: str, port: int, proto: str) -> None:
@@ -107,7 +116,11 @@ class Client:
         Raises:
             Paused: one does.
         """
-        for claim in claims_at(self.plan, self.clock()):
+        claims = claims_at(self.plan, self.clock())
+        if proto == "icmp":
+            # All echoes of a pair are one flow, however long before a scan's they were.
+            claims = [claim for attack in self.plan.attacks for claim in attack.claims]
+        for claim in claims:
             if claim.fits(self.host.address, 0, address, port, proto):
                 raise Paused
 

@@ -11,6 +11,7 @@ import time
 
 from trainer.lab.catalogue import SERVICES
 from trainer.lab.client import Client
+from trainer.lab.mqtt import connect_packet, packet, text
 from trainer.lab.tls import RenegotiatingClient, Stream, http_request, wrap_tls
 
 _CLOSED_PORTS = (81, 1080, 5000, 8000, 8009, 8888, 9000)
@@ -79,24 +80,20 @@ def discovery(client: Client) -> None:
 
 
 def mqtt(client: Client) -> None:
-    """One MQTT 3.1.1 session: CONNECT, SUBSCRIBE, some PUBLISH with their answers, DISCONNECT.
-
-    Packet formats: OASIS MQTT 3.1.1, sections 2.2 and 3.
-    """
+    """One MQTT 3.1.1 session: CONNECT, SUBSCRIBE, some PUBLISH with their answers, DISCONNECT."""
     settings, rng = client.settings, client.rng
     name = f"{client.host.name}-{rng.getrandbits(16):04x}"
     qos = int(settings["qos"])
     with _stream(client, client.target(), *SERVICES["mqtt"][0]) as stream:
-        # Protocol level 4, clean session, keep-alive of 60 s.
-        stream.sendall(_packet(0x10, _text("MQTT") + b"\x04\x02\x00\x3c" + _text(name)))
+        stream.sendall(connect_packet(name, 60))
         stream.recv(1024)
-        stream.sendall(_packet(0x82, b"\x00\x01" + _text(f"lab/{client.host.group}/+") + b"\x00"))
+        stream.sendall(packet(0x82, b"\x00\x01" + text(f"lab/{client.host.group}/+") + b"\x00"))
         stream.recv(1024)
-        topic = _text(f"lab/{client.host.group}/{name}")
+        topic = text(f"lab/{client.host.group}/{name}")
         for number in range(int(settings["messages"])):
             size = int(settings["payload_bytes"] * rng.uniform(0.5, 1.5))
             identifier = (number % 65_535 + 1).to_bytes(2, "big") if qos else b""
-            stream.sendall(_packet(0x30 | qos << 1, topic + identifier + rng.randbytes(size)))
+            stream.sendall(packet(0x30 | qos << 1, topic + identifier + rng.randbytes(size)))
             _listen(stream, settings["every_s"] * rng.uniform(0.5, 1.5))
         stream.sendall(b"\xe0\x00")
 
@@ -123,17 +120,3 @@ def _stream(client: Client, address: str, plain: int, encrypted: int) -> socket.
     except OSError:
         connection.close()
         raise
-
-
-def _text(text: str) -> bytes:
-    return len(text).to_bytes(2, "big") + text.encode()
-
-
-def _packet(kind: int, body: bytes) -> bytes:
-    """An MQTT packet; its length is a base-128 number, least significant group first."""
-    length, left = b"", len(body)
-    while True:
-        left, group = left >> 7, left & 0x7F
-        length += bytes([group | (0x80 if left else 0)])
-        if not left:
-            return bytes([kind]) + length + body

@@ -4,7 +4,6 @@ Each function is one round of an activity of `trainer.lab.catalogue.ACTIVITIES`.
 """
 
 import contextlib
-import random
 import socket
 import struct
 import time
@@ -12,6 +11,7 @@ import time
 from trainer.lab.catalogue import SERVICES
 from trainer.lab.client import Client
 from trainer.lab.plan import SSDP_GROUP, SSDP_PORT
+from trainer.lab.reflection_protocols import dns_question
 from trainer.lab.upnp import DESCRIPTION_PORT, search
 
 _MDNS = ("224.0.0.251", 5353)
@@ -27,7 +27,7 @@ def dns(client: Client) -> None:
         label = client.rng.choice((client.rng.choice(hosts).name, "cdn", "api-eu1", "telemetry"))
         with client.datagrams(address, 53) as sender:
             for kind in client.rng.choice(((1,), (1, 28))):
-                sender.send(_question(client.rng, f"{label}.lab.example.net", kind))
+                sender.send(dns_question(client.rng, f"{label}.lab.example.net", kind))
                 sender.recv(2048)
 
 
@@ -86,7 +86,7 @@ def mdns(client: Client) -> None:
         for _ in range(int(client.settings["repeats"])):
             name = rng.choice(("_http._tcp.local", "_googlecast._tcp.local", "_hap._tcp.local"))
             padding = bytes(rng.choice((0, 0, 80, 240)))
-            sender.sendto(_question(rng, name, 12) + padding, _MDNS)
+            sender.sendto(dns_question(rng, name, 12) + padding, _MDNS)
             time.sleep(rng.uniform(0.05, 1))
 
 
@@ -132,13 +132,6 @@ def ping(client: Client) -> None:
             sender.sendto(echo, (address, 0))
             sender.recv(2048)
             time.sleep(0.2)
-
-
-def _question(rng: random.Random, name: str, kind: int) -> bytes:
-    """A DNS query for one name: recursion desired, class IN."""
-    labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split("."))
-    header = struct.pack("!6H", rng.getrandbits(16), 0x0100, 1, 0, 0, 0)
-    return header + labels + b"\0" + struct.pack("!HH", kind, 1)
 
 
 def _uri_path(path: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""SYN and SSDP floods: raw frames at a pace, bounded in packets and in time.
+"""Floods of SYNs, SSDP and other reflected requests: frames at a pace, bounded in count and time.
 
 Only `trainer.lab.attacks` calls them, after it has made sure of where they run.
 """
@@ -15,6 +15,7 @@ from trainer.lab.attack_report import AttackReport
 from trainer.lab.frames import STYLES, ethernet, syn, udp
 from trainer.lab.network import ISP_MAC, cables, set_blackhole
 from trainer.lab.plan import SSDP_GROUP, Attack, Host, Plan
+from trainer.lab.reflection_protocols import PROTOCOLS
 from trainer.lab.upnp import notify, response, search, types_of
 
 LOW_PORT, HIGH_PORT = 1024, 32_767
@@ -40,13 +41,13 @@ def pace(kind: str, rate: float, rng: random.Random) -> Iterator[float]:
             due += rng.expovariate(rate) if kind == "random" else 1 / rate
 
 
-def _send(
+def send_paced(
     plan: Plan, host: Host, attack: Attack, report: AttackReport, frames: Iterator[bytes]
 ) -> None:
     """Sends frames at the attack's pace until its packets or its time are used up."""
     rng = random.Random(attack.seed)
     start = time.monotonic()
-    due = pace(attack.settings["pace"], attack.settings["rate"], rng)
+    due = pace(attack.settings.get("pace", "even"), attack.settings["rate"], rng)
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
         sender.bind((cables(plan)[host.name].far, 0))
         for _, at in zip(range(attack.packets), due, strict=False):
@@ -55,12 +56,14 @@ def _send(
                 break
             if at - elapsed > _SHORTEST_SLEEP_S:
                 time.sleep(at - elapsed)
+            if (frame := next(frames, None)) is None:
+                break
             with contextlib.suppress(OSError):  # the device's queue is full: lost, as on a wire
-                sender.send(next(frames))
+                sender.send(frame)
                 report.sent()
 
 
-def _next_hop(plan: Plan, host: Host, address: str) -> str:
+def next_hop(plan: Plan, host: Host, address: str) -> str:
     """The Ethernet address to which a host's packets for `address` go."""
     if host.side == "wan":
         return ISP_MAC
@@ -84,7 +87,7 @@ def syn_dos(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> Non
             set_blackhole(attack.victim, on=True)
     tuples: set[tuple[str, int]] = set()
     try:
-        _send(plan, host, attack, report, _syns(plan, host, attack, tuples))
+        send_paced(plan, host, attack, report, _syns(plan, host, attack, tuples))
         report.flows = len(tuples)
         if mute:
             time.sleep(3.5)  # until the victim repeats no SYN-ACK any more
@@ -97,7 +100,7 @@ def syn_dos(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> Non
 def _syns(plan: Plan, host: Host, attack: Attack, tuples: set[tuple[str, int]]) -> Iterator[bytes]:
     rng = random.Random(attack.seed + 1)
     name = attack.settings["style"]
-    link = ethernet(host.mac, _next_hop(plan, host, attack.victim))
+    link = ethernet(host.mac, next_hop(plan, host, attack.victim))
     port = rng.randint(LOW_PORT, HIGH_PORT)
     while True:
         if name in {"bare", "payload"}:  # hping3 counts its source port up
@@ -112,7 +115,7 @@ def _syns(plan: Plan, host: Host, attack: Attack, tuples: set[tuple[str, int]]) 
 def ssdp_flood(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> None:
     """Sends SSDP datagrams: searches in the victim's name, or anything to the victim itself."""
     tuples: set[tuple[str, int, str]] = set()
-    _send(plan, host, attack, report, _datagrams(plan, host, attack, tuples))
+    send_paced(plan, host, attack, report, _datagrams(plan, host, attack, tuples))
     report.flows = len(tuples)
 
 
@@ -122,7 +125,7 @@ def _datagrams(
     rng = random.Random(attack.seed + 1)
     mode = attack.settings["mode"]
     targets = attack.reflectors if mode == "reflection" else (attack.victim,)
-    hops = {target: _next_hop(plan, host, target) for target in targets}
+    hops = {target: next_hop(plan, host, target) for target in targets}
     if mode == "multicast":
         targets = (SSDP_GROUP,)
         hops = {SSDP_GROUP: _SSDP_GROUP_MAC}
@@ -139,3 +142,26 @@ def _datagrams(
         tuples.add((source, port, target))
         packet = udp(rng, ttl, (source, port), (target, attack.port), rng.choice(payloads))
         yield ethernet(host.mac, hops[target]) + packet
+
+
+def udp_reflection(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> None:
+    """Sends requests in the victim's name to servers that answer with more."""
+    tuples: set[tuple[int, str]] = set()
+    send_paced(plan, host, attack, report, _requests(plan, host, attack, tuples))
+    report.flows = len(tuples)
+
+
+def _requests(
+    plan: Plan, host: Host, attack: Attack, tuples: set[tuple[int, str]]
+) -> Iterator[bytes]:
+    rng = random.Random(attack.seed + 1)
+    request = PROTOCOLS[attack.settings["protocol"]].request
+    links = {each: ethernet(host.mac, next_hop(plan, host, each)) for each in attack.reflectors}
+    own_port = rng.choice((80, rng.randint(LOW_PORT, HIGH_PORT)))
+    while True:
+        many = attack.settings["ports"] == "many"
+        port = rng.randint(LOW_PORT, HIGH_PORT) if many else own_port
+        target = rng.choice(attack.reflectors)
+        tuples.add((port, target))
+        packet = udp(rng, host.ttl, (attack.victim, port), (target, attack.port), request(rng))
+        yield links[target] + packet

@@ -17,7 +17,14 @@ _SYN = 0x02
 
 @dataclass(frozen=True)
 class Style:
-    """How the SYNs of a stack or tool look; `options` may hold a timestamp to be filled in."""
+    """How the SYNs of a stack or tool look.
+
+    Attributes:
+        timestamp_at: where in `options` a timestamp is to be filled in; negative: nowhere.
+        payload: bytes of data.
+        identification: of the IP header; drawn where there is none.
+        varied: the window is drawn for every SYN, and a hop or two is taken off now and then.
+    """
 
     ttl: int
     window: int
@@ -25,6 +32,9 @@ class Style:
     options: bytes
     timestamp_at: int = -1
     payload: int = 0
+    flags: int = _SYN
+    identification: int | None = None
+    varied: bool = False
 
 
 def _window_scale(shift: int) -> bytes:
@@ -58,6 +68,30 @@ STYLES: dict[str, Style] = {
         timestamp_at=12,
     ),
     "embedded": Style(255, 5840, dont_fragment=False, options=_MSS),
+    # RFC 3168 section 6.1.1: a sender that can ECN sets both flags in its SYN.
+    "ecn": Style(
+        64,
+        29_200,
+        dont_fragment=True,
+        options=_MSS + _SACK_PERMITTED + _TIMESTAMP + _NOP + _window_scale(7),
+        timestamp_at=8,
+        flags=_SYN | 0xC0,
+    ),
+    # The botnet's published source, attack_tcp.c: a segment size of 1,400 and a few bytes, a
+    # window scale of 6, any window.
+    "mirai": Style(
+        64,
+        0,
+        dont_fragment=True,
+        options=b"\x02\x04\x05\x7c" + _SACK_PERMITTED + _TIMESTAMP + _NOP + _window_scale(6),
+        timestamp_at=8,
+        varied=True,
+    ),
+    "varied": Style(128, 0, dont_fragment=False, options=_MSS, varied=True),
+    # Stateless scanners: https://github.com/robertdavidgraham/masscan (src/templ-pkt.c), and
+    # https://github.com/zmap/zmap, which is known by its identification 54321.
+    "masscan": Style(255, 1024, dont_fragment=False, options=_MSS),
+    "zmap": Style(255, 65_535, dont_fragment=False, options=b"", identification=54_321),
 }
 
 
@@ -74,15 +108,27 @@ def syn(
     if style.timestamp_at >= 0:
         at = style.timestamp_at
         options = options[:at] + rng.randbytes(4) + options[at + 4 :]
+    ttl, window, identification = style.ttl - hops, style.window, style.identification
+    if style.varied:
+        ttl, window = ttl - rng.choice((0, 0, 0, 1, 2)), rng.randint(512, 65_535)
     offset = (20 + len(options)) // 4 << 4
     tcp = struct.pack(
-        "!HHIIBBHHH", source[1], target[1], rng.getrandbits(32), 0, offset, _SYN, style.window, 0, 0
+        "!HHIIBBHHH",
+        source[1],
+        target[1],
+        rng.getrandbits(32),
+        0,
+        offset,
+        style.flags,
+        window,
+        0,
+        0,
     )
     segment = tcp + options + bytes(style.payload)
     checksum = _transport_checksum(source[0], target[0], socket.IPPROTO_TCP, segment)
     segment = segment[:16] + checksum + segment[18:]
     fragment = _DONT_FRAGMENT if style.dont_fragment else 0
-    return _ipv4(rng, source[0], target[0], style.ttl - hops, fragment, 6, segment)
+    return _ipv4(rng, source[0], target[0], ttl, fragment, 6, segment, identification)
 
 
 def udp(
@@ -96,12 +142,18 @@ def udp(
 
 
 def _ipv4(
-    rng: random.Random, source: str, target: str, ttl: int, fragment: int, proto: int, body: bytes
+    rng: random.Random,
+    source: str,
+    target: str,
+    ttl: int,
+    fragment: int,
+    proto: int,
+    body: bytes,
+    identification: int | None = None,
 ) -> bytes:
     addresses = socket.inet_aton(source) + socket.inet_aton(target)
-    head = struct.pack(
-        "!BBHHHBBH", 0x45, 0, 20 + len(body), rng.getrandbits(16), fragment, ttl, proto, 0
-    )
+    number = rng.getrandbits(16) if identification is None else identification
+    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), number, fragment, ttl, proto, 0)
     checksum = _checksum(head + addresses)
     return head[:10] + checksum + addresses + body
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from sensor.errors import HostError, MultaError
-from trainer.lab import clients_tcp, clients_udp
+from trainer.lab import clients_tcp, clients_udp, devices, logins, sessions
 from trainer.lab.attack_report import AttackReport
-from trainer.lab.attacks import run_attack
+from trainer.lab.attacks import WATCHED, run_attack
 from trainer.lab.client import Client
 from trainer.lab.network import (
     BRIDGE,
@@ -24,6 +24,7 @@ from trainer.lab.network import (
     configure_isp,
     enter_new_network,
 )
+from trainer.lab.observer import LEARNING_S
 from trainer.lab.plan import Attack, Host, Plan
 from trainer.lab.services import Certificate, start_services
 
@@ -41,6 +42,13 @@ ROUNDS = {
     "datagrams": clients_udp.datagrams,
     "media": clients_udp.media,
     "ping": clients_udp.ping,
+    "session": sessions.session,
+    "shell": logins.shell,
+    "login": logins.login,
+    "mqtt_login": logins.mqtt_login,
+    "video": devices.video,
+    "snmp": devices.snmp,
+    "boot": devices.boot,
 }
 """The function of every benign activity."""
 
@@ -123,7 +131,8 @@ class HostProcess:
 
     def _attack(self, attack: Attack, report: AttackReport) -> None:
         assert self._host is not None
-        time.sleep(max(0.0, attack.start_s - self._clock()))
+        early_s = LEARNING_S if attack.task in WATCHED else 0.0
+        time.sleep(max(0.0, attack.start_s - early_s - self._clock()))
         try:
             run_attack(self._plan, self._host, attack, report)
         except (MultaError, OSError) as error:

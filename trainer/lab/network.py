@@ -47,15 +47,25 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
     "chronyd": ("chrony", "ntp"),
     "coap-server-notls": ("libcoap3-bin", "coap"),
     "stunnel4": ("stunnel4", "stunnel"),
+    "mosquitto_passwd": ("mosquitto", "guarded_mqtt"),
+    "sshd": ("openssh-server", "ssh"),
+    "ssh-keygen": ("openssh-client", "ssh"),
+    "ssh": ("openssh-client", "ssh"),
+    "nmap": ("nmap", "nmap"),
+    "hydra": ("hydra", "hydra"),
+    "ncrack": ("ncrack", "ncrack"),
+    "slowhttptest": ("slowhttptest", "slowhttptest"),
 }
-"""Programs that the lab runs: their Debian package, and the service that needs them (none: all)."""
+"""Programs that the lab runs: their Debian package, and the service or tool of an attack that needs
+them (none: all do)."""
 
 
 def missing_programs(services: Iterable[str] | None = None) -> dict[str, str]:
     """Programs that this machine lacks, with the Debian package of each.
 
     Args:
-        services: those of a scenario; without them everything is looked for.
+        services: those of a scenario, and the tools of its attacks; without them everything is
+            looked for.
     """
     wanted = None if services is None else set(services)
     return {
@@ -130,7 +140,15 @@ def cables(plan: Plan) -> dict[str, Cable]:
     The host has the end ``far``; the gateway's bridge or the ISP has ``near``.
     """
     return {
-        host.name: Cable(f"labn{i}", f"labf{i}", host.delay_ms, host.jitter_ms, host.loss)
+        host.name: Cable(
+            f"labn{i}",
+            f"labf{i}",
+            host.delay_ms,
+            host.jitter_ms,
+            host.loss,
+            host.rate_kbit,
+            host.loss_burst,
+        )
         for i, host in enumerate(plan.hosts)
     }
 
@@ -163,6 +181,16 @@ def configure_gateway(plan: Plan) -> None:
         f"route add {plan.isp} dev {uplink} scope link",
         f"route add default via {plan.isp} dev {uplink} onlink",
     ]
+    if plan.ipv6:
+        _set("net/ipv6/conf/all/forwarding", 1)
+        lines += [
+            f"addr add {plan.address6(host)}/64 dev {BRIDGE} nodad",
+            # The ISP has written this neighbour down.
+            f"link set {uplink} address {host.mac}",
+            f"route add {_isp6(plan)} dev {uplink}",
+            f"neigh add {_isp6(plan)} lladdr {ISP_MAC} dev {uplink}",
+            f"route add default via {_isp6(plan)} dev {uplink}",
+        ]
     _ip(lines)
     _offloads_off(BRIDGE)
 
@@ -184,7 +212,33 @@ def configure_isp(plan: Plan) -> None:
             f"route add {address} dev {near} scope link",
         ]
     lines.append(f"route add {plan.lan} via {plan.uplink} dev {links['gateway'].near} onlink")
+    if plan.ipv6:
+        _set("net/ipv6/conf/all/forwarding", 1)
+        lines += [f"addr add {_isp6(plan)}/128 dev lo nodad", *_routes6(plan)]
     _ip(lines)
+
+
+def _isp6(plan: Plan) -> str:
+    return f"{plan.prefix6}:ffff::1"
+
+
+def _routes6(plan: Plan) -> list[str]:
+    """The ISP's: neighbours are written down, as nobody asks for addresses behind a route."""
+    lines = []
+    for host in plan.hosts:
+        if host.side == "lan":
+            continue
+        near, address = cables(plan)[host.name].near, plan.address6(host)
+        lines += [
+            f"route add {address} dev {near}",
+            f"neigh add {address} lladdr {host.mac} dev {near}",
+        ]
+    gateway = plan.gateway
+    uplink = cables(plan)[gateway.name].near
+    return [
+        *lines,
+        f"route add {plan.prefix6}:1::/64 via {plan.address6(gateway)} dev {uplink}",
+    ]
 
 
 def configure_host(plan: Plan, host: Host) -> None:
@@ -213,7 +267,24 @@ def configure_host(plan: Plan, host: Host) -> None:
             f"route add {plan.isp} dev {interface} scope link",
             f"route add default via {plan.isp} dev {interface} onlink",
         ]
+    if plan.ipv6 and host.ipv6:
+        lines += _addresses6(plan, host, interface)
     _ip(lines)
+
+
+def _addresses6(plan: Plan, host: Host, interface: str) -> list[str]:
+    _set(f"net/ipv6/conf/{interface}/hop_limit", host.ttl)
+    if host.side == "lan":
+        return [
+            f"addr add {plan.address6(host)}/64 dev {interface} nodad",
+            f"route add default via {plan.address6(plan.gateway)} dev {interface}",
+        ]
+    return [
+        f"addr add {plan.address6(host)}/128 dev {interface} nodad",
+        f"route add {_isp6(plan)} dev {interface}",
+        f"neigh add {_isp6(plan)} lladdr {ISP_MAC} dev {interface}",
+        f"route add default via {_isp6(plan)} dev {interface}",
+    ]
 
 
 def set_blackhole(address: str, *, on: bool) -> None:

@@ -26,6 +26,8 @@ class Host:
         key: ``rsa`` or ``ec``, the key of its TLS services.
         replies: answers of its UPnP service to a search for everything.
         replies_from: ``service`` (port 1900) or ``ephemeral`` (a new port for each search).
+        rate_kbit: of its link, thousand bits a second; 0: any.
+        loss_burst: frames that its link loses in a row, on average.
     """
 
     name: str
@@ -42,11 +44,18 @@ class Host:
     key: str
     replies: int
     replies_from: str
+    rate_kbit: float = 0.0
+    loss_burst: float = 1.0
 
     @property
     def stack(self) -> Stack:
         """Its stack's parameters."""
         return STACKS[self.stack_name]
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether its interface can carry IPv6, which asks for 1,280 bytes (RFC 8200 section 5)."""
+        return self.stack.mtu >= 1280
 
     @property
     def ttl(self) -> int:
@@ -109,6 +118,7 @@ class Attack:
         packets: most packets (or renegotiations) that it may send.
         sources: prefixes of its source addresses.
         reflectors: addresses that a reflection is sent to.
+        targets: every address that a scan goes to, the victim's first; of others none.
         claims: what is its own.
     """
 
@@ -125,6 +135,7 @@ class Attack:
     settings: dict[str, Any]
     claims: tuple[Claim, ...]
     seed: int
+    targets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,6 +166,23 @@ class Plan:
         """The host with the bridge."""
         return self.hosts[0]
 
+    @property
+    def ipv6(self) -> bool:
+        """Whether any activity speaks IPv6; hosts have no such addresses otherwise."""
+        return any(activity.settings.get("ip") == "6" for activity in self.activities)
+
+    @property
+    def prefix6(self) -> str:
+        """The lab's 48 bits of unique local addresses (RFC 4193), without what stands behind."""
+        lan = int(_network(self.lan).network_address)
+        return f"fd{lan >> 24:02x}:{lan >> 8 & 0xFFFF:x}:{self.seed & 0xFFFF:x}"
+
+    def address6(self, host: Host) -> str:
+        """A host's IPv6 address: on the LAN's own 64 bits, or on one of the internet's."""
+        identifier = int(host.mac.replace(":", ""), 16)
+        low = f"{identifier >> 32:x}:{identifier >> 16 & 0xFFFF:x}:{identifier & 0xFFFF:x}"
+        return f"{self.prefix6}:{'ff' if host.side == 'wan' else '1'}:0:{low}"
+
     def host(self, address: str) -> Host | None:
         """The host with an address, if there is one."""
         return next((host for host in self.hosts if host.address == address), None)
@@ -166,7 +194,8 @@ def _network(prefix: str) -> ipaddress.IPv4Network:
 
 
 def _holds(prefix: str, port: str, address: str, number: int) -> bool:
-    inside = ipaddress.IPv4Address(address) in _network(prefix)
+    # No claim is of IPv6, so that its addresses are in none.
+    inside = ipaddress.ip_address(address) in _network(prefix)
     return inside and (port == "*" or int(port) == number)
 
 

@@ -96,7 +96,7 @@ def _gateway(rng: random.Random, scenario: Scenario, address: str) -> Host:
 def _host(
     rng: random.Random, scenario: Scenario, group: HostGroup, number: int, address: str
 ) -> Host:
-    delay_ms = scenario.network[f"{group.side}_delay_ms"].draw(rng)
+    delay_ms = float(scenario.network[f"{group.side}_delay_ms"].draw(rng))
     return Host(
         name=f"{group.name}-{number}",
         group=group.name,
@@ -107,11 +107,13 @@ def _host(
         hops=rng.randint(4, 14) if group.side == "wan" else 0,
         delay_ms=round(delay_ms, 3),
         jitter_ms=round(delay_ms * rng.uniform(0.05, 0.5), 3),
-        loss=round(scenario.network["loss"].draw(rng), 5),
+        loss=round(float(scenario.network["loss"].draw(rng)), 5),
         services=group.services,
         key=rng.choice(("rsa", "rsa", "ec")),
         replies=rng.randint(4, 10),
         replies_from=rng.choice(("service", "service", "ephemeral")),
+        rate_kbit=round(float(scenario.network[f"{group.side}_rate_kbit"].draw(rng)), 1),
+        loss_burst=round(float(scenario.network["loss_burst"].draw(rng)), 2),
     )
 
 

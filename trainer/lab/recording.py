@@ -64,7 +64,8 @@ def record(
     """
     scenario = read_scenario(scenario_name)
     plan = make_plan(scenario, seed, duration_s)
-    require_host(service for host in plan.hosts for service in host.services)
+    services = {service for host in plan.hosts for service in host.services}
+    require_host(services | {attack.settings.get("tool", "") for attack in plan.attacks})
     with _claimed(folder) as work:
         request = {
             "scenario": scenario_name,

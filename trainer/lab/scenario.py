@@ -5,6 +5,7 @@ or a list, the seed draws (`trainer.lab.plan`). `trainer.lab.catalogue` lists al
 """
 
 import difflib
+import itertools
 import math
 import random
 import re
@@ -15,14 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sensor.errors import MissingInputError, ScenarioError
-from trainer.lab.catalogue import (
-    ACTIVITIES,
-    ATTACKS,
-    SERVICES,
-    SIDES,
-    STACKS,
-    Option,
-)
+from trainer.lab import options
+from trainer.lab.attack_kinds import ATTACKS
+from trainer.lab.catalogue import ACTIVITIES, SERVICES, SIDES, STACKS
+from trainer.lab.options import Option
+from trainer.lab.reflection_protocols import PROTOCOLS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -45,6 +43,9 @@ _OPTIONS = {
     "flood_packets": Option(
         "count", (60_000, 60_000), "floods of a recording end here", 100, MAX_FLOOD_PACKETS
     ),
+    "lan_rate_kbit": options.number(64, 1e6, (0, 0), "thousand bits a second; 0: any", later=True),
+    "wan_rate_kbit": options.number(64, 1e6, (0, 0), "thousand bits a second; 0: any", later=True),
+    "loss_burst": options.number(1, 100, (1, 1), "frames lost in a row, on average", later=True),
 }
 _COUNT = Option("count", (1, 1), "hosts of the group", 1, MAX_HOSTS)
 _TIMES = Option("count", (1, 1), "how often the attack runs", 1, 20)
@@ -81,7 +82,18 @@ class Words:
         return rng.choice(self.words)
 
 
-Setting = Range | Words
+@dataclass(frozen=True)
+class Fixed:
+    """A value that nobody draws."""
+
+    value: float | str
+
+    def draw(self, _: random.Random) -> float | str:
+        """The value."""
+        return self.value
+
+
+Setting = Range | Words | Fixed
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,7 @@ class Scenario:
 
     name: str
     description: str
-    network: dict[str, Range]
+    network: dict[str, Setting]
     gateway_services: tuple[str, ...]
     groups: tuple[HostGroup, ...]
     benign: tuple[BenignRule, ...]
@@ -195,6 +207,9 @@ class _Table:
 
     def setting(self, key: str, option: Option) -> Setting:
         """A value, a range or a list as the option allows."""
+        if option.later and key not in self._table:
+            self._known.append(key)
+            return Fixed(option.default[0])
         if option.kind == "word":
             default = [str(word) for word in option.default]
             value = self._take(key, default)
@@ -258,7 +273,7 @@ def _scenario(path: Path, document: dict[str, Any]) -> Scenario:
     network = _Table(path, "[network]", top.table("network"))
     hosts, benign, attacks = (top.tables(key) for key in ("hosts", "benign", "attacks"))
     top.finish()
-    ranges = {key: network.range(key, option) for key, option in _OPTIONS.items()}
+    ranges = {key: network.setting(key, option) for key, option in _OPTIONS.items()}
     gateway_services = network.names("gateway_services", ("dns", "ntp"), needed=False)
     network.finish()
     groups: list[HostGroup] = []
@@ -301,6 +316,12 @@ def _group(table: _Table, before: list[HostGroup]) -> HostGroup:
         stacks=Words(table.names("stacks", STACKS, needed=True)),
         services=table.names("services", SERVICES, needed=False),
     )
+    for one, other in itertools.combinations(group.services, 2):
+        if shared := set(SERVICES[one][0]) & set(SERVICES[other][0]):
+            raise ScenarioError(
+                f"{table.where}: services {one!r} and {other!r} both want port {min(shared)}; give "
+                "them to different groups"
+            )
     table.finish()
     return group
 
@@ -335,14 +356,20 @@ def _attack(table: _Table, services: dict[str, tuple[str, ...]]) -> AttackRule:
         seconds=table.range("seconds", _SECONDS),
         settings={key: table.setting(key, option) for key, option in kind.options.items()},
     )
-    mode = rule.settings.get("mode")
-    modes = mode.words if isinstance(mode, Words) else ()
-    if {"reflection", "multicast"} & set(modes) and not any(
-        "upnp" in has for has in services.values()
-    ):
-        raise ScenarioError(
-            f"{table.where}: mode = {list(modes)} needs devices that answer; add the service "
-            "'upnp' to a group of hosts, or choose other modes"
-        )
+    _check_reflectors(table, rule, {name for has in services.values() for name in has})
     table.finish()
     return rule
+
+
+def _check_reflectors(table: _Table, rule: AttackRule, services: set[str]) -> None:
+    """Every way of a reflection needs hosts that answer."""
+    for key in ("mode", "protocol"):
+        setting = rule.settings.get(key)
+        for word in setting.words if isinstance(setting, Words) else ():
+            needed = PROTOCOLS[word].service if word in PROTOCOLS else "upnp"
+            reflected = word in {"reflection", "multicast", *PROTOCOLS}
+            if reflected and needed not in services:
+                raise ScenarioError(
+                    f"{table.where}: {key} = {word!r} needs devices that answer; add the service "
+                    f"{needed!r} to a group of hosts, or choose another {key}"
+                )

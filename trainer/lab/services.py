@@ -3,9 +3,11 @@
 Each starts inside its host's namespace; `start_services` returns when all of them answer.
 """
 
+import base64
 import contextlib
 import functools
 import http.server
+import random
 import socket
 import ssl
 import subprocess
@@ -19,7 +21,10 @@ from typing import TypeAlias
 from sensor.errors import HostError
 from trainer.lab.catalogue import SERVICES, TCP_PORTS
 from trainer.lab.client import Clock
+from trainer.lab.logins import PASSWORD, USER
 from trainer.lab.plan import Host, Plan
+from trainer.lab.reflection_protocols import BIG_NAME, start_reflector
+from trainer.lab.sessions import serve_sessions
 from trainer.lab.upnp import start_upnp
 
 STUNNEL_PORT = SERVICES["stunnel"][0][0]
@@ -102,8 +107,14 @@ def _starters(
         "ntp": lambda: _chronyd(folder),
         "coap": lambda: _daemon("coap-server-notls", "-A", host.address, "-v", "0", folder=folder),
         "upnp": lambda: start_upnp(plan, host, clock),
+        "ssh": lambda: _sshd(folder),
+        "guarded_mqtt": lambda: _mosquitto_guarded(folder),
+        "sessions": lambda: serve_sessions(_tls(certificate), _family()),
         "stunnel": lambda: start_stunnel(folder, certificate, STUNNEL_PORT, BACKEND_PORT),
         "sink": _sink,
+    } | {
+        service: functools.partial(start_reflector, service, f"{plan.seed} {host.name}")
+        for service in ("snmp", "monlist", "wsd", "chargen")
     }
 
 
@@ -180,9 +191,57 @@ def _dnsmasq(plan: Plan, folder: Path) -> Daemon:
     return _daemon(
         "dnsmasq",
         *("-k", "-C", "/dev/null", "--user=root", "--no-resolv", "--no-hosts", "--pid-file="),
-        *("--local-ttl=60", "--local=/example.net/", *names),
+        *("--local-ttl=60", "--local=/example.net/", *names, f"--txt-record={_texts(plan)}"),
         folder=folder,
     )
+
+
+def _texts(plan: Plan) -> str:
+    """A name with texts of some hundred bytes, as resolvers that are misused are asked for."""
+    rng = random.Random(f"{plan.seed} texts")
+    return ",".join([BIG_NAME, *["a" * rng.randint(150, 250) for _ in range(rng.randint(2, 4))]])
+
+
+def _sshd(folder: Path) -> Daemon:
+    """An sshd that echoes what is typed, whoever logs in, and knows one password.
+
+    It sees an account file of its own, bound over the machine's in a mount namespace of its own.
+    """
+    made = subprocess.run(
+        ["openssl", "passwd", "-6", PASSWORD], capture_output=True, text=True, check=True
+    )
+    key, accounts = folder / "ssh.key", folder / "shadow"
+    accounts.write_text(f"{USER}:{made.stdout.strip()}:19000:0:99999:7:::\n", encoding="ascii")
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True, timeout=20
+    )
+    configuration = folder / "sshd.conf"
+    configuration.write_text(
+        f"Port 22\nHostKey {key}\nUsePAM no\nPermitRootLogin yes\nPasswordAuthentication yes\n"
+        "ForceCommand /bin/cat\nMaxStartups 100\nLoginGraceTime 20\nPidFile none\n",
+        encoding="ascii",
+    )
+    script = (
+        f"mount --bind {accounts} /etc/shadow && mount -t tmpfs tmpfs /run && mkdir /run/sshd && "
+        f"exec /usr/sbin/sshd -D -e -f {configuration}"
+    )
+    return _daemon("unshare", "--mount", "sh", "-c", script, folder=folder)
+
+
+def _mosquitto_guarded(folder: Path) -> Daemon:
+    """A broker that wants a password."""
+    passwords, configuration = folder / "mosquitto.passwords", folder / "mosquitto.conf"
+    subprocess.run(
+        ["mosquitto_passwd", "-b", "-c", str(passwords), USER, PASSWORD],
+        check=True,
+        capture_output=True,
+    )
+    configuration.write_text(
+        "user root\nallow_anonymous false\npersistence false\nlog_dest stderr\nlistener 1883\n"
+        f"password_file {passwords}\n",
+        encoding="utf-8",
+    )
+    return _daemon("mosquitto", "-c", str(configuration), folder=folder)
 
 
 def _chronyd(folder: Path) -> Daemon:
@@ -197,9 +256,21 @@ def _chronyd(folder: Path) -> Daemon:
 
 def _web(certificate: Certificate) -> None:
     _serve_http("", 80, None)
+    _serve_http("", 443, _tls(certificate))
+
+
+def _tls(certificate: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate.certificate, certificate.key)
-    _serve_http("", 443, context)
+    return context
+
+
+def _family() -> socket.AddressFamily:
+    """What a server binds to that shall be reached by both versions of IP."""
+    return socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+
+_ALLOWED = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
 
 class _Objects(http.server.BaseHTTPRequestHandler):
@@ -211,12 +282,25 @@ class _Objects(http.server.BaseHTTPRequestHandler):
     timeout = 300
 
     def do_GET(self) -> None:
-        """An object of the size that the path names."""
+        """An object of the size that the path names; one page wants a password (RFC 7617)."""
+        if self.path == "/login":
+            self._guarded()
+            return
         size = min(5_000_000, int(self.path.strip("/") or 0))
         self.send_response(200)
         self.send_header("Content-Length", str(size))
         self.end_headers()
         self.wfile.write(bytes(size))
+
+    def _guarded(self) -> None:
+        right = self.headers.get("Authorization") == f"Basic {_ALLOWED}"
+        body = bytes(900 if right else 120)
+        self.send_response(200 if right else 401)
+        if not right:
+            self.send_header("WWW-Authenticate", 'Basic realm="lab"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     def do_POST(self) -> None:
         """Takes a body, then answers as to a GET."""
@@ -232,6 +316,19 @@ class _Objects(http.server.BaseHTTPRequestHandler):
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+
+    def __init__(
+        self, address: tuple[str, int], handler: type[http.server.BaseHTTPRequestHandler]
+    ) -> None:
+        # Only the loopback's server, which has an address, is of IPv4 alone.
+        self.address_family = socket.AF_INET if address[0] else _family()
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Takes both versions of IP."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is ordinary here."""
@@ -249,7 +346,9 @@ def _serve_http(address: str, port: int, context: ssl.SSLContext | None) -> None
 
 def _sink() -> None:
     for port in SERVICES["sink"][0]:
-        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver = socket.socket(_family(), socket.SOCK_DGRAM)
+        if receiver.family == socket.AF_INET6:
+            receiver.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         receiver.bind(("", port))
         threading.Thread(target=_swallow, args=(receiver,), daemon=True).start()
 

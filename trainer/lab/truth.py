@@ -14,7 +14,7 @@ from typing import Any
 import dpkt
 
 from sensor.errors import HostError, LabelError
-from trainer.lab.catalogue import ATTACKS
+from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.plan import Attack, Claim, Plan
 
 HEADER = "start,end,src,src_port,dst,dst_port,proto,task,value"
@@ -35,7 +35,7 @@ _RECORD_HEADER = struct.Struct("=8xI4x")
 """Only the captured length of a pcap record, in the byte order of the machine that wrote it."""
 
 _IDLE_NS = 120 * 10**9
-_PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp"}
+_PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp", 58: "icmpv6"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Row:
     """A row of a label file, the attack that it is about, and what it matches."""
 
     attack: Attack
+    task: str
     claim: Claim
     start_ns: int
     end_ns: int
@@ -54,7 +55,7 @@ class Row:
         span = (f"{time // 10**9}.{time % 10**9:09d}" for time in (self.start_ns, self.end_ns))
         claim = self.claim
         tuples = (claim.src, claim.src_port, claim.dst, claim.dst_port, claim.proto)
-        return ",".join((*span, *tuples, self.attack.task, claim.value))
+        return ",".join((*span, *tuples, self.task, claim.value))
 
 
 @dataclass
@@ -82,17 +83,33 @@ def label_rows(plan: Plan, reports: list[dict[str, Any]]) -> list[Row]:
     rows = []
     for attack, report in zip(plan.attacks, reports, strict=True):
         if not report["first"]:
+            said = f" (it said: {report['said']})" if report.get("said") else ""
             raise LabelError(
-                f"{attack.task} from {attack.host} has sent nothing; record again, with fewer "
-                "attacks or a longer duration if the machine is busy"
+                f"{attack.task} from {attack.host} has sent nothing{said}; record again, with "
+                "fewer attacks or a longer duration if the machine is busy"
             )
         if attack.task == "ssl_renegotiation":
             rows += [_connection_row(attack, made) for made in report["connections"]]
         else:
             start_ns = _nanoseconds(report["first"] - BEFORE_S)
             end_ns = _nanoseconds(report["last"] + AFTER_S)
-            rows += [Row(attack, claim, start_ns, end_ns) for claim in attack.claims]
+            rows += [
+                Row(attack, task, claim, start_ns, end_ns) for task, claim in _labelled(attack)
+            ]
     return rows
+
+
+def _labelled(attack: Attack) -> Iterator[tuple[str, Claim]]:
+    """An attack's claims with the tasks that they are labels of.
+
+    Reflected SSDP is UDP reflection too. Sent straight to the victim it is none, but where one
+    side is not seen it looks like the one half or the other of it: nobody is asked about that.
+    """
+    for claim in attack.claims:
+        yield attack.task, claim
+        if attack.task == "ssdp_flood":
+            value = claim.value if attack.reflectors else "unknown"
+            yield "udp_reflection", replace(claim, value=value)
 
 
 def _connection_row(attack: Attack, connection: dict[str, Any]) -> Row:
@@ -100,7 +117,9 @@ def _connection_row(attack: Attack, connection: dict[str, Any]) -> Row:
     value = "1" if connection["count"] >= MIN_RENEGOTIATIONS else "unknown"
     claim = replace(attack.claims[0], src_port=str(connection["port"]), value=value)
     made = connection["made"]
-    return Row(attack, claim, _nanoseconds(made - BEFORE_S), _nanoseconds(made + AFTER_S))
+    return Row(
+        attack, attack.task, claim, _nanoseconds(made - BEFORE_S), _nanoseconds(made + AFTER_S)
+    )
 
 
 def _nanoseconds(seconds: float) -> int:
@@ -133,7 +152,7 @@ def require_whole(capture: Path, frames: int) -> None:
 
 
 def captured_flows(capture: Path) -> list[CapturedFlow]:
-    """IPv4 flows of an Ethernet capture, in order of their first packets.
+    """Flows of IPv4 and IPv6 in an Ethernet capture, in order of their first packets.
 
     A tuple begins a new flow after 120 s of silence, or with a SYN after its flow has closed
     (`docs/semantics.md` 5).
@@ -145,7 +164,11 @@ def captured_flows(capture: Path) -> list[CapturedFlow]:
         if protocol is None:
             continue
         body = packet.data
-        ends = [(packet.src, getattr(body, "sport", 0)), (packet.dst, getattr(body, "dport", 0))]
+        kind = _message(body)
+        ends = [
+            (packet.src, getattr(body, "sport", kind)),
+            (packet.dst, getattr(body, "dport", kind)),
+        ]
         key = (protocol, *sorted(ends))
         flags = body.flags if isinstance(body, dpkt.tcp.TCP) else 0
         flow = current.get(key)
@@ -163,6 +186,11 @@ def captured_flows(capture: Path) -> list[CapturedFlow]:
     return flows
 
 
+def _message(body: Any) -> int:
+    """What tells flows of ICMP apart: the type, with an echo's request and answer as one."""
+    return {0: 8, 129: 128}.get(kind := getattr(body, "type", 0), kind)
+
+
 def _is_source(flow: CapturedFlow, address: bytes) -> bool:
     """Whether an address is that of the flow's first sender."""
     return str(ipaddress.ip_address(address)) == flow.source
@@ -172,7 +200,7 @@ def _packets(capture: Path) -> Iterator[tuple[int, Any]]:
     with capture.open("rb") as file:
         for seconds, frame in dpkt.pcap.Reader(file):
             packet = dpkt.ethernet.Ethernet(frame).data
-            if isinstance(packet, dpkt.ip.IP):
+            if isinstance(packet, dpkt.ip.IP | dpkt.ip6.IP6):
                 yield int(seconds * 10**9), packet
 
 
@@ -214,7 +242,9 @@ def check_rows(
         # A tuple that the victim has reset makes a new flow when the flood comes back to it.
         most = sent if attack.task == "ssl_renegotiation" else reports[index]["packets"]
         # A reflector that answers from new ports, or in place of a group, makes flows of its own.
+        # A device that answers a scanned port from a new one does as well.
         bounded = not attack.reflectors and attack.settings.get("mode") != "search"
+        bounded = bounded and attack.settings.get("method") != "udp"
         if seen < MIN_SEEN * sent or (bounded and seen > most):
             raise LabelError(
                 f"{attack.task} from {attack.host} sent {sent} flows, but its labels match {seen}; "
