@@ -200,8 +200,8 @@ CONTEXT_FIELDS: dict[str, Field] = {
 
 KEYS = ("five_tuple", "service", "source", "host_pair")
 POLICIES = ("first", "repeat")
-DECODER_REVISION = 1
-FLOW_REVISION = 1
+DECODER_REVISION = 2
+FLOW_REVISION = 2
 
 
 @dataclass(frozen=True)
