@@ -203,8 +203,8 @@ SENSOR_SIGNATURES = range(1_000, 1_100)
 
 KEYS = ("five_tuple", "service", "source", "host_pair")
 POLICIES = ("first", "repeat")
-DECODER_REVISION = 1
-FLOW_REVISION = 1
+DECODER_REVISION = 2
+FLOW_REVISION = 2
 
 
 @dataclass(frozen=True)
