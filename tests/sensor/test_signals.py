@@ -33,6 +33,28 @@ def test_what_comes_early_is_remembered(capfd):
     assert [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)] == before
 
 
+def test_counters_that_nobody_reads_are_left_out():
+    """A pipe whose reader stands still would else hold the run and every signal to it."""
+    reader, writer = os.pipe()
+    kept = os.dup(2)
+    os.dup2(writer, 2)
+    signals = Signals()
+    try:
+        os.set_blocking(writer, False)
+        os.write(writer, bytes(1 << 20))  # as much as it takes
+        os.set_blocking(writer, True)
+        with signals.handled():
+            signals.are_about(list, lambda: "counted\n")
+            kill(signal.SIGUSR1)
+            os.read(reader, 1 << 20)
+            kill(signal.SIGUSR1)
+        assert os.read(reader, 100) == b"counted\n"
+    finally:
+        os.dup2(kept, 2)
+        for descriptor in (reader, writer, kept):
+            os.close(descriptor)
+
+
 def test_second_interruption_ends_it_at_once():
     stops = []
     signals = Signals()
