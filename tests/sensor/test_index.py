@@ -92,3 +92,14 @@ def test_a_difference_in_one_word_is_not_undone_in_the_next():
         words[word + 1] = second << np.uint64(56) | second << np.uint64(24)
         # 2^16 balls in 2^18 cells hit some 58,000; fewer than 50,000 in none of 10^9 processes
         assert np.unique(index._hash(words, None)).size > 50_000
+
+
+def test_halves_of_a_word_have_secrets_of_their_own():
+    """Nor do words: of keys whose parts have one sum, all would meet."""
+    index = KeyIndex(1 << 16, 6)
+    part = np.arange(1 << 16, dtype=np.uint64)
+    for parts in ((1, 0), (2, 0), (5, 4), (11, 10), (11, 1)):
+        words = np.zeros((6, part.size), np.uint64)
+        for place, summand in zip(parts, (part, part[::-1]), strict=True):
+            words[place // 2] |= summand << np.uint64(32 * (place % 2))
+        assert np.unique(index._hash(words, None)).size > 50_000
