@@ -10,6 +10,7 @@ from trainer.cli.ranges import SEED, FiniteRange
 from trainer.datasets.extraction import CAPTURE, LABELS
 from trainer.lab.planning import MAX_DURATION_S, MIN_DURATION_S
 from trainer.lab.recording import HEADER_SNAPLEN, record
+from trainer.lab.recording_set import CARD, make_set, read_set, shipped_sets
 from trainer.lab.scenario import read_scenario, shipped_scenarios
 
 
@@ -91,3 +92,34 @@ def scenarios_command() -> None:
     width = max(map(len, names))
     for name in names:
         click.echo(f"{name:{width}}  {read_scenario(name).description}")
+
+
+@lab.command(name="set")
+@click.argument("name", metavar="SET")
+@click.option(
+    "--out",
+    "folder",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for the recordings; what is there is not made again.",
+)
+def set_command(name: str, folder: Path) -> None:
+    """Make a published set of recordings with its data card; needs root.
+
+    SET is the name of a shipped list or a TOML file.
+    """
+    wanted = read_set(name)
+    make_set(wanted, folder, lambda line: click.echo(line, err=True))
+    click.echo(f"{folder / CARD}: {len(wanted.recordings)} recordings", err=True)
+
+
+@lab.command(name="sets")
+def sets_command() -> None:
+    """List the sets of recordings that are shipped."""
+    for name in shipped_sets():
+        wanted = read_set(name)
+        seconds = sum(entry.duration_s for entry in wanted.recordings)
+        click.echo(
+            f"{name}  version {wanted.version}, {len(wanted.recordings)} recordings, "
+            f"{seconds / 60:.0f} minutes: {wanted.description}"
+        )
