@@ -273,7 +273,7 @@ def _find_tshark() -> str:
     except ImportError as error:
         raise HostError(
             f"the source tshark needs pyshark ({error}); install it with `pip install "
-            "'multa[pyshark]'`, and tshark with `apt install tshark`"
+            "pyshark`, and tshark with `apt install tshark`"
         ) from None
     try:
         return str(found.get_process_path(process_name="tshark"))

@@ -164,8 +164,8 @@ def _runtime() -> tuple[Any, str]:
                 "tflite-runtime together with 'numpy<2'"
             ) from None
     raise HostError(
-        "no TFLite runtime is installed; pip install ai-edge-litert, or 'multa[tflite-runtime]' "
-        "on Python 3.11 or older"
+        "no TFLite runtime is installed; pip install ai-edge-litert, or on Python 3.11 or older "
+        "tflite-runtime 'numpy<2'"
     )
 
 

@@ -110,7 +110,7 @@ class _Parquet:
         except ModuleNotFoundError:
             raise HostError(
                 f"{path}: Parquet needs pyarrow, which is not installed; "
-                "pip install 'multa[parquet]', or write .csv or .jsonl"
+                "pip install pyarrow, or write .csv or .jsonl"
             ) from None
         kinds = {name: self._arrow.int64() for name in COLUMNS}
         kinds |= dict.fromkeys(("end_reason", "src_ip", "dest_ip"), self._arrow.string())

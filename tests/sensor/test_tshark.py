@@ -247,7 +247,7 @@ def test_what_tshark_says_is_told_in_one_line(capfd, tmp_path):
     ("environment", "code", "says"),
     [
         ({"PATH": "/nowhere"}, "", "the program tshark, which is not on the path"),
-        ({}, "sys.modules['pyshark'] = None", "pip install 'multa[pyshark]'"),
+        ({}, "sys.modules['pyshark'] = None", "pip install pyshark"),
     ],
 )
 def test_what_is_not_installed_is_named(environment, code, says):
