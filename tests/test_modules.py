@@ -26,6 +26,12 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/card.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/cli/evaluate.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/comparison.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/proof/experiments.py": "tests/trainer/test_proof.py",
+    "trainer/proof/judgement.py": "tests/trainer/test_proof.py",
+    "trainer/proof/material.py": "tests/trainer/test_proof.py",
+    "trainer/proof/matrix.py": "tests/trainer/test_proof.py",
+    "trainer/proof/page.py": "tests/trainer/test_proof.py",
+    "trainer/proof/steps.py": "tests/trainer/test_proof.py",
     "trainer/plots.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/runs.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
 }

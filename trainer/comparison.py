@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sensor.errors import BundleError, LabelError, MissingInputError
 from sensor.model.encoding import Encoded
 from sensor.model.inference import calibrate as calibrated_scores
+from sensor.model.schema import TaskSpec
 from trainer.baselines.rule import TASKS as RULE_TASKS
 from trainer.baselines.rule import rule_scores
 from trainer.datasets.dataset import Dataset
@@ -71,8 +72,73 @@ class Comparison:
         )
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What one model makes of the tested rows.
+
+    Attributes:
+        tasks: with calibration and frozen thresholds.
+        scores: ``(tested rows, tasks)`` calibrated.
+    """
+
+    tasks: tuple[TaskSpec, ...]
+    scores: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Held:
+    """The rows on which a run is tested, with what all models make of them.
+
+    Attributes:
+        dataset: the tested rows.
+        numbers: ``(tested rows,)`` of their patterns.
+        trained: numbers of the training rows' patterns.
+        models: by name, for every seed.
+    """
+
+    dataset: Dataset
+    numbers: NDArray[np.int64]
+    trained: NDArray[np.int64]
+    models: Mapping[str, Sequence[Scored]]
+
+
 def compare(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Comparison:
     """Tests a run on what it was neither fitted nor tuned to.
+
+    Arguments and errors are those of `held_out`.
+    """
+    return comparison(run, held_out(run, dataset, sources))
+
+
+def comparison(run: Run, held: Held) -> Comparison:
+    """Figures of all models on held-out rows."""
+    tested, numbers = held.dataset, held.numbers
+    models = {
+        name: [figures(tested, numbers, each.tasks, each.scores) for each in seeds]
+        for name, seeds in held.models.items()
+    }
+    best = held.models[NETWORK][[result.seed for result in run.seeds].index(run.best.seed)]
+    labels = task_labels(tested, best.tasks)
+    flows = {
+        task.name: flow_scores(tested, numbers, task, labels[:, i], best.scores[:, i])
+        for i, task in enumerate(best.tasks)
+    }
+    return Comparison(
+        run.split.kind,
+        tuple(tested.sources[int(index)].name for index in np.unique(tested.source)),
+        spanned_seconds(tested) / 3600,
+        {
+            name: share_seen(entry.patterns, held.trained) if held.trained.size else float("nan")
+            for name, entry in flows.items()
+        },
+        models,
+        flows,
+        {task.name: task.threshold for task in best.tasks},
+    )
+
+
+def held_out(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Held:
+    """Scores, by all models, what a run was neither fitted nor tuned to.
 
     Args:
         run: with frozen thresholds.
@@ -100,33 +166,18 @@ def compare(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Comparis
             "recordings or name test sources when training"
         )
     patterns = Patterns.of(dataset)
-    held_out, numbers = dataset.take(tested), patterns.number[tested]
-    models: dict[str, list[list[TaskFigures]]] = {NETWORK: []}
-    for result in run.seeds:
-        scores = run.scores(result, patterns.encoded)[numbers]
-        models[NETWORK].append(figures(held_out, numbers, result.tasks, scores))
+    numbers = patterns.number[tested]
+    models: dict[str, list[Scored]] = {
+        NETWORK: [
+            Scored(result.tasks, run.scores(result, patterns.encoded)[numbers])
+            for result in run.seeds
+        ]
+    }
     if parts["train"].any() and parts["validation"].any():
         models[TREES] = [_trees(run, dataset, patterns, parts, tested)]
-    models[RULE] = [_rule(run, held_out, numbers)]
-    scores = run.scores(run.best, patterns.encoded)[numbers]
-    labels = task_labels(held_out, run.best.tasks)
-    flows = {
-        task.name: flow_scores(held_out, numbers, task, labels[:, i], scores[:, i])
-        for i, task in enumerate(run.best.tasks)
-    }
-    trained = patterns.number[parts["train"]]
-    return Comparison(
-        run.split.kind,
-        tuple(dataset.sources[int(index)].name for index in np.unique(held_out.source)),
-        spanned_seconds(held_out) / 3600,
-        {
-            name: share_seen(entry.patterns, trained) if trained.size else float("nan")
-            for name, entry in flows.items()
-        },
-        models,
-        flows,
-        {task.name: task.threshold for task in run.best.tasks},
-    )
+    held = dataset.take(tested)
+    models[RULE] = [_rule(run, held)]
+    return Held(held, numbers, patterns.number[parts["train"]], models)
 
 
 def _trees(
@@ -135,7 +186,7 @@ def _trees(
     patterns: Patterns,
     parts: dict[str, NDArray[np.bool_]],
     tested: NDArray[np.bool_],
-) -> list[TaskFigures]:
+) -> Scored:
     from trainer.baselines.trees import Trees  # noqa: PLC0415 -- scikit-learn is slow to load
 
     tasks = chosen(run.task_names)
@@ -145,8 +196,7 @@ def _trees(
     raw = trees.score(patterns.encoded)[patterns.number]
     tuned = parts["validation"]
     decided = decide(dataset.take(tuned), patterns.number[tuned], tasks, raw[tuned], run.allowed)
-    scores = calibrated_scores(decided, raw[tested])
-    return figures(dataset.take(tested), patterns.number[tested], decided, scores)
+    return Scored(decided, calibrated_scores(decided, raw[tested]))
 
 
 def _network(run: Run) -> Callable[[Encoded], NDArray[np.float32]]:
@@ -155,12 +205,11 @@ def _network(run: Run) -> Callable[[Encoded], NDArray[np.float32]]:
     return lambda encoded: raw_scores(tflite, encoded, run.task_names)
 
 
-def _rule(run: Run, held_out: Dataset, numbers: NDArray[np.int64]) -> list[TaskFigures]:
-    tasks = [
+def _rule(run: Run, tested: Dataset) -> Scored:
+    tasks = tuple(
         replace(task, threshold=0.5) for task in chosen(run.task_names) if task.name in RULE_TASKS
-    ]
-    scores = np.repeat(rule_scores(held_out.batch)[:, None], len(tasks), axis=1)
-    return figures(held_out, numbers, tasks, scores)
+    )
+    return Scored(tasks, np.repeat(rule_scores(tested.batch)[:, None], len(tasks), axis=1))
 
 
 def _check_sources(run: Run, dataset: Dataset) -> None:

@@ -29,6 +29,7 @@ class IncidentFigures:
         attacks: that perfect scores would raise.
         found: of these, with at least one incident.
         false: incidents without attack flows.
+        false_minutes: packet time that those were open, from their first alert to their last.
         repeated: incidents about attacks that an earlier one is about.
         scattered_flows: attack flows that are in no attack.
         seconds_to_alert: for every attack found, packet time from its first packet to the alert.
@@ -37,6 +38,7 @@ class IncidentFigures:
     attacks: int
     found: int
     false: int
+    false_minutes: float
     repeated: int
     scattered_flows: int
     seconds_to_alert: tuple[float, ...]
@@ -49,12 +51,13 @@ class IncidentFigures:
 
 @dataclass(frozen=True)
 class Span:
-    """An incident from its first to its last packet."""
+    """An incident from its first to its last packet, and from its first to its last alert."""
 
     address: Address
     first_ns: int
     last_ns: int
     opened_ns: int
+    ended_ns: int
     flows: int
 
     def meets(self, other: "Span") -> bool:
@@ -87,7 +90,7 @@ def incident_figures(
         scores: ``(rows,)`` calibrated.
     """
     total = found = false = repeated = scattered = 0
-    seconds = []
+    minutes, seconds = 0.0, []
     for source in np.unique(dataset.source):
         rows = np.flatnonzero(dataset.source == source)
         part, truth = dataset.take(rows), np.where(labels[rows] == 1, 1.0, np.nan)
@@ -103,12 +106,43 @@ def incident_figures(
                 found += 1
                 repeated += len(finds) - 1
                 seconds.append((min(finds) - attack.first_ns) / 1e9)
-        addresses = {attack.address for attack in touched}
-        false += sum(
-            incident.address not in addresses or not any(map(incident.meets, touched))
-            for incident in incidents
-        )
-    return IncidentFigures(total, found, false, repeated, scattered, tuple(seconds))
+        wrong = _untouched(incidents, touched)
+        false += len(wrong)
+        minutes += sum(incident.ended_ns - incident.opened_ns for incident in wrong) / 60e9
+    return IncidentFigures(
+        total, found, false, round(minutes, 4), repeated, scattered, tuple(seconds)
+    )
+
+
+def incidents_about(
+    dataset: Dataset,
+    task: TaskSpec,
+    scores: NDArray[np.floating],
+    rows: NDArray[np.bool_],
+) -> int:
+    """Incidents of a task that rows ``(rows,)`` of another kind have raised.
+
+    Args:
+        dataset: rows of whole sources, in their order.
+        task: with the threshold that applies.
+        scores: ``(rows,)`` calibrated.
+        rows: those of the other kind, such as scans.
+    """
+    count = 0
+    for source in np.unique(dataset.source[rows]):
+        own = np.flatnonzero((dataset.source == source) & rows)
+        count += len(track(dataset.take(own), task, scores[own]))
+    return count
+
+
+def _untouched(incidents: list[Span], touched: list[Span]) -> list[Span]:
+    """Incidents that share address and time with no attack flow."""
+    addresses = {span.address for span in touched}
+    return [
+        incident
+        for incident in incidents
+        if incident.address not in addresses or not any(map(incident.meets, touched))
+    ]
 
 
 def track(dataset: Dataset, task: TaskSpec, scores: NDArray[np.floating]) -> list[Span]:
@@ -122,7 +156,7 @@ def track(dataset: Dataset, task: TaskSpec, scores: NDArray[np.floating]) -> lis
             opened[event.address] = event
         elif event.kind == "end":
             start = opened.pop(event.address)
-            times = (start.first_packet_ns, event.last_packet_ns, start.time_ns)
+            times = (start.first_packet_ns, event.last_packet_ns, start.time_ns, event.time_ns)
             spans.append(Span(event.address, *times, event.flows))
     return spans
 

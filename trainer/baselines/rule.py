@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensor.alerts.rule import NEW_FLOWS
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 
-TASKS = ("syn_dos", "ssdp_flood")
+TASKS = ("syn_dos", "ssdp_flood", "udp_reflection")
 """Tasks about floods of flows; the rule says nothing about others."""
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
+    "proof": ("trainer.cli.proof", "Measure detection on captures of other networks."),
     "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle in one step."),
 }
 """Module and one line of help for every command."""
@@ -83,7 +84,12 @@ def main(arguments: list[str] | None = None) -> None:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("sensor", "trainer"):
             raise
-        _fail(HostError(f"{error.name} is not installed; pip install 'multa[trainer]'"))
+        _fail(
+            HostError(
+                f"{error.name} is not installed; install multa with its extra, "
+                "as in `pip install '.[trainer]'`"
+            )
+        )
     except BrokenPipeError:
         # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,88 @@
+"""``multa-trainer proof``: what detection is worth outside the laboratory, on public captures."""
+
+import contextlib
+from datetime import datetime, timezone
+from pathlib import Path
+
+import click
+
+from sensor.errors import OutputError
+from trainer.datasets.collection import process_pool
+from trainer.proof.material import gather
+from trainer.proof.page import PICTURE, page, read_results, reliability_bins
+from trainer.proof.steps import STEPS, Bench, run_steps
+from trainer.uncertainty import DRAWS
+
+
+@click.command()
+@click.argument("steps", nargs=-1, type=click.Choice(list(STEPS)), metavar="[STEP]...")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder into which the public archives were unpacked.",
+)
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/recordings"),
+    show_default=True,
+    help="Of the recipe iot-gateway.",
+)
+@click.option(
+    "--run",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The recipe's run, to be judged; without it, one is trained.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/detection"),
+    show_default=True,
+    help="Folder for dataset, runs and results; what is there is not made again.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page to write (Markdown).",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Captures that are read side by side; by default one for each processor.",
+)
+def proof(
+    steps: tuple[str, ...],
+    data: Path,
+    recordings: Path,
+    run: Path | None,
+    work: Path,
+    out: Path | None,
+    jobs: int | None,
+) -> None:
+    """Measures detection on captures of other networks, step by step; hours without --run.
+
+    Without a STEP, all are done. Each keeps its result in WORK, so an interrupted proof goes on
+    where it stopped; the page says what has not been run.
+    """
+    with process_pool(jobs or 0) as pool:
+        material = gather(data, recordings, work, pool)
+    bench = Bench(material, work, run, lambda line: click.echo(line, err=True))
+    with contextlib.ExitStack() as last:
+        if out is not None:
+            last.callback(_write, out, bench)
+        run_steps(bench, steps or tuple(STEPS))
+
+
+def _write(out: Path, bench: Bench) -> None:
+    """Writes the page and its picture, whatever ended the steps."""
+    from trainer.plots import plot_reliability  # noqa: PLC0415 -- matplotlib is slow to load
+
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        text = page(bench, f"{datetime.now(timezone.utc):%Y-%m-%d}", DRAWS)
+        out.write_text(text, encoding="utf-8")
+        if bins := reliability_bins(read_results(bench.work)):
+            plot_reliability(bins, out.parent / PICTURE)
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror}; name a file that can be written") from None

@@ -1,0 +1,1 @@
+"""The proof that detection holds outside the laboratory: experiments, steps and their page."""

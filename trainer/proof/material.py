@@ -1,0 +1,112 @@
+"""What the proof is made on: the public captures and the recordings of the lab, as one dataset."""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.errors import MissingInputError
+from sensor.model.schema import FeatureSchema
+from trainer.datasets.collection import collect
+from trainer.datasets.dataset import Dataset, load
+from trainer.datasets.extraction import CAPTURE, LABELS, Recording
+from trainer.datasets.sources import Capture, captures, read_sources, recordings
+from trainer.datasets.splits import without_repeated_flows
+from trainer.recipe import read_recipe
+from trainer.runs import spanned_seconds
+from trainer.tasks import KNOWN
+
+LAB = "lab"
+"""Group of every recording of the lab: they share the machine, the services and the tools."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """A dataset whose sources are known by more than their names.
+
+    Attributes:
+        dataset: rows of all sources, each flow once.
+        captures: public ones, by name of the source.
+        parts: of the lab's recordings in the recipe, by name of the source.
+        repeated: flows that were removed because another source holds them.
+    """
+
+    dataset: Dataset
+    captures: dict[str, Capture]
+    parts: dict[str, str]
+    repeated: int
+
+    def group(self, source: str) -> str:
+        """Network or device of a source."""
+        return self.captures[source].group if source in self.captures else LAB
+
+    def names(self, wanted: Callable[[Capture], bool]) -> tuple[str, ...]:
+        """Public sources with rows, in the dataset's order."""
+        return self._there(name for name, capture in self.captures.items() if wanted(capture))
+
+    def recorded(self, part: str) -> tuple[str, ...]:
+        """Recordings of the lab of one part of the recipe's split."""
+        return self._there(name for name, its in self.parts.items() if its == part)
+
+    def benign(self) -> tuple[str, ...]:
+        """Public sources whose hours count as benign."""
+        return self.names(lambda capture: capture.source.benign)
+
+    def groups(self, dataset: Dataset) -> NDArray[np.intp]:
+        """``(rows,)`` number of each row's group, of a part of the dataset."""
+        names = [self.group(record.name) for record in dataset.sources]
+        known = sorted(set(names))
+        return np.array([known.index(name) for name in names], np.intp)[dataset.source]
+
+    def units(self, dataset: Dataset) -> NDArray[np.intp]:
+        """``(rows,)`` what is drawn for intervals: groups, but of the lab each recording."""
+        recorded = [record.name in self.parts for record in dataset.sources]
+        alone = np.array(recorded)[dataset.source]
+        return np.where(alone, -1 - dataset.source, self.groups(dataset)).astype(np.intp)
+
+    def hours(self, sources: Iterable[str]) -> float:
+        """Hours that sources were watched."""
+        wanted = self._there(sources)
+        return spanned_seconds(self.dataset.of_sources(wanted)) / 3600 if wanted else 0.0
+
+    def _there(self, names: Iterable[str]) -> tuple[str, ...]:
+        present = {self.dataset.sources[int(each)].name for each in np.unique(self.dataset.source)}
+        return tuple(name for name in names if name in present)
+
+
+def gather(
+    data: Path,
+    recorded: Path,
+    work: Path,
+    executor: Executor,
+    recipe: str = "iot-gateway",
+) -> Material:
+    """Makes the dataset where it is not there yet, and loads it.
+
+    Args:
+        data: folder of the unpacked archives.
+        recorded: folder of the recipe's recordings.
+        work: folder of datasets and label files, one for each feature fingerprint.
+        executor: runs the extraction.
+        recipe: whose split the recordings follow.
+
+    Raises:
+        MissingInputError: a capture or a recording is missing.
+        MultaError: one can't be extracted.
+    """
+    found = captures(read_sources(), data)
+    parts = {plan.name: plan.part for plan in read_recipe(recipe).recordings}
+    for name in parts:
+        if not (recorded / name / CAPTURE).exists():
+            raise MissingInputError(
+                f"{recorded / name}: no such recording; `multa-trainer recipe {recipe}` makes it"
+            )
+    lab = [Recording(name, recorded / name / CAPTURE, recorded / name / LABELS) for name in parts]
+    schema = FeatureSchema()
+    folder = work / f"dataset-{schema.fingerprint()[:12]}"
+    collect([*lab, *recordings(found, work / "labels")], folder, schema, KNOWN, executor)
+    dataset, repeated = without_repeated_flows(load([folder]))
+    return Material(dataset, {each.name: each for each in found}, parts, repeated)

@@ -1,0 +1,246 @@
+"""The steps of the proof: each result is kept as JSON, and what is there is not made again."""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sensor.errors import MultaError, OutputError
+from trainer.audit import audit
+from trainer.comparison import Held, held_out
+from trainer.datasets.splits import Split
+from trainer.proof.experiments import (
+    FOLDS,
+    SEEDS,
+    Experiment,
+    ablations,
+    by_device,
+    dataset_of,
+    left_out_groups,
+    run_of,
+    shipped,
+)
+from trainer.proof.judgement import judge
+from trainer.proof.material import LAB, Material
+from trainer.proof.matrix import matrix
+from trainer.recipe import read_recipe
+from trainer.runs import RUN, Run
+from trainer.runs import load as load_run
+from trainer.tasks import NAMES, chosen
+
+REFLECTIONS = ("reflection-dvr", "reflection-isakmp", "reflection-snmp", "reflection-dns")
+SCANS = ("pcaphunt-ports", "pcaphunt-hosts", "esnet", "ndpi-synscan")
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What every step needs.
+
+    Attributes:
+        material: the dataset and what is known of its sources.
+        work: folder of runs and results.
+        run: a run of the recipe, to be judged instead of training one.
+        say: told what is done.
+    """
+
+    material: Material
+    work: Path
+    run: Path | None
+    say: Say
+
+
+def _shipped_run(bench: Bench) -> tuple[Experiment, Run]:
+    recipe = read_recipe("iot-gateway")
+    experiment = shipped(bench.material, recipe.settings)
+    if bench.run is not None:
+        return experiment, load_run(bench.run)
+    rows = dataset_of(experiment, bench.material.dataset)
+    folder = bench.work / "runs/shipped"
+    return experiment, run_of(experiment, rows, folder, recipe.seeds, recipe.per_day)
+
+
+def _judged(bench: Bench, experiment: Experiment, held: Held, **options: bool) -> dict[str, Any]:
+    return {
+        "about": experiment.about,
+        "settings": {
+            "experts": experiment.settings.experts,
+            "units": experiment.settings.units,
+            "epochs": experiment.settings.epochs,
+        },
+        **judge(bench.material, held, **options),
+    }
+
+
+def _tested(bench: Bench, sources: Sequence[str]) -> dict[str, Any]:
+    """The shipped run on some of the sources that it has not learnt from."""
+    experiment, run = _shipped_run(bench)
+    names = (*run.learnt_from, *sources)
+    held = held_out(run, bench.material.dataset.of_sources(names), sources)
+    return {**_judged(bench, experiment, held), "settings": vars(run.settings)}
+
+
+def _lab(bench: Bench) -> dict[str, Any]:
+    return _tested(bench, bench.material.recorded("test"))
+
+
+def _left_out(bench: Bench) -> dict[str, Any]:
+    """StopDDoS among all benign captures."""
+    material = bench.material
+    floods = material.names(lambda capture: capture.source.role == "left-out")
+    return _tested(bench, (*material.benign(), *floods))
+
+
+def _reported(bench: Bench) -> dict[str, Any]:
+    """The flood that looks like a scan, among all benign captures."""
+    material = bench.material
+    lucid = material.names(lambda capture: capture.group == "lucid")
+    return _tested(bench, (*material.benign(), *lucid))
+
+
+def _scans(bench: Bench) -> dict[str, Any]:
+    """Scans alone: whether they are called floods."""
+    return _tested(bench, bench.material.names(lambda capture: _is_scan(capture.source.labels)))
+
+
+def _is_scan(labels: Sequence[str]) -> bool:
+    return any(",scan,1" in label for label in labels)
+
+
+def _by_device(bench: Bench) -> dict[str, Any]:
+    return _experiments(bench, by_device(bench.material))
+
+
+def _reflection(bench: Bench) -> dict[str, Any]:
+    each = left_out_groups(bench.material, "udp_reflection", REFLECTIONS, "reflection")
+    return _experiments(bench, each)
+
+
+def _scan(bench: Bench) -> dict[str, Any]:
+    return _experiments(bench, left_out_groups(bench.material, "scan", SCANS, "scan"))
+
+
+def _ablation(bench: Bench) -> dict[str, Any]:
+    return _experiments(bench, ablations(bench.material))
+
+
+def _experiments(bench: Bench, experiments: Sequence[Experiment]) -> dict[str, Any]:
+    """Each experiment's judgement, kept on its own, so that the next call goes on behind it."""
+    results = {}
+    for experiment in experiments:
+
+        def made(experiment: Experiment = experiment) -> dict[str, Any]:
+            rows = dataset_of(experiment, bench.material.dataset)
+            folder = bench.work / "runs" / experiment.name
+            run = run_of(experiment, rows, folder, SEEDS, 1.0)
+            return _judged(bench, experiment, held_out(run, rows), intervals=False)
+
+        results[experiment.name] = kept(bench, experiment.name, made)
+    return {"experiments": results}
+
+
+def _matrix(bench: Bench) -> dict[str, Any]:
+    origins = {
+        "syn_dos": (LAB, "stopddos-syn", "lucid"),
+        "scan": SCANS,
+        "udp_reflection": REFLECTIONS,
+    }
+    return {"matrices": [matrix(bench.material, *entry) for entry in origins.items()]}
+
+
+def _audit(bench: Bench) -> dict[str, Any]:
+    """Single inputs: learnt from the lab, and held against the public captures."""
+    material = bench.material
+    experiment = shipped(material, read_recipe("iot-gateway").settings)
+    publics = material.names(lambda capture: capture.source.role != "reported")
+    split = Split("source", experiment.split.train, (), publics)
+    dataset = material.dataset.of_sources((*split.train, *split.test))
+    rows = split.rows(dataset)
+    findings = audit(dataset, chosen(NAMES), rows["train"], rows["test"])
+    return {"findings": [vars(finding) for finding in findings]}
+
+
+STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
+    "lab": ("the lab's left-out recordings", _lab),
+    "left-out": ("StopDDoS among all benign captures, with the counting rule", _left_out),
+    "reported": ("lucid, reported only", _reported),
+    "scans": ("scans called floods", _scans),
+    "matrix": ("what one origin teaches about another", _matrix),
+    "audit": ("single inputs across networks", _audit),
+    "reflection": ("each protocol of UDP reflection left out in turn", _reflection),
+    "scan": ("each origin of scans left out in turn", _scan),
+    "by-device": (f"{FOLDS} folds of devices and networks", _by_device),
+    "ablation": ("sequence only, with early rows, with context", _ablation),
+}
+"""What there is to do, in this order: what trains nothing comes first."""
+
+
+def kept(
+    bench: Bench, name: str, make: Callable[[], dict[str, Any]], *, of_run: bool = False
+) -> dict[str, Any]:
+    """A result from its file, or made and written there.
+
+    Args:
+        bench: where it lies.
+        name: of the file.
+        make: makes it.
+        of_run: whether it is about the run that is judged.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    key = _key(bench, of_run=of_run)
+    path = bench.work / "results" / f"{name}.json"
+    if path.exists():
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if document.get("key") == key:
+            bench.say(f"{name}: unchanged")
+            return document
+    bench.say(f"{name}: being made")
+    document = {"key": key, "date": f"{datetime.now(timezone.utc):%Y-%m-%d}", **make()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = path.with_suffix(".new")
+        written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        written.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror}; name a folder that can be written") from None
+    return document
+
+
+def _key(bench: Bench, *, of_run: bool) -> str:
+    """Equal where features, captures, labels and, if asked for, the judged run are equal."""
+    dataset = bench.material.dataset
+    digest = hashlib.sha256(dataset.schema.fingerprint().encode())
+    for record in dataset.sources:
+        digest.update(f"{record.name}:{record.identity}\n".encode())
+    if of_run and bench.run is not None:
+        digest.update((bench.run / RUN).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run_steps(bench: Bench, names: Sequence[str]) -> None:
+    """Does the named steps; one that fails does not keep the others from being done.
+
+    Raises:
+        MultaError: the first that failed.
+    """
+    failed: list[MultaError] = []
+    for name in names:
+        _, make = STEPS[name]
+        try:
+            kept(bench, name, partial(make, bench), of_run=True)
+        except MultaError as error:
+            failed.append(_about_step(error, name))
+            bench.say(str(failed[-1]))
+    if failed:
+        raise failed[0]
+
+
+def _about_step(error: MultaError, name: str) -> MultaError:
+    return type(error)(f"step {name}: {error}")
