@@ -112,8 +112,8 @@ def test_folds_do_not_depend_on_the_process():
 
 
 def test_a_protocol_that_is_left_out_is_neither_learnt_nor_tuned_on(material):
-    each = left_out_groups(material, "udp_reflection", REFLECTIONS, "reflection")
-    assert [experiment.name for experiment in each] == [f"reflection-{g}" for g in REFLECTIONS]
+    each = left_out_groups(material, "udp_reflection", REFLECTIONS)
+    assert [experiment.name for experiment in each] == [f"without-{g}" for g in REFLECTIONS]
     for experiment, group in zip(each, REFLECTIONS, strict=True):
         split = experiment.split
         assert experiment.tasks == ("udp_reflection",)
@@ -243,9 +243,52 @@ def test_the_page_says_what_was_measured_and_what_was_not_run(material, tmp_path
     kept(the_bench, "left-out", make)
     text = page(the_bench, "2030-01-02", 200)
     assert "on 2030-01-02" in text
-    assert text.count("**Not run yet.**") == len(STEPS) - 1
+    assert text.count("**Not run yet: ") == len(STEPS) - 1
+    assert "**Not run yet: fold-0, fold-1, fold-2, fold-3, fold-4.**" in text
     row = next(line for line in text.splitlines() if line.startswith("| syn_dos | lmmoe"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[2] == f"43 / {len(material.dataset)}"
     # None in 4.44 hours: 2.9957 · 24 / 4.44.
     assert cells[-3:] == ["0, 0.0", f"{2.9957 * 24 / (2 * DEVICES * 200 / 3600):.2f}", "0"]
+
+
+def test_folds_are_added_up_and_those_that_lack_are_named(material, tmp_path):
+    the_bench = bench(material, tmp_path, [])
+    for fold, (false, minutes) in enumerate([(0, 0.0), (2, 3.5), (1, 1.0)]):
+        entry = {
+            "recall": 0.5 + fold / 10,
+            "false_positives": 7,
+            "benign": {
+                "false_incidents": false,
+                "false_minutes": minutes,
+                "by_group": {"device1": false} if false else {},
+            },
+        }
+        models = {"lmmoe": [{"syn_dos": entry}]}
+        kept(the_bench, f"fold-{fold}", lambda m=models: {"benign_hours": 8.0, "models": m})
+    text = page(the_bench, "2030-01-02", 200)
+    # Three in 24 hours: 7.7537 at most.
+    row = "| syn_dos | lmmoe | 21 | 3 | 4.5 | 7.75 | device1 3 | 0.5000–0.7000 |"
+    assert row in text
+    assert "**Not run yet: fold-3, fold-4.**" in text
+
+
+def test_single_inputs_and_matrices_are_tables_and_what_is_not_known_is_no_number(
+    material, tmp_path
+):
+    the_bench = bench(material, tmp_path, [])
+    inputs = [("syn_dos", "a", 0.95, 0.4), ("syn_dos", "b", 0.7, 0.4), ("other", "c", 0.9, None)]
+    findings = [
+        {"task": task, "kind": "field", "name": name, "in_source": inside, "left_out": outside}
+        for task, name, inside, outside in inputs
+    ]
+    kept(the_bench, "audit", lambda: {"findings": findings})
+    areas = {"task": "scan", "groups": ["x", "y"], "attack_flows": [5, 6]}
+    areas["auc"] = [[1.0, 0.25], [None, 0.5]]
+    kept(the_bench, "matrix", lambda: {"matrices": [areas]})
+    text = page(the_bench, "2030-01-02", 200)
+    assert "| syn_dos | field a | 0.950 | 0.400 | **yes** |" in text
+    assert "field b" not in text
+    assert "No public attack of: other." in text
+    assert "| learnt from x (5 attack flows) | 1.0000 | 0.2500 |" in text
+    assert "| learnt from y (6 attack flows) | – | 0.5000 |" in text

@@ -117,9 +117,7 @@ def ablations(material: Material) -> list[Experiment]:
     ]
 
 
-def left_out_groups(
-    material: Material, task: str, groups: Sequence[str], prefix: str
-) -> list[Experiment]:
+def left_out_groups(material: Material, task: str, groups: Sequence[str]) -> list[Experiment]:
     """In turn, one group of a task's attacks is held out, and the others are learnt.
 
     Benign sources are divided by fold: 0 is tested on, 1 is tuned on, the others are learnt.
@@ -144,7 +142,7 @@ def left_out_groups(
         )
         each.append(
             Experiment(
-                f"{prefix}-{group}",
+                f"without-{group}",
                 f"{group} left out, tuned on {tuned}; benign captures of other folds than 0",
                 (task,),
                 Split(

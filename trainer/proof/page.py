@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.audit import Finding, findings_table
 from trainer.evaluation import as_markdown, summary
 from trainer.proof.material import Material
-from trainer.proof.steps import STEPS, Bench
+from trainer.proof.steps import STEPS, Bench, experiments
 from trainer.reliability import Bin, calibration_error
 from trainer.uncertainty import poisson_upper
 
@@ -72,15 +73,37 @@ def page(bench: Bench, date: str, draws: int) -> str:
     parts = [HEAD.format(date=date, fingerprint=fingerprint, draws=draws)]
     parts += ["## What it was measured on", _composition(bench.material)]
     results = read_results(bench.work)
+    trained = {
+        step: [experiment.name for experiment in each]
+        for step, each in experiments(bench.material).items()
+    }
     for name, (title, _) in STEPS.items():
         parts += [f"## {title[0].upper()}{title[1:]}", INTRODUCTIONS[name]]
-        if name not in results:
-            parts.append("**Not run yet.**")
-            continue
-        parts.append(_section(name, results[name]))
+        found, missing = _found(name, results, trained)
+        if found:
+            parts.append(_section(name, found))
+        if missing:
+            parts.append(f"**Not run yet: {', '.join(missing)}.**")
     if any(name in results for name in ("lab", "left-out")):
         parts += ["## Calibration", _calibration(results)]
     return "\n\n".join(parts) + "\n"
+
+
+def _found(
+    name: str, results: Mapping[str, Any], trained: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, Any], list[str]]:
+    """What there is of a step's result, and what it lacks.
+
+    Args:
+        name: of the step.
+        results: of all steps and experiments.
+        trained: names of the experiments of steps that have some.
+    """
+    if name not in trained:
+        return (results[name], []) if name in results else ({}, ["all of it"])
+    there = {each: results[each] for each in trained[name] if each in results}
+    missing = [each for each in trained[name] if each not in results]
+    return ({"experiments": there} if there else {}), missing
 
 
 def read_results(work: Path) -> dict[str, dict[str, Any]]:
@@ -286,22 +309,19 @@ def _matrix(result: Mapping[str, Any]) -> str:
 
 
 def _audit(result: Mapping[str, Any]) -> str:
-    rows = [["task", "input", "in-source AUC", "left-out AUC", "leaks"]]
-    for finding in sorted(
-        result["findings"], key=lambda each: each["left_out"] - each["in_source"]
-    ):
-        if finding["in_source"] >= 0.8:
-            leaks = finding["in_source"] >= 0.9 and finding["left_out"] <= 0.6
-            rows.append(
-                [
-                    finding["task"],
-                    f"{finding['kind']} {finding['name']}",
-                    f"{finding['in_source']:.3f}",
-                    f"{finding['left_out']:.3f}",
-                    "**yes**" if leaks else "no",
-                ]
-            )
-    return f"Inputs of at least 0.8 in-source, the widest gap first.\n\n{as_markdown(rows)}"
+    findings = [
+        Finding(**finding)
+        for finding in result["findings"]
+        if finding["left_out"] is not None and finding["in_source"] is not None
+    ]
+    findings.sort(key=lambda finding: finding.left_out - finding.in_source)
+    unknown = {finding["task"] for finding in result["findings"]} - {
+        finding.task for finding in findings
+    }
+    return (
+        f"Inputs of at least 0.8 in-source, the widest gap first.\n\n{findings_table(findings)}"
+        + (f"\n\nNo public attack of: {', '.join(sorted(unknown))}." if unknown else "")
+    )
 
 
 def _calibration(results: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from sensor.errors import MultaError, OutputError
 from trainer.audit import audit
 from trainer.comparison import Held, held_out
 from trainer.datasets.splits import Split
+from trainer.evaluation import without_nan
 from trainer.proof.experiments import (
     FOLDS,
     SEEDS,
@@ -112,27 +113,24 @@ def _is_scan(labels: Sequence[str]) -> bool:
     return any(",scan,1" in label for label in labels)
 
 
-def _by_device(bench: Bench) -> dict[str, Any]:
-    return _experiments(bench, by_device(bench.material))
+def experiments(material: Material) -> dict[str, list[Experiment]]:
+    """The experiments of each step that trains networks of its own."""
+    return {
+        "reflection": left_out_groups(material, "udp_reflection", REFLECTIONS),
+        "scan": left_out_groups(material, "scan", SCANS),
+        "by-device": by_device(material),
+        "ablation": ablations(material),
+    }
 
 
-def _reflection(bench: Bench) -> dict[str, Any]:
-    each = left_out_groups(bench.material, "udp_reflection", REFLECTIONS, "reflection")
-    return _experiments(bench, each)
+def _of_experiments(step: str) -> Callable[[Bench], dict[str, Any]]:
+    return lambda bench: _experiments(bench, experiments(bench.material)[step])
 
 
-def _scan(bench: Bench) -> dict[str, Any]:
-    return _experiments(bench, left_out_groups(bench.material, "scan", SCANS, "scan"))
-
-
-def _ablation(bench: Bench) -> dict[str, Any]:
-    return _experiments(bench, ablations(bench.material))
-
-
-def _experiments(bench: Bench, experiments: Sequence[Experiment]) -> dict[str, Any]:
+def _experiments(bench: Bench, wanted: Sequence[Experiment]) -> dict[str, Any]:
     """Each experiment's judgement, kept on its own, so that the next call goes on behind it."""
     results = {}
-    for experiment in experiments:
+    for experiment in wanted:
 
         def made(experiment: Experiment = experiment) -> dict[str, Any]:
             rows = dataset_of(experiment, bench.material.dataset)
@@ -162,7 +160,8 @@ def _audit(bench: Bench) -> dict[str, Any]:
     dataset = material.dataset.of_sources((*split.train, *split.test))
     rows = split.rows(dataset)
     findings = audit(dataset, chosen(NAMES), rows["train"], rows["test"])
-    return {"findings": [vars(finding) for finding in findings]}
+    each: dict[str, Any] = without_nan({"findings": [vars(finding) for finding in findings]})
+    return each
 
 
 STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
@@ -172,10 +171,13 @@ STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "scans": ("scans called floods", _scans),
     "matrix": ("what one origin teaches about another", _matrix),
     "audit": ("single inputs across networks", _audit),
-    "reflection": ("each protocol of UDP reflection left out in turn", _reflection),
-    "scan": ("each origin of scans left out in turn", _scan),
-    "by-device": (f"{FOLDS} folds of devices and networks", _by_device),
-    "ablation": ("sequence only, with early rows, with context", _ablation),
+    "reflection": (
+        "each protocol of UDP reflection left out in turn",
+        _of_experiments("reflection"),
+    ),
+    "scan": ("each origin of scans left out in turn", _of_experiments("scan")),
+    "by-device": (f"{FOLDS} folds of devices and networks", _of_experiments("by-device")),
+    "ablation": ("sequence only, with early rows, with context", _of_experiments("ablation")),
 }
 """What there is to do, in this order: what trains nothing comes first."""
 
