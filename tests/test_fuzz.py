@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import damaged
 import pytest
 import targets
 from hypothesis import given, settings
@@ -66,6 +67,11 @@ def test_any_file(original: Path, patches: list[tuple[int, bytes]], end: int) ->
     for at, patch in patches:
         content[at : at + len(patch)] = patch
     targets.capture(bytes(content[: max(1, end)]), targets.scratch() / "input")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_damaged_frames_by_the_thousand(seed: int) -> None:
+    assert damaged.examine(seed) == damaged.BATCH
 
 
 def test_inputs_hold_frames() -> None:

@@ -9,6 +9,7 @@ An input of `capture` is a file.
 import functools
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -62,22 +63,39 @@ def decoder(octets: bytes) -> None:
     frames = frames_of(octets)
     if not frames:
         return
-    tags = np.array([0x8100 * frame.stripped_tags for frame in frames], np.uint16)
-    block = replace(block_of(frames), vlan_tpid=tags)
-    together, singly, reference = Decoder(), Decoder(), ReferenceDecoder()
-    headers = together.decode(block)
-    expected = [(frame.time_ns, reference.decode(frame)) for frame in frames]
-    assert packets_of(headers) == [pair for pair in expected if isinstance(pair[1], Packet)]
-    assert {reason: count for reason, count in together.refused.items() if count} == {
-        reason: count for reason, count in reference.refused.items() if count
-    }
-    for counter in ("decoded", "offloaded", "fragments_unmatched", "slow"):
-        assert getattr(together, counter) == getattr(reference, counter), counter
+    together, headers = compare(frames)
+    singly = Decoder()
+    block = _block(frames)
     parts = [singly.decode(_row(block, row)) for row in range(len(frames))]
     assert singly.refused == together.refused
     for entry in fields(Headers):
         columns = [getattr(part, entry.name) for part in parts]
         assert (np.concatenate(columns) == getattr(headers, entry.name)).all(), entry.name
+
+
+def compare(frames: Sequence[Frame]) -> tuple[Decoder, Headers]:
+    """Decodes frames as one block, and holds packets, refusals and counters against the reference.
+
+    Raises:
+        AssertionError: they differ.
+    """
+    together, reference = Decoder(), ReferenceDecoder()
+    headers = together.decode(_block(frames))
+    expected = [(frame.time_ns, reference.decode(frame)) for frame in frames]
+    wanted = [pair for pair in expected if isinstance(pair[1], Packet)]
+    for mine, theirs in zip(packets_of(headers), wanted, strict=True):
+        assert mine == theirs
+    assert {reason: count for reason, count in together.refused.items() if count} == {
+        reason: count for reason, count in reference.refused.items() if count
+    }
+    for counter in ("decoded", "offloaded", "fragments_unmatched", "slow"):
+        assert getattr(together, counter) == getattr(reference, counter), counter
+    return together, headers
+
+
+def _block(frames: Sequence[Frame]) -> PacketBlock:
+    tags = np.array([0x8100 * frame.stripped_tags for frame in frames], np.uint16)
+    return replace(block_of(frames), vlan_tpid=tags)
 
 
 def _row(block: PacketBlock, row: int) -> PacketBlock:
