@@ -39,5 +39,12 @@ def test_nothing_is_sent_to_others(
     assert report.packets == 0
 
 
+def test_a_round_trip_passes_both_cables_twice() -> None:
+    plan = make_plan(read_scenario("demo"), 7, 30)
+    one, other = plan.hosts[1:3]
+    expected = 2 * (one.delay_ms + one.jitter_ms + other.delay_ms + other.jitter_ms) / 1000
+    assert attacks.round_trip_s(plan, one, other.address) == pytest.approx(expected)
+
+
 def test_every_attack_of_the_catalogue_can_be_performed() -> None:
     assert set(attacks.PERFORMERS) == set(ATTACKS)

@@ -8,7 +8,14 @@ import random
 import dpkt
 import pytest
 
-from trainer.lab.floods import _datagrams, _requests, _syns, next_hop, pace
+from trainer.lab.floods import (
+    _datagrams,
+    _requests,
+    _syns,
+    hping3_command,
+    next_hop,
+    pace,
+)
 from trainer.lab.network import ISP_MAC
 from trainer.lab.plan import Attack, Host, Plan
 from trainer.lab.planning import make_plan
@@ -57,6 +64,19 @@ def test_syns_come_from_the_claimed_prefixes_and_low_ports(style: str) -> None:
         ports.append(packet.data.sport)
     steps = {(b - a) % 31_744 for a, b in itertools.pairwise(ports)}
     assert (steps == {1}) is (style == "bare")  # hping3 counts up
+
+
+def test_how_hping3_is_called() -> None:
+    plan, host, attack = scene("syn_dos", rate=250)
+    attack = dataclasses.replace(attack, sources=("40.0.0.0/8",), packets=77)
+    command = hping3_command(plan, host, attack)
+    assert command[0] == "hping3"
+    assert command[-1] == attack.victim
+    after = dict(itertools.pairwise(command))
+    assert (after["-i"], after["-c"], after["-p"]) == ("u4000", "77", str(attack.port))
+    assert ipaddress.ip_address(after["-a"]) in ipaddress.ip_network("40.0.0.0/8")
+    assert int(after["-s"]) + 77 < 32_768
+    assert after["-t"] == str(host.ttl)
 
 
 def test_reflected_searches_go_to_devices_in_the_victim_s_name() -> None:

@@ -28,6 +28,15 @@ def test_missing_programs_are_named_with_their_packages(monkeypatch: pytest.Monk
     assert str(error.value).endswith("apt-get install chrony iproute2 openssl tcpdump util-linux")
 
 
+def test_quic_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(network, "missing_programs", lambda _: {})
+    monkeypatch.setattr(network, "is_installed", lambda: False)
+    network.require_host({"web"})
+    with pytest.raises(HostError, match=r"pip install 'multa\[lab\]'"):
+        network.require_host(service for service in ("web", "quic"))
+
+
 def test_who_is_not_root_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     with pytest.raises(PermissionDeniedError, match="run it with sudo"):

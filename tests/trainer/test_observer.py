@@ -8,6 +8,7 @@ import pytest
 from trainer.lab.observer import begun_flow
 
 ONE, OTHER = "10.0.0.7", "10.0.0.9"
+ENDS = (socket.inet_aton(ONE), socket.inet_aton(OTHER))
 
 
 @pytest.mark.parametrize(
@@ -16,12 +17,12 @@ ONE, OTHER = "10.0.0.7", "10.0.0.9"
 )
 def test_only_a_syn_begins_a_connection(flags: int, begins: object) -> None:
     found = begun_flow(frames.tcp_frame(ONE, 4000, OTHER, 80, flags))
-    assert found == (("tcp", socket.inet_aton(OTHER), 4000, 80) if begins else None)
+    assert found == (("tcp", *ENDS, 4000, 80) if begins else None)
 
 
 def test_every_datagram_may_begin_a_flow() -> None:
     found = begun_flow(frames.udp_frame(ONE, 4000, OTHER, 53, b"x"))
-    assert found == ("udp", socket.inet_aton(OTHER), 4000, 53)
+    assert found == ("udp", *ENDS, 4000, 53)
 
 
 def test_what_is_cut_off_or_not_ip_begins_nothing() -> None:

@@ -69,7 +69,7 @@ stacks = "windows"
 name = "cloud"
 side = "wan"
 stacks = "plain_linux"
-services = ["web", "dns", "guarded_mqtt"]
+services = ["web", "dns", "guarded_mqtt", "quic"]
 [[attacks]]
 task = "syn_dos"
 from = "device"
@@ -176,15 +176,19 @@ def test_everything_that_was_planned_has_happened(recording: tuple[Path, dict[st
     assert set(account["activities"]) == set(ACTIVITIES)
     ports: Counter[int] = Counter()
     six: Counter[int] = Counter()
+    udp: Counter[int] = Counter()
     for _, frame in captured(folder):
         packet = dpkt.ethernet.Ethernet(frame).data
         if isinstance(packet, dpkt.ip6.IP6) and isinstance(packet.data, dpkt.tcp.TCP):
             six.update({packet.data.sport, packet.data.dport})
         if isinstance(packet, dpkt.ip.IP) and isinstance(packet.data, dpkt.tcp.TCP | dpkt.udp.UDP):
             ports.update({packet.data.sport, packet.data.dport})
+            if packet.p == frames.UDP:
+                udp[packet.data.dport] += 1
     for port in (22, 53, 80, 123, 161, 443, 514, 1883, 1900, 4433, 5004, 5353, 5683, 8883):
         assert ports[port] > 1, port
     assert six[80] + six[443] > 10
+    assert udp[443] > 10
 
 
 def test_frames_are_as_on_a_wire_and_seen_once(recording: tuple[Path, dict[str, Any]]) -> None:

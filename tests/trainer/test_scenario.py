@@ -79,7 +79,7 @@ RESERVED = {
     "stacks": {"bsd", "lwip"},
     "groups": {"printer"},
     "style": {"mirai", "varied"},
-    "tool": {"zmap", "ncrack"},
+    "tool": {"zmap", "ncrack", "hping3"},
     "protocol": {"wsd", "chargen"},
     "flavour": {"peer"},
     "services": {"wsd", "chargen"},
@@ -144,6 +144,11 @@ def test_the_scenario_that_is_left_out_has_all_of_it() -> None:
         ('to = "box"', 'to = "bax"', ["to = 'bax' is unknown", "did you mean 'box'"]),
         ("rate = [20, 40]", "rate = 100000", ["rate = 100000", "from 0.2 to 5000"]),
         ('services = ["web", "upnp"]', "services = 7", ["services must be a name or a list"]),
+        (
+            'services = ["web", "upnp"]',
+            'services = ["ntp", "monlist"]',
+            ["number 1", "both want port 123"],
+        ),
         (
             'services = ["web", "upnp"]',
             'services = ["mqtt", "guarded_mqtt"]',

@@ -49,6 +49,12 @@ ATTACKS: dict[str, AttackKind] = {
                 ("bare", "linux", "windows", "macos", "embedded"),
                 "what the SYNs look like; bare is hping3's",
             ),
+            "tool": word(
+                ("frames", "hping3"),
+                ("frames",),
+                "frames of the lab's own, or hping3, from one address and in its own style",
+                later=True,
+            ),
             "reset": word(
                 ("yes", "no"), ("yes", "no"), "an own address resets what the victim answers"
             ),

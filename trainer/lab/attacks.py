@@ -16,12 +16,21 @@ from trainer.lab.renegotiations import ssl_renegotiation
 from trainer.lab.scans import scan
 from trainer.lab.slow_http import slow_http
 
+
+def round_trip_s(plan: Plan, host: Host, address: str) -> float:
+    """The longest round trip between a host and an address, without queues."""
+    ends = [host, *(other for other in plan.hosts if other.address == address)]
+    return 2 * sum(end.delay_ms + end.jitter_ms for end in ends) / 1000
+
+
 Performer: TypeAlias = Callable[[Plan, Host, Attack, AttackReport], None]
 
 PERFORMERS: dict[str, Performer] = {
     "syn_dos": syn_dos,
     "ssdp_flood": ssdp_flood,
-    "ssl_renegotiation": lambda _, __, attack, report: ssl_renegotiation(attack, report),
+    "ssl_renegotiation": lambda plan, host, attack, report: ssl_renegotiation(
+        attack, report, round_trip_s(plan, host, attack.victim)
+    ),
     "scan": scan,
     "brute_force": brute_force,
     "slow_http": slow_http,

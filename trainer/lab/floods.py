@@ -7,14 +7,18 @@ import contextlib
 import ipaddress
 import random
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from sensor.errors import HostError
 from trainer.lab.attack_report import AttackReport
 from trainer.lab.frames import STYLES, ethernet, syn, udp
 from trainer.lab.network import ISP_MAC, cables, set_blackhole
+from trainer.lab.observer import observed
 from trainer.lab.plan import SSDP_GROUP, Attack, Host, Plan
+from trainer.lab.programs import run_bounded
 from trainer.lab.reflection_protocols import PROTOCOLS
 from trainer.lab.upnp import notify, response, search, types_of
 
@@ -80,6 +84,11 @@ def _source(rng: random.Random, attack: Attack) -> str:
 
 def syn_dos(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> None:
     """Sends SYNs and never completes a handshake."""
+    if attack.settings["tool"] == "hping3":
+        with observed(plan, host, attack, report, 0.0), tempfile.TemporaryDirectory() as folder:
+            command = hping3_command(plan, host, attack)
+            report.said = run_bounded(command, Path(folder), attack.seconds)
+        return
     mute = attack.settings["source"] == "own" and attack.settings["reset"] == "no"
     if mute:
         # The kernel knows nothing of these connections and would reset them.
@@ -95,6 +104,17 @@ def syn_dos(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> Non
         if mute:
             with contextlib.suppress(HostError):
                 set_blackhole(attack.victim, on=False)
+
+
+def hping3_command(plan: Plan, host: Host, attack: Attack) -> list[str]:
+    """How hping3 is called: it counts its source port up from one that is drawn."""
+    rng = random.Random(attack.seed + 1)
+    return [
+        *("hping3", "-q", "-n", "-S", "-I", cables(plan)[host.name].far, "-t", str(host.ttl)),
+        *("-s", str(rng.randint(LOW_PORT, HIGH_PORT // 2)), "-a", _source(rng, attack)),
+        *("-i", f"u{max(1, round(1e6 / attack.settings['rate']))}", "-c", str(attack.packets)),
+        *("-p", str(attack.port), attack.victim),
+    ]
 
 
 def _syns(plan: Plan, host: Host, attack: Attack, tuples: set[tuple[str, int]]) -> Iterator[bytes]:

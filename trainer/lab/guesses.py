@@ -68,7 +68,8 @@ def guesser_command(attack: Attack, folder: Path) -> list[str]:
         timing += ",path=login"
     return [
         *("ncrack", "--user", user, "-P", f"{folder}/passwords", "-g", timing),
-        *("-f", *place),
+        # It would else leave its state in the home folder of whoever runs it.
+        *("--save", f"{folder}/state", "-f", *place),
     ]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sensor.errors import HostError, MultaError
-from trainer.lab import clients_tcp, clients_udp, devices, logins, sessions
+from trainer.lab import clients_tcp, clients_udp, devices, logins, quic, sessions
 from trainer.lab.attack_report import AttackReport
 from trainer.lab.attacks import WATCHED, run_attack
 from trainer.lab.client import Client
@@ -47,6 +47,7 @@ ROUNDS = {
     "login": logins.login,
     "mqtt_login": logins.mqtt_login,
     "video": devices.video,
+    "quic": quic.quic,
     "snmp": devices.snmp,
     "boot": devices.boot,
 }

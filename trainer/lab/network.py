@@ -25,6 +25,7 @@ from pathlib import Path
 from sensor.errors import HostError, PermissionDeniedError
 from trainer.lab.links import Cable
 from trainer.lab.plan import Host, Plan
+from trainer.lab.quic import is_installed
 
 BRIDGE = "lab-bridge"
 ISP_MAC = "02:00:00:00:00:01"
@@ -51,6 +52,7 @@ PROGRAMS: dict[str, tuple[str, str | None]] = {
     "sshd": ("openssh-server", "ssh"),
     "ssh-keygen": ("openssh-client", "ssh"),
     "ssh": ("openssh-client", "ssh"),
+    "hping3": ("hping3", "hping3"),
     "nmap": ("nmap", "nmap"),
     "hydra": ("hydra", "hydra"),
     "ncrack": ("ncrack", "ncrack"),
@@ -92,11 +94,17 @@ def require_host(services: Iterable[str]) -> None:
         raise PermissionDeniedError(
             "lab record makes network namespaces, which takes root; run it with sudo"
         )
+    services = set(services)
     if missing := missing_programs(services):
         packages = " ".join(sorted(set(missing.values())))
         raise HostError(
             f"lab record needs {', '.join(missing)}, which this machine lacks; "
             f"install them with: apt-get install {packages}"
+        )
+    if "quic" in services and not is_installed():
+        raise HostError(
+            "lab record needs aioquic for a scenario with QUIC; install it with: "
+            "pip install 'multa[lab]'"
         )
     if not Path("/dev/net/tun").exists():
         raise HostError("lab record needs TAP devices; load them with: modprobe tun")

