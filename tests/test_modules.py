@@ -26,6 +26,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/card.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/cli/evaluate.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/comparison.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/proof/aims.py": "tests/trainer/test_proof.py",
     "trainer/proof/experiments.py": "tests/trainer/test_proof.py",
     "trainer/proof/judgement.py": "tests/trainer/test_proof.py",
     "trainer/proof/material.py": "tests/trainer/test_proof.py",
