@@ -107,7 +107,7 @@ def test_a_capture_holds_what_its_recorder_took_or_is_none(tmp_path: Path) -> No
 
 
 def check(plan: Plan, report: dict[str, Any], path: Path) -> Any:
-    return check_rows(label_rows(plan, [report]), {0: report}, captured_flows(path))
+    return check_rows(label_rows(plan, [report]), {0: report}, captured_flows(path), {0: 1.0})
 
 
 def test_rows_are_counted_and_those_without_a_flow_are_dropped(tmp_path: Path) -> None:
@@ -137,9 +137,23 @@ def test_a_benign_flow_within_the_claim_spoils_the_recording(tmp_path: Path) -> 
 
 
 def test_an_attack_that_the_capture_lacks_spoils_the_recording(tmp_path: Path) -> None:
-    path = capture(tmp_path, [(1.0, syn(1)), (1.5, syn(2))])
-    with pytest.raises(LabelError, match="sent 3 flows, but its labels match 2"):
+    path = capture(tmp_path, [(1.0, syn(1))])
+    with pytest.raises(LabelError, match="sent 3 flows, but its labels match 1"):
         check(flood_plan(), REPORT, path)
+    empty = capture(tmp_path, [])
+    with pytest.raises(LabelError, match="sent 1 flows, but its labels match 0"):
+        check(flood_plan(), REPORT | {"flows": 1}, empty)
+
+
+def test_as_many_may_be_missing_as_a_cable_loses_at_a_time(tmp_path: Path) -> None:
+    path = capture(tmp_path, [(1.0, syn(1)), (1.5, syn(2))])
+    rows, reports = label_rows(flood_plan(), [REPORT]), {0: REPORT | {"packets": 5, "flows": 5}}
+    for burst, enough in ((1.0, False), (2.4, True)):
+        if enough:
+            check_rows(rows, reports, captured_flows(path), {0: burst})
+            continue
+        with pytest.raises(LabelError, match="sent 5 flows, but its labels match 2"):
+            check_rows(rows, reports, captured_flows(path), {0: burst})
 
 
 def test_connections_that_never_renegotiated_are_unknown(tmp_path: Path) -> None:

@@ -80,7 +80,13 @@ def record(
             require_whole(folder / CAPTURE, played["recorder"]["captured"])
             reports = dict(enumerate(played["attacks"]))
             flows = captured_flows(folder / CAPTURE)
-            rows, matched = check_rows(label_rows(plan, played["attacks"]), reports, flows)
+            bursts = {host.name: host.loss_burst for host in plan.hosts}
+            rows, matched = check_rows(
+                label_rows(plan, played["attacks"]),
+                reports,
+                flows,
+                {attack.index: bursts[attack.host] for attack in plan.attacks},
+            )
             write_labels(folder / LABELS, rows)
             account = _account(scenario, plan, played, rows, matched, snaplen, len(flows))
             text = json.dumps(account, indent=1) + "\n"

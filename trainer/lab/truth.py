@@ -5,8 +5,9 @@ sensor's decoder, so that labels and features don't share an error.
 """
 
 import ipaddress
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ MIN_RENEGOTIATIONS = 3
 """Benign clients renegotiate once or twice."""
 
 MIN_SEEN = 0.9
-"""Share of the tuples sent by an attack that the capture has to show."""
+"""Share of the tuples sent by an attack that the capture has to show; of a few tuples, all but as
+many as the attacker's cable loses at a time."""
 
 _FILE_HEADER_BYTES = 24
 _RECORD_HEADER = struct.Struct("=8xI4x")
@@ -205,7 +207,10 @@ def _packets(capture: Path) -> Iterator[tuple[int, Any]]:
 
 
 def check_rows(
-    rows: list[Row], reports: dict[int, dict[str, Any]], flows: list[CapturedFlow]
+    rows: list[Row],
+    reports: dict[int, dict[str, Any]],
+    flows: list[CapturedFlow],
+    loss_bursts: Mapping[int, float],
 ) -> tuple[list[Row], dict[int, int]]:
     """Counts what each row matches and drops rows that match nothing.
 
@@ -213,6 +218,8 @@ def check_rows(
         rows: of all attacks.
         reports: of the attacks, by their index.
         flows: of the capture.
+        loss_bursts: frames that the attacker's cable loses in a row, on average, by the attack's
+            index.
 
     Returns:
         The rows that are left with their counts, and by index the flows that are the attack's.
@@ -245,7 +252,8 @@ def check_rows(
         # A device that answers a scanned port from a new one does as well.
         bounded = not attack.reflectors and attack.settings.get("mode") != "search"
         bounded = bounded and attack.settings.get("method") != "udp"
-        if seen < MIN_SEEN * sent or (bounded and seen > most):
+        lost = max((1 - MIN_SEEN) * sent, math.ceil(loss_bursts[index]))
+        if seen < sent - lost or bool(seen) < bool(sent) or (bounded and seen > most):
             raise LabelError(
                 f"{attack.task} from {attack.host} sent {sent} flows, but its labels match {seen}; "
                 "record again, with a lower rate if the machine is busy"
