@@ -5,8 +5,9 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 import pytest
 from toy_recordings import toy_recording
 
-from sensor.errors import LabelError, MissingInputError
+from sensor.errors import LabelError, MissingInputError, UsageError
 from sensor.model.schema import FeatureSchema
+from trainer.cli import main
 from trainer.datasets.collection import collect, process_pool
 from trainer.datasets.dataset import load
 from trainer.datasets.extraction import CAPTURE, LABELS, Recording
@@ -80,6 +81,21 @@ def test_changed_labels_make_a_source_anew(recordings, tmp_path):
     changed = Recording("rec1", recordings[1].capture, benign)
     collect([changed], tmp_path / "ds", FeatureSchema(), NAMES, Here())
     assert not (load([tmp_path / "ds"]).labels == 1).any()
+
+
+def test_the_command_takes_tasks_that_label_files_name_beside_the_shipped_ones(tmp_path, capsys):
+    folder = toy_recording(tmp_path / "rec", 1)
+    text = (folder / LABELS).read_text().replace("# covered: ", "# covered: scan,")
+    (folder / LABELS).write_text(text.replace("tcp,syn_dos,1", "tcp,scan,1"))
+    arguments = ["extract", str(folder), "--jobs", "1", "--out"]
+    main([*arguments, str(tmp_path / "some"), "--task", "scan", "--task", "syn_dos"])
+    assert "rows of attacks: scan 600, syn_dos 0" in capsys.readouterr().err
+    assert load([tmp_path / "some"]).tasks == ("scan", "syn_dos")
+    main([*arguments, str(tmp_path / "shipped")])
+    assert load([tmp_path / "shipped"]).tasks == NAMES
+    with pytest.raises(SystemExit) as refused:
+        main([*arguments, str(tmp_path / "none"), "--task", "sacn"])
+    assert refused.value.code == UsageError.exit_status
 
 
 def test_one_capture_under_two_names_is_refused(recordings, tmp_path):

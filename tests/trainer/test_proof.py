@@ -155,6 +155,28 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
     assert dataset_of(sequence, alone).batch.row.tolist() == [1, 0]
 
 
+def test_days_between_joined_captures_are_no_hours(material):
+    first, day = 1_000.0, 86_400.0
+    batch = rows(
+        flow(first, 1, last=first + 50),
+        flow(first + 10, 2, last=first + 20),
+        flow(first + 169, 3),  # 119 s after the last packet so far
+        flow(first + day, 4, last=first + day + 30),
+    )
+    alone = Dataset(
+        FeatureSchema(),
+        KNOWN,
+        (record("device0-0", 4),),
+        batch,
+        np.zeros((4, len(KNOWN)), np.int8),
+        np.zeros(4, np.int32),
+        np.arange(4),
+    )
+    joined = Material(alone, material.captures, {}, 0)
+    assert joined.hours(["device0-0", "device1-0"]) * 3600 == pytest.approx(169 + 30)
+    assert joined.hours(["device1-0"]) == 0
+
+
 def held(material, scores):
     dataset = material.dataset
     (task,) = chosen(["syn_dos"])
