@@ -214,6 +214,8 @@ def test_scans_that_are_called_floods_are_counted_as_such(material):
     assert entry["scans_called"] == 1
     assert entry["incidents"]["false"] == 1
     assert entry["incidents"]["found"] == 0
+    # From the twentieth of its flows to a minute after the fortieth, 10 ms apart.
+    assert entry["incidents"]["false_minutes"] == pytest.approx(60.2 / 60, abs=1e-4)
     assert "auc_interval" not in entry
 
 
