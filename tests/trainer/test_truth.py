@@ -1,14 +1,21 @@
 """Labels by schedule, held against captures that are built frame by frame."""
 
 import dataclasses
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import dpkt
 import frames
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from sensor.errors import HostError, LabelError
+from sensor.flows.sequences import SequenceBatch
+from sensor.model.schema import FeatureSchema
+from trainer.datasets.extraction import Recording, extract
 from trainer.datasets.labels import read_labels
 from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.plan import Claim, Plan
@@ -215,3 +222,77 @@ def test_the_file_is_what_the_trainer_reads(tmp_path: Path) -> None:
     (row,) = labels.rows
     assert (row.start_ns, row.end_ns) == (rows[0].start_ns, rows[0].end_ns)
     assert (row.task, row.value, row.destination.port) == ("syn_dos", 1, 80)
+
+
+CAPTURES = Path(__file__).parents[1] / "captures"
+COUNTED = {
+    "syn_dos": 247,
+    "ssdp_flood": 55,
+    "ssl_renegotiation": 4,
+    "scan": 60,
+    "brute_force": 18,
+    "slow_http": 20,
+    # 77 of DNS and the 55 of SSDP.
+    "udp_reflection": 132,
+}
+"""Flows of `seven-tasks.pcap` by task, as the attackers counted them when it was recorded."""
+
+
+def seven_tasks() -> tuple[SequenceBatch, NDArray[np.int8]]:
+    recording = Recording(
+        "seven", CAPTURES / "seven-tasks.pcap", CAPTURES / "seven-tasks.labels.csv"
+    )
+    _, rows, labels = extract(recording, FeatureSchema(), tuple(COUNTED))
+    return rows, labels
+
+
+def test_the_committed_recording_has_the_flows_that_were_counted() -> None:
+    rows, labels = seven_tasks()
+    found = {
+        task: len(np.unique(rows.flow_ordinal[labels[:, column] == 1]))
+        for column, task in enumerate(COUNTED)
+    }
+    assert found == COUNTED
+    # Every attack but reflected SSDP is of one task.
+    assert set(np.unique((labels == 1).sum(axis=1))) == {0, 1, 2}
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="needs tshark")
+@pytest.mark.parametrize(
+    ("task", "expression", "missing"),
+    [
+        ("scan", "tcp.flags.syn==1 && tcp.flags.ack==0 && tcp.window_size_value==1024", 0),
+        # Floods' ports lie below the kernel's ephemeral ones; so does nmap's, but for its window.
+        (
+            "syn_dos",
+            (
+                "tcp.flags.syn==1 && tcp.flags.ack==0 && tcp.srcport<32768"
+                " && tcp.window_size_value!=1024"
+            ),
+            0,
+        ),
+        ("slow_http", "tcp.flags.syn==1 && tcp.flags.ack==0 && tcp.dstport==80 && SLOW", 0),
+        ("udp_reflection", 'dns.qry.name=="big.lab.example.net" && udp.dstport==53', 55),
+    ],
+)
+def test_the_committed_labels_are_what_tshark_sees(
+    task: str, expression: str, missing: int
+) -> None:
+    """`missing` are of another protocol than the expression."""
+    lines = (CAPTURES / "seven-tasks.labels.csv").read_text().splitlines()
+    rows = [line.split(",") for line in lines[2:]]
+    (slow,) = (row for row in rows if row[7] == "slow_http")
+    window = f"ip.src=={slow[2][:-3]} && ip.dst=={slow[4][:-3]}"
+    window += f" && frame.time_epoch>={slow[0]} && frame.time_epoch<={slow[1]}"
+    fields = ("ip.src", "tcp.srcport", "udp.srcport", "ip.dst", "tcp.dstport")
+    done = subprocess.run(
+        [
+            *("tshark", "-r", str(CAPTURES / "seven-tasks.pcap"), "-T", "fields"),
+            *("-Y", expression.replace("SLOW", window)),
+            *(word for name in fields for word in ("-e", name)),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert len(set(done.stdout.splitlines())) == COUNTED[task] - missing
