@@ -146,7 +146,14 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
         np.zeros(3, np.int32),
         np.array([0, 0, 1]),
     )
-    sequence, with_early, full = ablations(Material(alone, {}, {"lab-train": "train"}, 0))
+    each = ablations(Material(alone, {}, {"lab-train": "train"}, 0))
+    sequence, with_early, full = each[:3]
+    assert [(other.context, other.early) for other in each[3:]] == [
+        (other.context, other.early) for other in each[:3]
+    ]
+    assert {(other.split.kind, other.split.test) for other in each[3:]} == {
+        ("time", ("lab-train",))
+    }
     assert dataset_of(full, alone).batch.context[0].tolist() == [1, 2, 3, 4, 5, 6]
     assert not dataset_of(with_early, alone).batch.context.any()
     assert len(dataset_of(with_early, alone)) == 3

@@ -9,7 +9,7 @@ import numpy as np
 
 from sensor.flows.sequences import END_REASONS
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.splits import Split
+from trainer.datasets.splits import PARTS, Split
 from trainer.proof.material import Material
 from trainer.runs import RUN, Run, train
 from trainer.runs import load as load_run
@@ -108,12 +108,22 @@ def by_device(material: Material) -> list[Experiment]:
 
 
 def ablations(material: Material) -> list[Experiment]:
-    """The shipped split with parts of the features left out, at the same small size."""
+    """Parts of the features left out, at the same small size: the shipped split, then in-source.
+
+    In-source, networks learn from the first 55 % of the flows of each recording of the lab and are
+    tested on its last 30 %.
+    """
     full = replace(shipped(material, SMALL), about="as shipped, trained small")
-    return [
+    left_out = [
         replace(full, name="sequence-only", context=False, early=False),
         replace(full, name="with-early", context=False),
         replace(full, name="with-context"),
+    ]
+    names = tuple(name for part in PARTS for name in material.recorded(part))
+    within = Split("time", names, names, names)
+    about = "later flows of the lab's own recordings, which is memorisation"
+    return left_out + [
+        replace(each, name=f"{each.name}-in-source", about=about, split=within) for each in left_out
     ]
 
 
