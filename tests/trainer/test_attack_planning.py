@@ -1,6 +1,7 @@
 """Attacks: bounded, in time, and each with flows of its own."""
 
 import ipaddress
+import itertools
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -142,3 +143,29 @@ def test_attacks_between_wan_hosts_are_refused() -> None:
 def test_settings_are_drawn_by_name() -> None:
     settings = {"rate": Range(3, 3, logarithmic=True, whole=False)}
     assert draw_settings(random.Random(1), settings) == {"rate": pytest.approx(3)}
+
+
+@pytest.mark.parametrize("name", ["assault", "trickle", "left_out"])
+def test_attacks_overlap_and_attackers_are_ordinary_hosts_too(name: str) -> None:
+    for plan in plans(name):
+        busy = {activity.host for activity in plan.activities}
+        asked = {address for activity in plan.activities for address in activity.targets}
+        for attack in plan.attacks:
+            address = next(host.address for host in plan.hosts if host.name == attack.host)
+            assert attack.host in busy or address in asked
+        assert any(
+            one.start_s < other.start_s + other.seconds
+            and other.start_s < one.start_s + one.seconds
+            for one, other in itertools.combinations(plan.attacks, 2)
+        )
+
+
+def test_rates_reach_from_a_trickle_to_thousands_and_sources_differ() -> None:
+    attacks = [
+        attack for name in ("assault", "trickle") for p in plans(name) for attack in p.attacks
+    ]
+    rates = [attack.settings["rate"] for attack in attacks]
+    assert min(rates) < 1
+    assert max(rates) > 1500
+    sources = {attack.settings.get("source", "own") for attack in attacks}
+    assert sources == {"own", "lan", "internet"}
