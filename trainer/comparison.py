@@ -176,7 +176,8 @@ def held_out(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Held:
     if parts["train"].any() and parts["validation"].any():
         models[TREES] = [_trees(run, dataset, patterns, parts, tested)]
     held = dataset.take(tested)
-    models[RULE] = [_rule(run, held)]
+    if set(run.task_names) & set(RULE_TASKS):
+        models[RULE] = [_rule(run, held)]
     return Held(held, numbers, patterns.number[parts["train"]], models)
 
 

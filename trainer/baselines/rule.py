@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sensor.alerts.rule import NEW_FLOWS
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 
-TASKS = ("syn_dos", "ssdp_flood", "udp_reflection")
-"""Tasks about floods of flows; the rule says nothing about others."""
+TASKS = ("syn_dos", "ssdp_flood", "udp_reflection", "scan")
+"""Tasks about many flows, floods and scans; the rule says nothing about others."""
 
 
 def rule_scores(batch: SequenceBatch) -> NDArray[np.float64]:
