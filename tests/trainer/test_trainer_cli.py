@@ -295,9 +295,7 @@ def test_one_task_may_be_learnt_from_recordings_without_the_others(work, tmp_pat
     assert load_run(tmp_path / "r").task_names == ("syn_dos",)
 
 
-def test_a_task_about_which_the_counting_rule_says_nothing_is_compared_without_it(
-    work, tmp_path, capsys
-):
+def test_a_task_about_which_the_counting_rule_says_nothing_is_compared_without_it(work, tmp_path):
     arguments = ["--dataset", work / "dataset", "--task", "ssl_renegotiation"]
     parts = ["--validation", "rec2", "--test", "rec3"]
     run("train", *arguments, "--out", tmp_path / "r", *parts, *FITTING, "--epochs", "1")
