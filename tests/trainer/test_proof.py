@@ -190,7 +190,7 @@ def held(material, scores):
     return Held(
         dataset,
         Patterns.of(dataset).number,
-        np.zeros(0, np.int64),
+        Patterns.of(dataset).number[:1],
         {"lmmoe": [Scored((task,), scores[:, None])]},
     )
 
@@ -210,6 +210,7 @@ def test_a_judgement_counts_what_a_person_counts(material):
     assert entry["incidents"]["seconds_at_best"] == [pytest.approx(0.19)]
     assert entry["benign"] == {"false_incidents": 0, "false_minutes": 0, "by_group": {}}
     assert entry["scans_called"] == 0
+    assert entry["seen"] == 1  # all toy flows are the same packet
     assert sum(each["flows"] for each in entry["reliability"]) == len(dataset)
     assert entry["auc_interval"] == (1.0, 1.0) or entry["auc_interval"] == [1.0, 1.0]
 
@@ -288,6 +289,7 @@ def test_the_page_says_what_was_measured_and_what_was_not_run(material, tmp_path
     aim = next(line for line in text.splitlines() if "the lab alone: syn_dos" in line)
     assert "| 0 to 0 in 4.44 h; with 95 % confidence at most 16.18 a day | met, but" in aim
     assert "a protocol left out: ROC-AUC ≥ 0.9 on three of four | not run yet |" in text
+    assert cells[3] == "100%"
     # None in 4.44 hours: 2.9957 · 24 / 4.44.
     assert cells[-3:] == ["0, 0.0", f"{2.9957 * 24 / (2 * DEVICES * 200 / 3600):.2f}", "0"]
 

@@ -1,7 +1,8 @@
 """What models are worth on held-out rows, in numbers that a page is made of.
 
-A judgement is a JSON document: for each model and task a list with one entry a seed. Everything
-that a page or a later question needs is in it, so that a page can be written without the rows.
+A judgement (of format `FORMAT`) is a JSON document: for each model a list with one entry a seed, by
+task. Everything that a page or a later question needs is in it, so that a page can be written
+without the rows.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from sensor.model.schema import TaskSpec
 from trainer.comparison import Held, Scored
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import task_labels
+from trainer.datasets.splits import share_seen
 from trainer.evaluation import figures, flow_scores, without_nan
 from trainer.incidents import incident_figures, incidents_about
 from trainer.metrics import roc_auc
@@ -20,6 +22,9 @@ from trainer.proof.material import Material
 from trainer.reliability import reliability
 from trainer.runs import spanned_seconds
 from trainer.uncertainty import bootstrap
+
+FORMAT = 2
+"""Raised when a judgement holds something else, so that results of before are not kept."""
 
 
 def judge(material: Material, held: Held, *, intervals: bool = True) -> dict[str, Any]:
@@ -89,6 +94,7 @@ def _of_seed(
         }
         document["scans_called"] = _scans_called(dataset, task, scores)
         document["groups"] = _counts(material, dataset, groups, flows.rows, flows.labels)
+        document["seen"] = share_seen(flows.patterns, held.trained) if held.trained.size else None
         document["reliability"] = [vars(each) for each in reliability(flows.labels, flows.scores)]
         if intervals:
             of_flow = material.units(dataset)[flows.rows]

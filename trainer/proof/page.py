@@ -31,9 +31,10 @@ devices or networks (of the lab: recordings), for the first seed. Thresholds and
 frozen on the training side before anything is tested. A false incident is one that shares address \
 and time with no attack flow; its minutes run from its first alert to its last. Seconds to alert \
 count from the attack's first packet; *by the labels* is the most that perfect scores would take \
-under the same rule of so many flows in so many seconds. *At most a day* is \
-the exact upper 95 % bound of a Poisson rate, for the largest count of the seeds. Hours are packet \
-time less silences of more than two minutes."""
+under the same rule of so many flows in so many seconds. *Seen* is the share of the tested flows \
+whose deciding pattern occurs in training. *At most a day* is the exact upper 95 % bound of a \
+Poisson rate, for the largest count of the seeds. Hours are packet time less silences of more than \
+two minutes."""
 
 INTRODUCTIONS = {
     "lab": "The part of the lab's recordings that was left out of training: other seeds and rates, "
@@ -200,6 +201,7 @@ COLUMNS = (
     "task",
     "model",
     "attack flows",
+    "seen",
     "ROC-AUC",
     "interval",
     "PR-AUC",
@@ -235,6 +237,7 @@ def _cells(seeds: Sequence[Mapping[str, Any]], benign_hours: float) -> list[str]
     best = one["incidents"]["seconds_at_best"]
     return [
         f"{one['attack_flows']} / {one['flows']}",
+        "–" if one["seen"] is None else f"{one['seen']:.0%}",
         _median(seeds, "roc_auc"),
         _interval(one.get("auc_interval")),
         _median(seeds, "average_precision"),

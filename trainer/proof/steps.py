@@ -25,7 +25,7 @@ from trainer.proof.experiments import (
     run_of,
     shipped,
 )
-from trainer.proof.judgement import judge
+from trainer.proof.judgement import FORMAT, judge
 from trainer.proof.material import LAB, Material
 from trainer.proof.matrix import matrix
 from trainer.recipe import read_recipe
@@ -218,7 +218,7 @@ def kept(
 def _key(bench: Bench, *, of_run: bool) -> str:
     """Equal where features, captures, labels and, if asked for, the judged run are equal."""
     dataset = bench.material.dataset
-    digest = hashlib.sha256(dataset.schema.fingerprint().encode())
+    digest = hashlib.sha256(f"{FORMAT}:{dataset.schema.fingerprint()}".encode())
     for record in dataset.sources:
         digest.update(f"{record.name}:{record.identity}\n".encode())
     if of_run and bench.run is not None:
