@@ -175,13 +175,6 @@ def test_strange_files_are_the_same_through_tshark(shared_archive):
         assert_agreement(path)
 
 
-@pytest.mark.slow
-def test_all_strange_files_are_the_same_through_tshark(shared_archive):
-    for path in sorted(shared_archive("robustness").rglob("*")):
-        if path.is_file():
-            assert_agreement(path)
-
-
 @pytest.mark.parametrize(
     "form", ["snoop", "modpcap", "netmon1", "netmon2", "lanalyzer", "ngsniffer", "visual", "5views"]
 )
