@@ -26,6 +26,7 @@ from trainer.proof.material import LAB, Material
 from trainer.proof.matrix import matrix
 from trainer.proof.page import page
 from trainer.proof.steps import REFLECTIONS, STEPS, Bench, kept
+from trainer.runs import RUN
 from trainer.settings import Settings
 from trainer.tasks import KNOWN, chosen
 
@@ -276,7 +277,7 @@ def test_the_page_says_what_was_measured_and_what_was_not_run(material, tmp_path
         judged["models"]["rule"] = judged["models"]["lmmoe"]
         return {**about, **judged}
 
-    kept(the_bench, "left-out", make)
+    kept(the_bench, "left-out", make, of_run=True)
     text = page(the_bench, "2030-01-02", 200)
     assert "on 2030-01-02" in text
     assert text.count("**Not run yet: ") == len(STEPS) - 1
@@ -324,13 +325,18 @@ def test_single_inputs_and_matrices_are_tables_and_what_is_not_known_is_no_numbe
         {"task": task, "kind": "field", "name": name, "in_source": inside, "left_out": outside}
         for task, name, inside, outside in inputs
     ]
-    kept(the_bench, "audit", lambda: {"findings": findings})
+    kept(the_bench, "audit", lambda: {"findings": findings}, of_run=True)
     areas = {"task": "scan", "groups": ["x", "y"], "attack_flows": [5, 6]}
     areas["auc"] = [[1.0, 0.25], [None, 0.5]]
-    kept(the_bench, "matrix", lambda: {"matrices": [areas]})
+    kept(the_bench, "matrix", lambda: {"matrices": [areas]}, of_run=True)
     text = page(the_bench, "2030-01-02", 200)
     assert "| syn_dos | field a | 0.950 | 0.400 | **yes** |" in text
     assert "field b" not in text
     assert "No public attack of: other." in text
     assert "| learnt from x (5 attack flows) | 1.0000 | 0.2500 |" in text
     assert "| learnt from y (6 attack flows) | – | 0.5000 |" in text
+    # Another run is judged: nothing of this is about it.
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / RUN).write_text("{}")
+    text = page(Bench(material, tmp_path, tmp_path / "run", print), "2030-01-02", 200)
+    assert text.count("**Not run yet: ") == len(STEPS)

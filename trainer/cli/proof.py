@@ -9,8 +9,8 @@ import click
 from sensor.errors import OutputError
 from trainer.datasets.collection import process_pool
 from trainer.proof.material import gather
-from trainer.proof.page import PICTURE, page, read_results, reliability_bins
-from trainer.proof.steps import STEPS, Bench, run_steps
+from trainer.proof.page import PICTURE, page, reliability_bins
+from trainer.proof.steps import STEPS, Bench, current_results, run_steps
 from trainer.uncertainty import DRAWS
 
 
@@ -82,7 +82,7 @@ def _write(out: Path, bench: Bench) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         text = page(bench, f"{datetime.now(timezone.utc):%Y-%m-%d}", DRAWS)
         out.write_text(text, encoding="utf-8")
-        if bins := reliability_bins(read_results(bench.work)):
+        if bins := reliability_bins(current_results(bench)):
             plot_reliability(bins, out.parent / PICTURE)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror}; name a file that can be written") from None

@@ -1,16 +1,16 @@
 """The page of the proof: everything that has been measured, and what has not been run."""
 
-import json
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trainer.audit import Finding, findings_table
 from trainer.evaluation import as_markdown, summary
 from trainer.proof.aims import aims
 from trainer.proof.material import Material
-from trainer.proof.steps import STEPS, Bench, experiments
+from trainer.proof.steps import STEPS, Bench, current_results, experiments
 from trainer.reliability import Bin, calibration_error
 from trainer.uncertainty import poisson_upper
 
@@ -75,7 +75,7 @@ def page(bench: Bench, date: str, draws: int) -> str:
     """
     fingerprint = bench.material.dataset.schema.fingerprint()[:12]
     parts = [HEAD.format(date=date, fingerprint=fingerprint, draws=draws)]
-    results = read_results(bench.work)
+    results = current_results(bench)
     trained = {
         step: [experiment.name for experiment in each]
         for step, each in experiments(bench.material).items()
@@ -109,14 +109,6 @@ def _found(
     there = {each: results[each] for each in trained[name] if each in results}
     missing = [each for each in trained[name] if each not in results]
     return ({"experiments": there} if there else {}), missing
-
-
-def read_results(work: Path) -> dict[str, dict[str, Any]]:
-    """What the steps have written, by name."""
-    return {
-        path.stem: json.loads(path.read_text(encoding="utf-8"))
-        for path in sorted((work / "results").glob("*.json"))
-    }
 
 
 def reliability_bins(results: Mapping[str, Any]) -> dict[str, dict[str, list[dict[str, float]]]]:
@@ -163,8 +155,6 @@ def _composition(material: Material) -> str:
 
 
 def _flow_counts(material: Material) -> dict[int, int]:
-    import numpy as np  # noqa: PLC0415 -- nothing else here needs it
-
     dataset = material.dataset
     _, first = np.unique(dataset.flow, return_index=True)
     index, counts = np.unique(dataset.source[first], return_counts=True)

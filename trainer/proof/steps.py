@@ -198,13 +198,15 @@ def kept(
     """
     key = _key(bench, of_run=of_run)
     path = bench.work / "results" / f"{name}.json"
-    if path.exists():
-        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if document.get("key") == key:
-            bench.say(f"{name}: unchanged")
-            return document
+    if before := _read(path, key):
+        bench.say(f"{name}: unchanged")
+        return before
     bench.say(f"{name}: being made")
-    document = {"key": key, "date": f"{datetime.now(timezone.utc):%Y-%m-%d}", **make()}
+    document: dict[str, Any] = {
+        "key": key,
+        "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+        **make(),
+    }
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_suffix(".new")
@@ -213,6 +215,25 @@ def kept(
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror}; name a folder that can be written") from None
     return document
+
+
+def current_results(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Results of steps and experiments by name, less those of other captures, features or runs."""
+    keys = {of_run: _key(bench, of_run=of_run) for of_run in (True, False)}
+    found = {
+        path.stem: _read(path, keys[path.stem in STEPS])
+        for path in sorted((bench.work / "results").glob("*.json"))
+    }
+    return {name: result for name, result in found.items() if result is not None}
+
+
+def _read(path: Path, key: str) -> dict[str, Any] | None:
+    """What the file holds, if it is there, whole, and of this key."""
+    try:
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return document if document.get("key") == key else None
 
 
 def _key(bench: Bench, *, of_run: bool) -> str:
