@@ -21,6 +21,7 @@ import select
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from typing import IO, Any
@@ -67,14 +68,14 @@ def open_with_tshark(path: str | os.PathLike[str], chunk_bytes: int = CHUNK_BYTE
     name = os.fspath(path)
     program = _find_tshark()
     # tshark's own words about what can't be opened would not tell which of these errors it is.
-    with contextlib.closing(open_stream(name)) as stream:
-        size_bytes = os.fstat(stream.fileno()).st_size
+    stream = open_stream(name)
+    with contextlib.ExitStack() as undo:
         # By its name, where it has one: some formats are known by it, and some are sought in.
         command = [program, "-n", "-r", name, "-F", "pcapng", "-w", "-"]
-        octets = _ProcessOctets(name, command, stream if name == "-" else None)
-    octets.size_bytes = size_bytes
-    with contextlib.ExitStack() as undo:
-        undo.callback(octets.close)
+        with contextlib.closing(stream), _interrupts_wait():
+            octets = _ProcessOctets(name, command, stream if name == "-" else None)
+            undo.callback(octets.close)
+            octets.size_bytes = os.fstat(stream.fileno()).st_size
         header = octets.head(SECTION_HEADER_BYTES)
         if not header.startswith(MAGIC):
             said = octets.said or "it ended without a word"
@@ -83,6 +84,23 @@ def open_with_tshark(path: str | os.PathLike[str], chunk_bytes: int = CHUNK_BYTE
         file.first_time_ns()
         undo.pop_all()
     return file
+
+
+@contextlib.contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Lets Ctrl-C wait until the process that is started here belongs to somebody who ends it."""
+    previous = signal.getsignal(signal.SIGINT)
+    if previous is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        for number in came[:1]:
+            signal.raise_signal(number)
 
 
 class _ProcessOctets(Octets):
@@ -179,11 +197,12 @@ class TsharkLive:
         program = _find_tshark()
         command = [program, "-n", "-q", "-i", interface, "-s", str(snap_bytes)]
         command += [] if promiscuous else ["-p"]
-        self._octets = _ProcessOctets(interface, [*command, "-F", "pcapng", "-w", "-"])
         self._stopping = False
         self._silence = Silence(_MARGIN_NS)
         with contextlib.ExitStack() as undo:
-            undo.callback(self.close)
+            with _interrupts_wait():
+                self._octets = _ProcessOctets(interface, [*command, "-F", "pcapng", "-w", "-"])
+                undo.callback(self.close)
             header = self._octets.head(SECTION_HEADER_BYTES)
             if not header.startswith(MAGIC):
                 raise self._failure()
