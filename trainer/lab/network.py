@@ -104,7 +104,7 @@ def require_host(services: Iterable[str]) -> None:
     if "quic" in services and not is_installed():
         raise HostError(
             "lab record needs aioquic for a scenario with QUIC; install it with: "
-            "pip install 'multa[lab]'"
+            "pip install aioquic"
         )
     if not Path("/dev/net/tun").exists():
         raise HostError("lab record needs TAP devices; load them with: modprobe tun")
