@@ -1,5 +1,6 @@
 """What all tests share: the builders' folder on the path, and what the machine can't run."""
 
+import signal
 import sys
 import tarfile
 from collections.abc import Callable
@@ -11,6 +12,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(1, str(Path(__file__).parent / "fuzz"))
 
 from netns import missing_requirements
+
+# A shell starts what it runs in the background with Ctrl-C ignored, which every process that the
+# tests start and interrupt would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Public captures that are not part of the project; tests that use them skip without them."""

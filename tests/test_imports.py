@@ -83,7 +83,8 @@ def test_what_lies_between_the_two_ends_opens_nothing() -> None:
 
 def test_only_the_service_handles_signals() -> None:
     handling = {name for name, path in SENSOR.items() if "signal.signal(" in path.read_text()}
-    assert {folder(name) for name in handling} == {"service"}
+    # tshark's source holds Ctrl-C back for as long as it takes to start a process.
+    assert {folder(name) for name in handling - {"sensor.capture.tshark"}} == {"service"}
 
 
 def test_only_the_surface_imports_the_surface() -> None:
