@@ -1,25 +1,21 @@
 """Recipes: everything from recordings to a bundle, written down in one TOML file.
 
-A recipe lists recordings of the lab (scenario, seed, duration, part of the split), the settings
-of the fits and the bundle's version. What is there already is not made again: recordings that
-are complete, datasets of unchanged recordings, runs of unchanged datasets and settings. So an
+A recipe names a set of recordings of the lab (`trainer.lab.recording_set`), the settings of the
+fits and the bundle's version. What is there already is not made again: recordings that are
+complete, datasets of unchanged recordings, runs of unchanged datasets and settings. So an
 interrupted recipe goes on where it stopped.
 """
 
-import json
 import math
-import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sensor.errors import ConfigurationError, MissingInputError, MultaError, UsageError
+from sensor.errors import ConfigurationError, MissingInputError, UsageError
 from trainer.audit import TABLE, audit, require_no_leak, write_findings
 from trainer.datasets.dataset import Dataset, load
-from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, Recording
 from trainer.datasets.splits import (
     PARTS,
     Split,
@@ -27,6 +23,7 @@ from trainer.datasets.splits import (
     split_by_time,
     without_repeated_flows,
 )
+from trainer.lab.recording_set import RecordingSet, read_set
 from trainer.runs import RUN, train
 from trainer.runs import load as load_run
 from trainer.settings import Settings
@@ -37,31 +34,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-
 SHIPPED = Path(__file__).parent / "recipes"
 """Recipes that come with the trainer."""
 
 Say = Callable[[str], object]
-
-
-@dataclass(frozen=True)
-class RecordingPlan:
-    """One recording of the lab.
-
-    Attributes:
-        name: of its folder and its source.
-        part: of the split by source.
-        scenario: of the lab.
-        seed: of the scenario.
-        duration_s: of the recording.
-    """
-
-    name: str
-    part: str
-    scenario: str
-    seed: int
-    duration_s: float
 
 
 @dataclass(frozen=True)
@@ -70,14 +46,14 @@ class Recipe:
 
     Attributes:
         version: of the bundle.
-        recordings: all of them.
+        recordings: what is learnt, tuned and tested on.
         settings: of every fit.
         seeds: networks of the run that is exported.
         per_day: budget of false incidents.
     """
 
     version: str
-    recordings: tuple[RecordingPlan, ...]
+    recordings: RecordingSet
     settings: Settings
     seeds: tuple[int, ...]
     per_day: float
@@ -91,7 +67,7 @@ def read_recipe(name: str) -> Recipe:
 
     Raises:
         MissingInputError: there is no such recipe.
-        ConfigurationError: it is malformed; file and entry are named.
+        ConfigurationError: it, or the set that it names, is malformed; file and entry are named.
     """
     path = SHIPPED / f"{name}.toml"
     if not path.exists():
@@ -107,16 +83,12 @@ def read_recipe(name: str) -> Recipe:
     top = _entries(document, where, {"version", "recordings", "training"})
     if not isinstance(top["version"], str) or not top["version"]:
         raise ConfigurationError(f'{where}: version is no text; write version = "1"')
-    if not isinstance(top["recordings"], list) or not isinstance(top["training"], dict):
-        raise ConfigurationError(f"{where}: write [[recordings]] and [training], tables")
-    plans = tuple(
-        _recording(entry, f"{where}: recordings[{index}]")
-        for index, entry in enumerate(top["recordings"])
-    )
-    names = [plan.name for plan in plans]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigurationError(f"{where}: two recordings are called {twice[0]}; rename one")
-    return Recipe(top["version"], plans, *_training(top["training"], f"{where}: training"))
+    if not isinstance(top["recordings"], str) or not isinstance(top["training"], dict):
+        raise ConfigurationError(
+            f'{where}: write recordings = "homes", or the path of such a list, and [training]'
+        )
+    training = _training(top["training"], f"{where}: training")
+    return Recipe(top["version"], read_set(top["recordings"]), *training)
 
 
 def _training(document: dict[str, Any], where: str) -> tuple[Settings, tuple[int, ...], float]:
@@ -142,86 +114,8 @@ def _training(document: dict[str, Any], where: str) -> tuple[Settings, tuple[int
         raise ConfigurationError(f"{where}.{error}") from None
 
 
-def _recording(entry: Any, where: str) -> RecordingPlan:
-    plan = RecordingPlan(**_entries(entry, where, {each.name for each in fields(RecordingPlan)}))
-    if plan.part not in PARTS:
-        raise ConfigurationError(f"{where}.part is not one of {', '.join(PARTS)}")
-    # It becomes the name of a folder and of a file.
-    if not isinstance(plan.name, str) or not _NAME.fullmatch(plan.name):
-        raise ConfigurationError(f"{where}.name is not made of letters, digits, '-' and '_'")
-    if not isinstance(plan.scenario, str):
-        raise ConfigurationError(f"{where}.scenario is no text")
-    if not _is_seed(plan.seed):
-        raise ConfigurationError(f"{where}.seed is no number from 0 to 4294967295")
-    if type(plan.duration_s) not in (int, float):
-        raise ConfigurationError(f"{where}.duration_s is no number of seconds")
-    return plan
-
-
 def _is_seed(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 32
-
-
-def record_missing(recipe: Recipe, folder: Path, say: Say) -> list[Recording]:
-    """Records what is not there yet; needs what the lab needs.
-
-    Args:
-        recipe: with the plans.
-        folder: holds a folder for every recording.
-        say: told what is done.
-
-    Raises:
-        ConfigurationError: a recording that is there is not the recipe's.
-        MultaError: a recording can't be made. The scenarios are looked at before the first is.
-    """
-    from trainer.lab.planning import make_plan  # noqa: PLC0415 -- only where something is recorded
-    from trainer.lab.recording import record  # noqa: PLC0415
-    from trainer.lab.scenario import read_scenario  # noqa: PLC0415
-
-    missing = [plan for plan in recipe.recordings if not _is_recorded(plan, folder / plan.name)]
-    for plan in missing:
-        with _about(plan):
-            make_plan(read_scenario(plan.scenario), plan.seed, plan.duration_s)
-    for plan in missing:
-        say(f"recording {plan.name}: {plan.scenario}, {plan.duration_s:g} s")
-        with _about(plan):
-            record(plan.scenario, folder / plan.name, plan.duration_s, plan.seed)
-    return [
-        Recording(plan.name, folder / plan.name / CAPTURE, folder / plan.name / LABELS)
-        for plan in recipe.recordings
-    ]
-
-
-@contextmanager
-def _about(plan: RecordingPlan) -> Iterator[None]:
-    """Errors say which recording they are about."""
-    try:
-        yield
-    except MultaError as error:
-        raise type(error)(f"recording {plan.name}: {error}") from None
-
-
-def _is_recorded(plan: RecordingPlan, place: Path) -> bool:
-    """Whether the recording is there.
-
-    Raises:
-        ConfigurationError: another one is in its place.
-    """
-    try:
-        account = json.loads((place / ACCOUNT).read_text(encoding="utf-8"))
-        made = tuple(account[key] for key in ("scenario", "seed", "duration_s"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ConfigurationError(
-            f"{place / ACCOUNT}: damaged; remove the folder, and the recipe records it again"
-        ) from None
-    if made != (wanted := (Path(plan.scenario).stem, plan.seed, plan.duration_s)):
-        raise ConfigurationError(
-            f"{place}: is of scenario, seed and seconds {made}, but the recipe says {wanted}; "
-            "remove the folder, or name another with --work"
-        )
-    return True
 
 
 def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tuple[Path, Path]:
@@ -237,8 +131,9 @@ def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tu
         MultaError: the dataset does not fit the recipe.
     """
     dataset, _ = without_repeated_flows(load([dataset_folder]))
-    dataset = dataset.of_sources([plan.name for plan in recipe.recordings])
-    given = {part: [plan.name for plan in recipe.recordings if plan.part == part] for part in PARTS}
+    parts = recipe.recordings.parts()
+    dataset = dataset.of_sources(list(parts))
+    given = {part: [name for name, its in parts.items() if its == part] for part in PARTS}
     by_source = split_by_source(dataset, given, (0, 0), 0)
     rows = by_source.rows(dataset)
     say("audit: trees on every single input")

@@ -7,26 +7,33 @@ from typing import Any
 
 import pytest
 
-from sensor.errors import ConfigurationError, MissingInputError, ScenarioError
+from sensor.errors import ConfigurationError, MissingInputError, MultaError, ScenarioError
 from trainer.cli import main
 from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS
+from trainer.datasets.splits import PARTS
 from trainer.lab.network import missing_programs
-from trainer.lab.recording_set import CARD, SUMS, data_card, make_set, read_set, shipped_sets
+from trainer.lab.recording_set import (
+    CARD,
+    SUMS,
+    data_card,
+    make_set,
+    read_set,
+    record_missing,
+    shipped_sets,
+)
 from trainer.lab.scenario import read_scenario
 
 GOOD = """
 version = "3"
 description = "Two quiet homes."
 [[recordings]]
-name = "one"
-use = "train"
+part = "train"
 scenario = "sparse"
 seed = 1
 duration_s = 3
 [[recordings]]
-name = "two"
-use = "left-out"
-scenario = "sparse"
+part = "test"
+scenario = "mixed_other"
 seed = 2
 duration_s = 3
 """
@@ -41,33 +48,31 @@ def write(folder: Path, text: str) -> str:
 def test_shipped_sets_are_valid_and_keep_what_is_left_out_apart() -> None:
     assert shipped_sets()
     for name in shipped_sets():
-        entries = read_set(name).recordings
+        entries = read_set(name).entries
         # A seed has one recording only: nothing is trained on and tested with.
         assert len({(entry.scenario, entry.seed) for entry in entries}) == len(entries)
-        assert all(entry.use == "left-out" for entry in entries if entry.scenario == "left_out")
-        attacked = {
-            attack.task
-            for entry in entries
-            if entry.use == "train"
-            for attack in read_scenario(entry.scenario).attacks
-        }
-        assert len(attacked) == 7
-        quiet = [entry for entry in entries if not read_scenario(entry.scenario).attacks]
-        assert {entry.use for entry in quiet} == {"train", "left-out"}
+        for part in PARTS:
+            scenarios = [entry.scenario for entry in entries if entry.part == part]
+            attacks = [each for name in scenarios for each in read_scenario(name).attacks]
+            assert len({attack.task for attack in attacks}) == 7
+            assert not all(read_scenario(name).attacks for name in scenarios)
+            # These have what no other has, so that something is left for the test.
+            assert ({"left_out", "mixed_other"} <= set(scenarios)) == (part == "test")
 
 
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
         ('version = "3"', "version = 3", "write version and description, texts"),
-        ('name = "two"', 'name = "one"', "a name of its own"),
-        ('name = "two"', 'name = "../x"', "number 2: name is not made of"),
-        ('use = "left-out"', 'use = "test"', "number 2: use is neither"),
-        ('scenario = "sparse"\nseed = 2', 'scenario = "x"\nseed = 2', "scenario is none of"),
+        ('"mixed_other"\nseed = 2', '"sparse"\nseed = 1', "two recordings are sparse-1"),
+        ('"mixed_other"', '"../x y"', "number 2: scenario is the name of no file made of"),
+        ('"mixed_other"', "3", "number 2: scenario is no text"),
+        ('part = "test"', 'part = "left-out"', "number 2: part is not one of train, val"),
         ("seed = 2", "seed = -1", "seed is no whole number"),
         ("duration_s = 3", 'duration_s = "3"', "number 1: duration_s is no number"),
-        ("seed = 2", "sed = 2", "write name, use, scenario, seed, duration_s, nothing else"),
+        ("seed = 2", "sed = 2", "write scenario, seed, duration_s, part, nothing else"),
         ('version = "3"', "version = ", "not TOML"),
+        (GOOD[GOOD.index("[[") :], "recordings = []", "lists no recording"),
     ],
 )
 def test_mistakes_are_told_with_their_place(old: str, new: str, words: str, tmp_path: Path) -> None:
@@ -84,11 +89,49 @@ def test_a_set_that_is_not_there() -> None:
         read_set("no.toml")
 
 
-def test_plans_are_looked_at_before_anything_is_recorded(tmp_path: Path) -> None:
-    wanted = read_set(write(tmp_path, GOOD.replace("duration_s = 3", "duration_s = 1")))
-    with pytest.raises(ScenarioError, match="from 3 to 3600 seconds"):
-        make_set(wanted, tmp_path / "out", print)
+@pytest.mark.parametrize(
+    ("old", "new", "kind", "words"),
+    [
+        (
+            "seed = 2\nduration_s = 3",
+            "seed = 2\nduration_s = 1",
+            ScenarioError,
+            "recording mixed-other-2: .*from 3 to 3600 seconds",
+        ),
+        ('"mixed_other"', '"none"', MissingInputError, "recording none-2: none: No such file"),
+    ],
+)
+def test_plans_are_looked_at_before_anything_is_recorded(
+    old: str, new: str, kind: type[MultaError], words: str, tmp_path: Path
+) -> None:
+    assert old in GOOD
+    said: list[str] = []
+    with pytest.raises(kind, match=words):
+        make_set(read_set(write(tmp_path, GOOD.replace(old, new))), tmp_path / "out", said.append)
+    assert said == []
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "other", [{"seed": 9}, {"scenario": "benign"}, {"duration_s": 60.0}, {"scenario": None}]
+)
+def test_another_recording_is_not_taken_for_the_list_s(
+    other: dict[str, Any], tmp_path: Path
+) -> None:
+    wanted = read_set(write(tmp_path, GOOD))
+    for scenario, seed, name in (("sparse", 1, "sparse-1"), ("mixed_other", 2, "mixed-other-2")):
+        (tmp_path / name).mkdir()
+        made = {"scenario": scenario, "seed": seed, "duration_s": 3.0}
+        (tmp_path / name / ACCOUNT).write_text(json.dumps(made))
+    found = record_missing(wanted, tmp_path, print)
+    assert [each.name for each in found] == ["sparse-1", "mixed-other-2"]
+    assert found[1].capture == tmp_path / "mixed-other-2" / CAPTURE
+    (tmp_path / "mixed-other-2" / ACCOUNT).write_text(json.dumps(made | other))
+    with pytest.raises(ConfigurationError, match=r"other-2: is of scenario, .* remove the folder"):
+        record_missing(wanted, tmp_path, print)
+    (tmp_path / "mixed-other-2" / ACCOUNT).write_text('{"scenario": ')
+    with pytest.raises(ConfigurationError, match="damaged; remove the folder"):
+        record_missing(wanted, tmp_path, print)
 
 
 def account(flows: int, *attacks: tuple[str, int, float]) -> dict[str, Any]:
@@ -110,13 +153,16 @@ def account(flows: int, *attacks: tuple[str, int, float]) -> dict[str, Any]:
 def test_the_card_counts_what_the_recordings_say(tmp_path: Path) -> None:
     wanted = read_set(write(tmp_path, GOOD))
     accounts = {
-        "one": account(100, ("scan", 30, 2.0), ("scan", 20, 50.0), ("syn_dos", 5, 9.0)),
-        "two": account(40),
+        "sparse-1": account(100, ("scan", 30, 2.0), ("scan", 20, 50.0), ("syn_dos", 5, 9.0)),
+        "mixed-other-2": account(40),
     }
     lines = data_card(wanted, accounts).splitlines()
     assert lines[0] == "# Recordings small, version 3"
-    assert "| one | train | sparse | 1 | 90 | 2 | 1000 | 128 | 100 | syn_dos 5, scan 50 |" in lines
-    assert "| two | left-out | sparse | 1 | 90 | 2 | 400 | 128 | 40 | none |" in lines
+    assert (
+        "| sparse-1 | train | sparse | 1 | 90 | 2 | 1000 | 128 | 100 | syn_dos 5, scan 50 |"
+        in lines
+    )
+    assert "| mixed-other-2 | test | sparse | 1 | 90 | 2 | 400 | 128 | 40 | none |" in lines
     (totals,) = (line for line in lines if line.startswith("| train | 1 |"))
     # 100 flows less 55; two scans, one flood.
     assert totals.startswith("| train | 1 | 1.5 | 1000 | 100 | 45 | 5 (1) | 0 (0) | 0 (0) | 50 (2)")
@@ -133,27 +179,21 @@ def test_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:
     bool(missing_programs()), reason=f"needs {', '.join(missing_programs().values())}"
 )
 def test_a_set_is_made_once_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    wanted = read_set(write(tmp_path, GOOD))
+    # Attacks would not fit into three seconds.
+    wanted = read_set(write(tmp_path, GOOD.replace("mixed_other", "sparse")))
     said: list[str] = []
     make_set(wanted, tmp_path / "out", said.append)
-    assert [line.split(":")[0] for line in said] == ["1/2 one", "2/2 two"]
+    assert [line.split(":")[0] for line in said] == ["1/2 sparse-1", "2/2 sparse-2"]
     out = tmp_path / "out"
-    kept = (out / "one" / CAPTURE).read_bytes()
+    kept = (out / "sparse-1" / CAPTURE).read_bytes()
     # All of one recording but its account, which comes last, is as if it were not there.
     for name in (CAPTURE, LABELS, ACCOUNT):
-        (out / "two" / name).unlink()
+        (out / "sparse-2" / name).unlink()
     said.clear()
     make_set(wanted, out, said.append)
-    assert said == ["1/1 two: sparse, 3 s"]
-    assert (out / "one" / CAPTURE).read_bytes() == kept
+    assert said == ["1/1 sparse-2: sparse, 3 s"]
+    assert (out / "sparse-1" / CAPTURE).read_bytes() == kept
     assert (out / CARD).read_text().count("| sparse |") == 2
     sums = dict(line.split("  ")[::-1] for line in (out / SUMS).read_text().splitlines())
-    assert sums[f"one/{CAPTURE}"] == hashlib.sha256(kept).hexdigest()
+    assert sums[f"sparse-1/{CAPTURE}"] == hashlib.sha256(kept).hexdigest()
     assert len(sums) == 6
-    other = json.loads((out / "one" / ACCOUNT).read_text()) | {"seed": 9}
-    (out / "one" / ACCOUNT).write_text(json.dumps(other))
-    with pytest.raises(ConfigurationError, match="is another recording than the list's"):
-        make_set(wanted, out, said.append)
-    (out / "one" / ACCOUNT).write_text("{")
-    with pytest.raises(ConfigurationError, match="damaged; remove the folder"):
-        make_set(wanted, out, said.append)

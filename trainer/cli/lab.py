@@ -110,7 +110,7 @@ def set_command(name: str, folder: Path) -> None:
     """
     wanted = read_set(name)
     make_set(wanted, folder, lambda line: click.echo(line, err=True))
-    click.echo(f"{folder / CARD}: {len(wanted.recordings)} recordings", err=True)
+    click.echo(f"{folder / CARD}: {len(wanted.entries)} recordings", err=True)
 
 
 @lab.command(name="sets")
@@ -118,8 +118,8 @@ def sets_command() -> None:
     """List the sets of recordings that are shipped."""
     for name in shipped_sets():
         wanted = read_set(name)
-        seconds = sum(entry.duration_s for entry in wanted.recordings)
+        seconds = sum(entry.duration_s for entry in wanted.entries)
         click.echo(
-            f"{name}  version {wanted.version}, {len(wanted.recordings)} recordings, "
+            f"{name}  version {wanted.version}, {len(wanted.entries)} recordings, "
             f"{seconds / 60:.0f} minutes: {wanted.description}"
         )

@@ -6,7 +6,8 @@ import click
 
 from trainer.cli.export import export_run
 from trainer.cli.extract import extract_all
-from trainer.recipe import read_recipe, record_missing, train_both
+from trainer.lab.recording_set import record_missing
+from trainer.recipe import read_recipe, train_both
 
 
 @click.command()
@@ -35,7 +36,7 @@ def recipe(name: str, work: Path, out: Path) -> None:
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    recordings = record_missing(plan, work / "recordings", say)
+    recordings = record_missing(plan.recordings, work / "recordings", say)
     extract_all(recordings, work / "dataset")
     run, in_source = train_both(plan, work / "dataset", work, say)
     export_run(run, (work / "dataset",), in_source, out, plan.version)

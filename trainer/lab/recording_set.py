@@ -1,26 +1,27 @@
 """A published set of recordings: a list with a version, made by one command, with a data card.
 
-The list is a TOML file of `trainer/lab/sets`. Recordings that are there already are kept, so that
-a set whose making was interrupted goes on where it stopped. The card and the check sums are made
-of what the recordings themselves say, never of what was planned.
+The list is a TOML file of `trainer/lab/sets`; recipes name one. Recordings that are there already
+are kept, so that a set whose making was interrupted goes on where it stopped. The card and the
+check sums are made of what the recordings themselves say, never of what was planned.
 """
 
-import hashlib
 import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from sensor.errors import ConfigurationError, MissingInputError, MultaError
-from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS
+from trainer.datasets.extraction import ACCOUNT, CAPTURE, LABELS, Recording, sha256
+from trainer.datasets.splits import PARTS
 from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.planning import make_plan
 from trainer.lab.recording import record
-from trainer.lab.scenario import read_scenario, shipped_scenarios
+from trainer.lab.scenario import read_scenario
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -32,8 +33,7 @@ SHIPPED = Path(__file__).parent / "sets"
 
 CARD, SUMS = "README.md", "SHA256SUMS"
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,60}")
-_BLOCK_BYTES = 1 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
 Say = Callable[[str], object]
 
@@ -43,18 +43,21 @@ class Entry:
     """One recording of a set.
 
     Attributes:
-        name: of its folder.
-        use: what it is for: ``train``, or ``left-out`` for tests of what was never trained on.
-        scenario: one that is shipped.
+        scenario: one that is shipped, or the path of a file.
         seed: of the scenario.
         duration_s: seconds.
+        part: of the split by source: ``train``, ``validation`` or ``test``.
     """
 
-    name: str
-    use: str
     scenario: str
     seed: int
     duration_s: float
+    part: str
+
+    @property
+    def name(self) -> str:
+        """Of its folder and of its source in a dataset."""
+        return f"{Path(self.scenario).stem}-{self.seed}".replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,11 @@ class RecordingSet:
     name: str
     version: str
     description: str
-    recordings: tuple[Entry, ...]
+    entries: tuple[Entry, ...]
+
+    def parts(self) -> dict[str, str]:
+        """The part of each recording, by its name."""
+        return {entry.name: entry.part for entry in self.entries}
 
 
 def shipped_sets() -> list[str]:
@@ -96,35 +103,40 @@ def read_set(name: str) -> RecordingSet:
         raise ConfigurationError(
             f"{path}: write version and description, texts, and [[recordings]], nothing else"
         )
-    entries = tuple(
-        _entry(f"{path}: [[recordings]] number {n}", e) for n, e in enumerate(listed, 1)
-    )
+    entries = tuple(_entry(f"{path}: recordings, number {n}", e) for n, e in enumerate(listed, 1))
     names = [entry.name for entry in entries]
-    if not names or len(set(names)) < len(names):
-        raise ConfigurationError(f"{path}: give every recording a name of its own, one at least")
+    if not names:
+        raise ConfigurationError(f"{path}: lists no recording; write one at least")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(
+            f"{path}: two recordings are {twice[0]}; give one of them another seed"
+        )
     return RecordingSet(path.stem, str(texts[0]), str(texts[1]), entries)
 
 
 def _entry(where: str, table: Any) -> Entry:
-    expected = {each.name: each.type for each in fields(Entry)}
+    expected = [each.name for each in fields(Entry)]
     if not isinstance(table, dict) or set(table) != set(expected):
         raise ConfigurationError(f"{where}: write {', '.join(expected)}, nothing else")
-    name, seed, seconds = table["name"], table["seed"], table["duration_s"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigurationError(f"{where}: name is not made of lower-case letters, digits and '-'")
-    if table["use"] not in {"train", "left-out"}:
-        raise ConfigurationError(f"{where}: use is neither 'train' nor 'left-out'")
-    if table["scenario"] not in shipped_scenarios():
-        raise ConfigurationError(f"{where}: scenario is none of {', '.join(shipped_scenarios())}")
-    if type(seed) is not int or not 0 <= seed < 1 << 32:
+    entry = Entry(**table)
+    if not isinstance(entry.scenario, str):
+        raise ConfigurationError(f"{where}: scenario is no text")
+    if type(entry.seed) is not int or not 0 <= entry.seed < 1 << 32:
         raise ConfigurationError(f"{where}: seed is no whole number from 0 to 4294967295")
-    if type(seconds) not in {int, float}:
+    if type(entry.duration_s) not in {int, float}:
         raise ConfigurationError(f"{where}: duration_s is no number of seconds")
-    return Entry(**table)
+    if entry.part not in PARTS:
+        raise ConfigurationError(f"{where}: part is not one of {', '.join(PARTS)}")
+    # It becomes the name of a folder and of a file.
+    if not _NAME.fullmatch(entry.name):
+        raise ConfigurationError(
+            f"{where}: scenario is the name of no file made of letters, digits, '-' and '_'"
+        )
+    return entry
 
 
-def make_set(wanted: RecordingSet, folder: Path, say: Say) -> dict[str, dict[str, Any]]:
-    """Records what is not there yet, then writes data card and check sums.
+def record_missing(wanted: RecordingSet, folder: Path, say: Say) -> list[Recording]:
+    """Records what is not there yet; needs what the lab needs, and nothing if all is there.
 
     Args:
         wanted: the list.
@@ -132,41 +144,70 @@ def make_set(wanted: RecordingSet, folder: Path, say: Say) -> dict[str, dict[str
         say: told what is being done.
 
     Returns:
-        The accounts of all recordings by name.
+        All recordings of the list, in its order.
 
     Raises:
         ConfigurationError: a recording that is there is not the list's.
         MultaError: one can't be made; all plans are looked at before the first one is.
     """
-    missing = [entry for entry in wanted.recordings if not _is_there(entry, folder / entry.name)]
+    missing = [entry for entry in wanted.entries if not _is_there(entry, folder / entry.name)]
     for entry in missing:
-        make_plan(read_scenario(entry.scenario), entry.seed, entry.duration_s)
+        with _about(entry):
+            make_plan(read_scenario(entry.scenario), entry.seed, entry.duration_s)
     for number, entry in enumerate(missing, 1):
         say(f"{number}/{len(missing)} {entry.name}: {entry.scenario}, {entry.duration_s:g} s")
-        try:
+        with _about(entry):
             record(entry.scenario, folder / entry.name, entry.duration_s, entry.seed)
-        except MultaError as error:
-            raise type(error)(f"recording {entry.name}: {error}") from None
-    accounts = {entry.name: _account(folder / entry.name) for entry in wanted.recordings}
-    sums = "".join(
-        f"{_sha256(folder / name / file)}  {name}/{file}\n"
-        for name in accounts
-        for file in (CAPTURE, LABELS, ACCOUNT)
-    )
+    return recorded(wanted, folder)
+
+
+def recorded(wanted: RecordingSet, folder: Path) -> list[Recording]:
+    """The recordings of a list, there or not, in its order."""
+    places = [(entry.name, folder / entry.name) for entry in wanted.entries]
+    return [Recording(name, place / CAPTURE, place / LABELS) for name, place in places]
+
+
+@contextmanager
+def _about(entry: Entry) -> Iterator[None]:
+    """Errors say which recording they are about."""
+    try:
+        yield
+    except MultaError as error:
+        raise type(error)(f"recording {entry.name}: {error}") from None
+
+
+def make_set(wanted: RecordingSet, folder: Path, say: Say) -> None:
+    """Records what is not there yet, then writes data card and check sums.
+
+    Arguments and errors are those of `record_missing`.
+    """
+    files = [
+        (each.name, path.name, path)
+        for each in record_missing(wanted, folder, say)
+        for path in (each.capture, each.labels, each.capture.with_name(ACCOUNT))
+        if path is not None
+    ]
+    sums = "".join(f"{sha256(path)}  {name}/{file}\n" for name, file, path in files)
+    accounts = {entry.name: _account(folder / entry.name) for entry in wanted.entries}
     (folder / SUMS).write_text(sums, encoding="ascii")
     (folder / CARD).write_text(data_card(wanted, accounts), encoding="utf-8")
-    return accounts
 
 
 def _is_there(entry: Entry, place: Path) -> bool:
+    """Whether the recording is there.
+
+    Raises:
+        ConfigurationError: another one is in its place.
+    """
     if not (place / ACCOUNT).exists():
         return False
     account = _account(place)
     made = tuple(account.get(key) for key in ("scenario", "seed", "duration_s"))
-    if made != (entry.scenario, entry.seed, entry.duration_s):
+    planned = (Path(entry.scenario).stem, entry.seed, entry.duration_s)
+    if made != planned:
         raise ConfigurationError(
-            f"{place}: is another recording than the list's (scenario, seed and seconds {made}); "
-            "remove it, or choose another folder"
+            f"{place}: is of scenario, seed and seconds {made}, but the list says {planned}; "
+            "remove the folder, or name another one for the recordings"
         )
     return True
 
@@ -183,17 +224,9 @@ def _account(place: Path) -> dict[str, Any]:
     return account
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def data_card(wanted: RecordingSet, accounts: dict[str, dict[str, Any]]) -> str:
     """The set's description in Markdown, with what the recordings say of themselves."""
-    uses = {entry.name: entry.use for entry in wanted.recordings}
+    parts = wanted.parts()
     lines = [
         f"# Recordings {wanted.name}, version {wanted.version}",
         "",
@@ -205,19 +238,19 @@ def data_card(wanted: RecordingSet, accounts: dict[str, dict[str, Any]]) -> str:
         "Made again with `multa-trainer lab set`, a list gives the same plans and other packets:",
         f"timings are real. `{SUMS}` tells which files these are.",
         "",
-        "| recording | use | scenario | seed | s | hosts | frames | cut | flows | of attacks |",
+        "| recording | part | scenario | seed | s | hosts | frames | cut | flows | of attacks |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, account in accounts.items():
         found = _of_attacks(account)
         words = ", ".join(f"{task} {found[task]}" for task in ATTACKS if found[task])
         lines.append(
-            f"| {name} | {uses[name]} | {account['scenario']} | {account['seed']} | "
+            f"| {name} | {parts[name]} | {account['scenario']} | {account['seed']} | "
             f"{account['duration_s']:g} | {len(account['hosts'])} | "
             f"{account['recorder']['captured']} | {account['snaplen']} | {account['flows']} | "
             f"{words or 'none'} |"
         )
-    return "\n".join([*lines, "", *_totals(uses, accounts), "", *_tools(accounts)]) + "\n"
+    return "\n".join([*lines, "", *_totals(parts, accounts), "", *_tools(accounts)]) + "\n"
 
 
 def _of_attacks(account: dict[str, Any]) -> Counter[str]:
@@ -227,15 +260,15 @@ def _of_attacks(account: dict[str, Any]) -> Counter[str]:
     return found
 
 
-def _totals(uses: dict[str, str], accounts: dict[str, dict[str, Any]]) -> list[str]:
+def _totals(parts: dict[str, str], accounts: dict[str, dict[str, Any]]) -> list[str]:
     lines = [
-        "| use | recordings | minutes | frames | flows | benign flows | "
+        "| part | recordings | minutes | frames | flows | benign flows | "
         + " | ".join(f"{task} (attacks)" for task in ATTACKS)
         + " |",
         "|---" * (6 + len(ATTACKS)) + "|",
     ]
-    for use in sorted(set(uses.values()), reverse=True):
-        of = [account for name, account in accounts.items() if uses[name] == use]
+    for part in PARTS:
+        of = [account for name, account in accounts.items() if parts[name] == part]
         flows, found = sum(each["flows"] for each in of), Counter[str]()
         for each in of:
             found.update(_of_attacks(each))
@@ -245,7 +278,7 @@ def _totals(uses: dict[str, str], accounts: dict[str, dict[str, Any]]) -> list[s
         cells = [f"{found[task]} ({times[task]})" for task in ATTACKS]
         benign = flows - sum(found.values())
         lines.append(
-            f"| {use} | {len(of)} | {minutes:.1f} | {frames} | {flows} | {benign} | "
+            f"| {part} | {len(of)} | {minutes:.1f} | {frames} | {flows} | {benign} | "
             + " | ".join(cells)
             + " |"
         )

@@ -12,9 +12,9 @@ from sensor.errors import MissingInputError
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
-from trainer.datasets.extraction import CAPTURE, LABELS, Recording
 from trainer.datasets.sources import Capture, captures, read_sources, recordings
 from trainer.datasets.splits import without_repeated_flows
+from trainer.lab.recording_set import recorded
 from trainer.recipe import read_recipe
 from trainer.runs import spanned_seconds
 from trainer.tasks import KNOWN
@@ -79,7 +79,7 @@ class Material:
 
 def gather(
     data: Path,
-    recorded: Path,
+    lab_folder: Path,
     work: Path,
     executor: Executor,
     recipe: str = "iot-gateway",
@@ -88,7 +88,7 @@ def gather(
 
     Args:
         data: folder of the unpacked archives.
-        recorded: folder of the recipe's recordings.
+        lab_folder: of the recipe's recordings.
         work: folder of datasets and label files, one for each feature fingerprint.
         executor: runs the extraction.
         recipe: whose split the recordings follow.
@@ -98,15 +98,16 @@ def gather(
         MultaError: one can't be extracted.
     """
     found = captures(read_sources(), data)
-    parts = {plan.name: plan.part for plan in read_recipe(recipe).recordings}
-    for name in parts:
-        if not (recorded / name / CAPTURE).exists():
+    wanted = read_recipe(recipe).recordings
+    lab = recorded(wanted, lab_folder)
+    for each in lab:
+        if not each.capture.exists():
             raise MissingInputError(
-                f"{recorded / name}: no such recording; `multa-trainer recipe {recipe}` makes it"
+                f"{each.capture.parent}: no such recording; `multa-trainer recipe {recipe}` makes "
+                "it"
             )
-    lab = [Recording(name, recorded / name / CAPTURE, recorded / name / LABELS) for name in parts]
     schema = FeatureSchema()
     folder = work / f"dataset-{schema.fingerprint()[:12]}"
     collect([*lab, *recordings(found, work / "labels")], folder, schema, KNOWN, executor)
     dataset, repeated = without_repeated_flows(load([folder]))
-    return Material(dataset, {each.name: each for each in found}, parts, repeated)
+    return Material(dataset, {each.name: each for each in found}, wanted.parts(), repeated)

@@ -37,9 +37,10 @@ Poisson rate, for the largest count of the seeds. Hours are packet time less sil
 two minutes."""
 
 INTRODUCTIONS = {
-    "lab": "The part of the lab's recordings that was left out of training: other seeds and rates, "
-    "and in three of them other devices, services and tools. Aims: ROC-AUC ≥ 0.99, every incident "
-    "alerted within `decide_after` + 1 s = 2 s of the first packet, and 100 positive flows.",
+    "lab": "The part `test` of the lab's recordings: other seeds and rates, and in those of the "
+    "scenarios `mixed_other` and `left_out` other devices, services, stacks, links and tools. Aims: "
+    "ROC-AUC ≥ 0.99, every incident alerted within `decide_after` + 1 s = 2 s of the first packet, "
+    "and 100 positive flows.",
     "left-out": "StopDDoS's SYN floods among all benign captures. The network has seen neither: "
     "every benign device and network is a left-out one here. Aims: ROC-AUC ≥ 0.99, recall of flows "
     "≥ 0.70, at most one false incident a day and task.",
