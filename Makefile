@@ -31,7 +31,8 @@ demo: .venv/.complete ## Replay a shipped capture with the shipped model (no Ten
 	@echo "The alerts, one JSON object a line: out/demo-alerts.json"
 
 test: test-packages .venv-test/.complete other-runtime check ## Lint, types, and all tests with coverage
-	.venv-test/bin/python -m pytest --quiet --cov --cov-report=term:skip-covered
+	.venv-test/bin/python -m pytest --quiet --numprocesses auto --dist loadfile \
+		--cov --cov-report=term:skip-covered
 
 check: .venv-test/.complete
 	.venv-test/bin/ruff format --check .
