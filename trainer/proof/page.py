@@ -38,9 +38,9 @@ two minutes."""
 
 INTRODUCTIONS = {
     "lab": "The part `test` of the lab's recordings: other seeds and rates, and in those of the "
-    "scenarios `mixed_other` and `left_out` other devices, services, stacks, links and tools. Aims: "
-    "ROC-AUC ≥ 0.99, every incident alerted within `decide_after` + 1 s = 2 s of the first packet, "
-    "and 100 positive flows.",
+    "scenarios `mixed_other` and `left_out` other devices, services, stacks, links and tools. "
+    "Aims: ROC-AUC ≥ 0.99, every incident alerted within `decide_after` + 1 s = 2 s of the first "
+    "packet, and 100 positive flows.",
     "left-out": "StopDDoS's SYN floods among all benign captures. The network has seen neither: "
     "every benign device and network is a left-out one here. Aims: ROC-AUC ≥ 0.99, recall of flows "
     "≥ 0.70, at most one false incident a day and task.",
