@@ -80,7 +80,7 @@ class Extraction:
         `open_file` opens one: `sensor.capture.formats.open_capture` or another source's.
         """
         self.source = CaptureFiles(paths, open_file)
-        self.decoder = Decoder()
+        self.decoder = Decoder(schema.optional)
         self.table = FlowTable(schema, slots)
 
     def __iter__(self) -> Iterator[SequenceBatch]:

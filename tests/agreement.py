@@ -18,6 +18,7 @@ from sensor.capture.block import PacketBlock
 from sensor.capture.files import CaptureFiles
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Lane, detect
@@ -65,8 +66,9 @@ class Outcome:
 
 
 def schemas(keys: Sequence[str] = KEYS, **others: Any) -> dict[str, FeatureSchema]:
-    """A schema for each key, the default one but for `others`."""
-    return {key: FeatureSchema(key=key, **others) for key in keys}
+    """A schema of all fields for each key, else the default one but for `others`."""
+    entries = {"fields": tuple(FIELDS), **others}
+    return {key: FeatureSchema(key=key, **entries) for key in keys}
 
 
 def by_reference(frames: Iterable[Frame], wanted: dict[str, FeatureSchema]) -> Outcome:
@@ -108,7 +110,7 @@ def by_sensor(
     source: Iterable[PacketBlock], wanted: dict[str, FeatureSchema], size: int
 ) -> Assembled:
     """What the sensor makes of a source whose blocks are cut to `size` packets."""
-    decoder = Decoder()
+    decoder = Decoder({name for schema in wanted.values() for name in schema.optional})
     listeners = {key: Listener() for key in wanted}
     lanes = [Lane(FlowTable(wanted[key]), [listener]) for key, listener in listeners.items()]
     packets = 0
@@ -123,7 +125,9 @@ def by_sensor(
     assert not events, "a detector without tasks finds nothing"
     return Assembled(
         {
-            key: SequenceBatch.concatenate([SequenceBatch.empty(wanted[key].n), *listener.batches])
+            key: SequenceBatch.concatenate(
+                [SequenceBatch.empty(wanted[key].n, wanted[key].optional), *listener.batches]
+            )
             for key, listener in listeners.items()
         },
         packets,

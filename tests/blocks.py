@@ -59,7 +59,7 @@ def headers_of(packets: Sequence[Timed]) -> Headers:
         "destination_low": [packet.destination & word for _, packet in packets],
     }
     types = {"timestamp_ns": np.int64, "version": np.uint8, "protocol": np.uint8}
-    types |= {"tcp_flags": np.uint8} | dict.fromkeys(list(values)[1:], np.uint64)
+    types |= {"tcp_flags": np.uint8, "ttl": np.uint8} | dict.fromkeys(list(values)[1:], np.uint64)
     for entry in fields(Headers):
         if entry.name not in values:
             values[entry.name] = [getattr(packet, entry.name) for _, packet in packets]
@@ -69,8 +69,9 @@ def headers_of(packets: Sequence[Timed]) -> Headers:
 
 
 def packets_of(headers: Headers) -> list[Timed]:
-    """The inverse of `headers_of`."""
-    columns = [getattr(headers, entry.name).tolist() for entry in fields(Headers)]
+    """The inverse of `headers_of`; what was not asked for is 0."""
+    columns = [getattr(headers, entry.name) for entry in fields(Headers)]
+    columns = [column.tolist() if column.ndim == 1 else [0] * len(headers) for column in columns]
     return [
         (time, Packet(version, protocol, a << 64 | b, c << 64 | d, *rest))
         for time, version, protocol, a, b, c, d, *rest in zip(*columns, strict=True)

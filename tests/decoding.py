@@ -11,6 +11,7 @@ from reference_decode import Packet
 
 from sensor.capture.block import GATHER_BYTES, one_link_type
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import OPTIONAL_TYPES
 
 CLIENT, SERVER = "10.1.2.3", "192.168.4.5"
 CLIENT6, SERVER6 = "2001:db8::a:1", "fe80::b:2"
@@ -22,9 +23,9 @@ def number(address: str) -> int:
 
 
 DATAGRAM4 = ipv4(udp(CLIENT, 5_353, SERVER, 53, b"question"), 17, CLIENT, SERVER)
-PACKET4 = Packet(4, 17, number(CLIENT), number(SERVER), 5_353, 53, 20 + 8 + 8, 8, 0)
+PACKET4 = Packet(4, 17, number(CLIENT), number(SERVER), 5_353, 53, 20 + 8 + 8, 8, 0, 64)
 DATAGRAM6 = ipv6(udp(CLIENT6, 5_353, SERVER6, 53, b"question"), 17, CLIENT6, SERVER6)
-PACKET6 = Packet(6, 17, number(CLIENT6), number(SERVER6), 5_353, 53, 40 + 8 + 8, 8, 0)
+PACKET6 = Packet(6, 17, number(CLIENT6), number(SERVER6), 5_353, 53, 40 + 8 + 8, 8, 0, 64)
 """A datagram of each version, and what it says, whatever lies before it."""
 
 
@@ -35,7 +36,7 @@ def outcome(
 
     The buffer ends with the frame, or with the bytes that a block guarantees.
     """
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     block = block_of([Frame(1, octets, wire_length, link_type)])
     block.vlan_tpid[:] = stripped
     end = int(block.offset[0]) + max(len(octets), GATHER_BYTES)

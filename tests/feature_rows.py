@@ -1,5 +1,7 @@
 """Seeded random rows of a flow table: the columns that features are made of."""
 
+from collections.abc import Collection
+
 import numpy as np
 
 from sensor.flows.sequences import SequenceBatch
@@ -8,10 +10,10 @@ from sensor.model.golden import empty_rows
 PROTOCOLS = (6, 6, 6, 17, 17, 1, 58, 47)
 
 
-def random_rows(n: int, count: int, seed: int) -> SequenceBatch:
+def random_rows(n: int, count: int, seed: int, optional: Collection[str] = ()) -> SequenceBatch:
     """`count` rows of 1 to n packets; every value that a decoder can deliver may occur."""
     generator = np.random.default_rng(seed)
-    rows = empty_rows(n, count)
+    rows = empty_rows(n, count, optional)
     shape = (count, n)
     rows.length[:] = generator.integers(1, n + 1, count)
     packet = np.arange(n) < rows.length[:, None]
@@ -23,4 +25,9 @@ def random_rows(n: int, count: int, seed: int) -> SequenceBatch:
     rows.tcp_flags[:] = generator.integers(0, 256, shape) * packet * (rows.protocol == 6)[:, None]
     rows.context[:] = (2 ** generator.uniform(0, 17, (count, 6)) - 1).astype(np.uint32)
     rows.flow_ordinal[:] = np.arange(count)
+    if "ttl" in optional:
+        rows.ttl[:] = generator.integers(0, 256, shape) * packet
+    if "tcp_window" in optional:
+        windows = generator.integers(0, 65_536, shape)
+        rows.tcp_window[:] = windows * packet * (rows.protocol == 6)[:, None]
     return rows

@@ -46,7 +46,8 @@ def _datagram(packet: Packet, generator: random.Random) -> tuple[int, bytes]:
     body = bytes(generator.randrange(8))
     if packet.protocol == TCP:
         options = bytes(generator.choice((0, 0, 4, 12)))
-        segment = tcp(ends[0], ports[0], ends[1], ports[1], packet.tcp_flags, body, options=options)
+        header = {"window": generator.randrange(1 << 16), "options": options}
+        segment = tcp(ends[0], ports[0], ends[1], ports[1], packet.tcp_flags, body, **header)
     elif packet.protocol == UDP:
         segment = udp(ends[0], ports[0], ends[1], ports[1], body)
     elif packet.protocol in (ICMP, ICMPV6):
@@ -61,6 +62,7 @@ def _datagram(packet: Packet, generator: random.Random) -> tuple[int, bytes]:
         extra = bytes(generator.choice((0, 0, 0, 4, 8)))
         word = offset | more << 13
         header = {"identification": identification, "fragment": word, "options": extra}
+        header["ttl"] = generator.randrange(256)
         return 4, ipv4(segment, packet.protocol, *ends, total_length=stated, **header)
     number, chain = packet.protocol, segment
     if offset or more or generator.random() < 0.1:
@@ -70,21 +72,23 @@ def _datagram(packet: Packet, generator: random.Random) -> tuple[int, bytes]:
     # At times more extension headers than are followed.
     for _ in range(generator.choice((0, 0, 0, 0, 1, 2, 8, 9))):
         chain, number = bytes([number, 0]) + bytes(6) + chain, generator.choice((0, 43, 60))
-    return 6, ipv6(
-        chain, number, *ends, payload_length=None if stated is None else max(0, stated - 40)
-    )
+    stated = None if stated is None else max(0, stated - 40)
+    header = {"payload_length": stated, "hop_limit": generator.randrange(256)}
+    return 6, ipv6(chain, number, *ends, **header)
 
 
 def _tunnelled(version: int, datagram: bytes, generator: random.Random) -> tuple[int, bytes]:
     """The datagram in one to three others."""
     for _ in range(generator.choice((1, 1, 2, 3))):
         number = 4 if version == 4 else 41
+        hops = generator.randrange(256)
         if generator.random() < 0.5:
             word = generator.choice((0, 0, 0, 0x2000, 185))
-            datagram = ipv4(datagram, number, "192.0.2.1", "192.0.2.2", fragment=word)
-            version = 4
+            ends = ("192.0.2.1", "192.0.2.2")
+            version, datagram = 4, ipv4(datagram, number, *ends, fragment=word, ttl=hops)
         else:
-            datagram, version = ipv6(datagram, number, "2001:db8:f::1", "2001:db8:f::2"), 6
+            ends = ("2001:db8:f::1", "2001:db8:f::2")
+            version, datagram = 6, ipv6(datagram, number, *ends, hop_limit=hops)
     return version, datagram
 
 
@@ -140,6 +144,7 @@ def fragment_flood(seed: int, count: int) -> list[Frame]:
         first = generator.random() < 0.7
         segment = udp("10.0.0.1", identification, "10.0.0.2", index & 0xFFFF, bytes(8))
         header = {"identification": identification, "fragment": 0x2000 if first else 2}
+        header["ttl"] = index % 256
         datagram = ipv4(segment, UDP, "10.0.0.1", "10.0.0.2", **header)
         frames.append(Frame(time_ns, MACS + b"\x08\x00" + datagram))
     return frames

@@ -35,17 +35,31 @@ FOREVER_NS = 1 << 80
 STEP_PACKETS = 64
 KEYS = ("five_tuple", "service", "source", "host_pair")
 END_REASONS = ("full", "early", "closed", "idle", "evicted")
+PACKET_COLUMNS = (
+    "ip_length",
+    "payload_length",
+    "interarrival_us",
+    "direction",
+    "tcp_flags",
+    "ttl",
+    "tcp_window",
+)
 
 
 @dataclass
 class Row:
-    """A row of a `SequenceBatch` in Python's own integers; lists hold `length` entries."""
+    """A row of a `SequenceBatch` in Python's own integers; lists hold `length` entries.
+
+    `ttl` and `tcp_window` are empty where the schema has no such field.
+    """
 
     ip_length: list[int]
     payload_length: list[int]
     interarrival_us: list[int]
     direction: list[int]
     tcp_flags: list[int]
+    ttl: list[int]
+    tcp_window: list[int]
     length: int
     context: list[int]
     context_saturated: bool
@@ -81,6 +95,8 @@ class Item(NamedTuple):
     interarrival_us: int
     direction: int
     tcp_flags: int
+    ttl: int
+    tcp_window: int
 
 
 @dataclass(kw_only=True)
@@ -227,7 +243,8 @@ class ReferenceTable:
     def _add(self, flow: Flow, time_ns: int, packet: Packet, direction: int) -> None:
         gap_us = min(max(0, time_ns - flow.greatest_ns) // 1_000, 60_000_000)
         lengths = (packet.ip_length, packet.payload_length)
-        flow.sequence.append(Item(time_ns, *lengths, gap_us, direction, packet.tcp_flags))
+        rest = (packet.tcp_flags, packet.ttl, packet.tcp_window)
+        flow.sequence.append(Item(time_ns, *lengths, gap_us, direction, *rest))
         flow.packets += 1
         flow.sides.add(direction)
         flow.greatest_ns = max(flow.greatest_ns, time_ns)
@@ -264,6 +281,8 @@ class ReferenceTable:
             interarrival_us=[item.interarrival_us for item in items],
             direction=[item.direction for item in items],
             tcp_flags=[item.tcp_flags for item in items],
+            ttl=[item.ttl for item in items if "ttl" in self.schema.fields],
+            tcp_window=[item.tcp_window for item in items if "tcp_window" in self.schema.fields],
             length=len(items),
             context=flow.conversation.context,
             context_saturated=flow.conversation.saturated,
@@ -320,7 +339,7 @@ def rows_of(batch: Any) -> list[Row]:
         values = {name: columns[name][position] for name in names}
         for end in ("source", "destination"):
             values[end] = values.pop(f"{end}_high") << 64 | values.pop(f"{end}_low")
-        for name in ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags"):
+        for name in PACKET_COLUMNS:
             packets, padding = values[name][: values["length"]], values[name][values["length"] :]
             assert not any(padding), f"row {position}: {name} has {padding} after its packets"
             values[name] = packets

@@ -41,7 +41,10 @@ OFFLOAD_BYTES = 1_500
 
 
 class Packet(NamedTuple):
-    """A decoded packet: the columns of `Headers`, less the time."""
+    """A decoded packet: the columns of `Headers`, less the time.
+
+    The last two are 0 in packets that no frame was read for.
+    """
 
     version: int
     protocol: int
@@ -52,6 +55,8 @@ class Packet(NamedTuple):
     ip_length: int
     payload_length: int
     tcp_flags: int
+    ttl: int = 0
+    tcp_window: int = 0
 
 
 class Frame(NamedTuple):
@@ -79,6 +84,7 @@ class Network:
         ip_length: of the datagram, rules 21 and 22.
         header_length: with all options and extensions.
         after: captured bytes that follow.
+        ttl: time to live or hop limit of this header.
         fragment: ``first``, ``later``, or empty.
         identity: what the fragments of one datagram share, where there is one.
     """
@@ -90,6 +96,7 @@ class Network:
     ip_length: int
     header_length: int
     after: bytes
+    ttl: int
     fragment: str = ""
     identity: tuple[int, ...] = ()
 
@@ -177,15 +184,15 @@ class ReferenceDecoder:
 
     def _later_fragment(self, network: Network, time_ns: int) -> Packet:
         self.remark = "later fragment"
-        lengths = (network.ip_length, network.rest, 0)
+        rest = (network.ip_length, network.rest, 0, network.ttl, 0)
         for identity, first_ns, first in reversed(self._first_fragments):
             if identity == network.identity:
                 if abs(time_ns - first_ns) <= FRAGMENT_AGE_NS:
-                    return Packet(*first[:6], *lengths)
+                    return Packet(*first[:6], *rest)
                 break
         self.fragments_unmatched += 1
         ends = (network.source, network.destination)
-        return Packet(network.version, network.protocol, *ends, 0, 0, *lengths)
+        return Packet(network.version, network.protocol, *ends, 0, 0, *rest)
 
 
 def decode_reference(
@@ -217,6 +224,7 @@ def _ipv4(octets: bytes, on_wire: int) -> Network:
         ip_length=ip.len or min(on_wire, 65_535),
         header_length=size,
         after=octets[size:],
+        ttl=ip.ttl,
         fragment=fragment,
         identity=(4, source, destination, ip.id, ip.p),
     )
@@ -252,11 +260,12 @@ def _ipv6(octets: bytes, on_wire: int) -> Network:
         protocol, size = extension.nxt, size + length
     if size > ip_length:
         raise Refused("ip_header")
-    return Network(6, protocol, *ends, ip_length, size, octets[size:], fragment, identity)
+    after = octets[size:]
+    return Network(6, protocol, *ends, ip_length, size, after, ip.hlim, fragment, identity)
 
 
 def _transport(network: Network) -> Packet:
-    ports, payload, flags = (0, 0), network.rest, 0
+    ports, payload, flags, window = (0, 0), network.rest, 0, 0
     protocol = network.protocol
     if protocol in TRANSPORTS:
         # dpkt's own descent gives raw bytes where a header is cut, and parses what follows it.
@@ -270,10 +279,11 @@ def _transport(network: Network) -> Packet:
             size = segment.__hdr_len__
             if protocol == TCP:
                 size = 4 * segment.off
-                flags = segment.flags & 0xFF
+                flags, window = segment.flags & 0xFF, segment.win
             if not segment.__hdr_len__ <= size <= network.rest:
                 raise Refused("truncated_transport")
             payload -= size
     addresses = (network.source, network.destination)
     lengths = (network.ip_length, payload)
-    return Packet(network.version, protocol, *addresses, *ports, *lengths, flags)
+    rest = (*lengths, flags, network.ttl, window)
+    return Packet(network.version, protocol, *addresses, *ports, *rest)

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.errors import LeakError, OutputError
-from sensor.model.schema import CONTEXT_FIELDS, FIELDS, TaskSpec
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS
+from sensor.model.schema import TaskSpec
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import Patterns, task_labels
 from trainer.datasets.labels import MASKED

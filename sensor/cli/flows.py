@@ -8,6 +8,7 @@ import click
 from sensor.alerts.sinks import STDOUT
 from sensor.cli import options
 from sensor.extract import Extraction
+from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import KEYS, FeatureSchema
 from sensor.service.progress import with_progress
 from sensor.service.row_files import open_rows
@@ -40,6 +41,14 @@ from sensor.service.statistics import Statistics
     "connections) the responder's address and port, the originator's address (of IPv6 its first "
     "64 bits), or both addresses.",
 )
+@click.option(
+    "--with",
+    "optional",
+    type=click.Choice(OPTIONAL_FIELDS),
+    multiple=True,
+    help="Field of packets that the shipped models don't have, as a column of its own; may be "
+    "given again. docs/features.md says what it gives away.",
+)
 @options.stats
 def flows(
     files: tuple[str, ...],
@@ -48,6 +57,7 @@ def flows(
     output: str | None,
     n: int,
     key: str,
+    optional: tuple[str, ...],
     stats: str | None,
 ) -> None:
     """Write sequences of the first packets of flows, without detecting anything.
@@ -61,18 +71,22 @@ def flows(
       multa-sensor flows capture.pcap -o flows.csv
       multa-sensor flows monday.pcap tuesday.pcap --n 32 -o flows.parquet
       multa-sensor flows capture.pcap --key source -o sources.csv
+      multa-sensor flows capture.pcap --with ttl --with tcp_window -o flows.csv
       multa-sensor flows capture.pcap --stats -
     """  # noqa: D301 -- click's mark for lines to leave alone
     output = output or (None if stats else STDOUT)
     options.keep_apart(files, output, stats)
-    schema = FeatureSchema(lengths=(n,), key=key)
+    fields = tuple(dict.fromkeys((*DEFAULT_FIELDS, *optional)))
+    schema = FeatureSchema(lengths=(n,), key=key, fields=fields)
     if output is None:
         # what nobody sees need not be counted
         schema = replace(schema, context=())
     extraction = Extraction(files, schema, open_file=options.opener(source))
     with contextlib.closing(extraction), contextlib.ExitStack() as opened:
         statistics_file = options.open_statistics(stats, output)
-        writer = opened.enter_context(contextlib.closing(open_rows(output))) if output else None
+        writer = open_rows(output, schema.optional) if output else None
+        if writer:
+            opened.callback(writer.close)
         packets = extraction.source
         statistics = Statistics(packets.counters, extraction.decoder, extraction.table)
         blocks = with_progress(packets, hidden=options.shares_terminal(output))

@@ -24,12 +24,13 @@ COLUMNS = (
     "length",
     *PACKET_COLUMNS,
 )
-"""Names of the columns, in order."""
+"""Names of the columns, in order; behind them stand those of `SequenceBatch.optional`."""
 
 
 def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
     """The batch as Python values, column by column, named and ordered as `COLUMNS`.
 
+    Behind those are the optional columns that the batch has.
     Fields of packets are lists, cut to the row's length; addresses and end reasons are text.
     """
     columns = {name: getattr(batch, name).tolist() for name in (*_FIRST_COLUMNS, *_FLOW_COLUMNS)}
@@ -47,7 +48,7 @@ def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
     columns["context_saturated"] = batch.context_saturated.tolist()
     columns["offloaded"] = batch.offloaded.tolist()
     columns["length"] = length = batch.length.tolist()
-    for name in PACKET_COLUMNS:
+    for name in (*PACKET_COLUMNS, *batch.optional):
         values = getattr(batch, name).tolist()
         columns[name] = [row[:count] for row, count in zip(values, length, strict=True)]
     return columns

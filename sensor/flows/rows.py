@@ -5,6 +5,7 @@ flow; `PacketStore` holds the packets of sequences that are still open and fills
 there and from the block (`docs/semantics.md` 7).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,16 +16,18 @@ from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import FOREVER
 from sensor.flows.state import take
 from sensor.model.schema import FeatureSchema
+from sensor.packets.headers import OPTIONAL_TYPES
 
 Index = NDArray[np.int64]
 
-_COLUMNS: tuple[tuple[str, type[np.generic]], ...] = (
-    ("ip_length", np.uint16),
-    ("payload_length", np.uint16),
-    ("interarrival_us", np.uint32),
-    ("direction", np.int8),
-    ("tcp_flags", np.uint8),
-)
+_TYPES: dict[str, type[np.generic]] = {
+    "ip_length": np.uint16,
+    "payload_length": np.uint16,
+    "interarrival_us": np.uint32,
+    "direction": np.int8,
+    "tcp_flags": np.uint8,
+}
+"""Columns that the packets of every row have."""
 _EARLY, _FULL, _IDLE = (END_REASONS.index(reason) for reason in ("early", "full", "idle"))
 
 
@@ -37,24 +40,27 @@ class Pieces:
         number: ``(packets,)`` number of the packet within its flow, from 0.
         clock: ``(packets,)`` flow clock at the packet.
         time: ``(packets,)`` its own time.
-        ip_length, payload_length, interarrival_us, direction, tcp_flags: as in a row.
+        columns: ``(packets,)`` each, what a row has of its packets: `ip_length`,
+            `payload_length`, `interarrival_us`, `direction`, `tcp_flags`, and what the schema
+            asks for besides.
     """
 
     segment: Index
     number: Index
     clock: Index
     time: Index
-    ip_length: NDArray[np.uint16]
-    payload_length: NDArray[np.uint16]
-    interarrival_us: NDArray[np.uint32]
-    direction: NDArray[np.int8]
-    tcp_flags: NDArray[np.uint8]
+    columns: dict[str, NDArray[Any]]
 
     @classmethod
-    def none(cls) -> "Pieces":
-        """No packets: what a deadline brings."""
-        times = [np.zeros(0, np.int64) for _ in "1234"]
-        return cls(*times, **{name: np.zeros(0, dtype) for name, dtype in _COLUMNS})  # type: ignore[arg-type]
+    def none(cls, optional: Collection[str] = ()) -> "Pieces":
+        """No packets: what a deadline brings, for a schema's `optional`."""
+        none = np.zeros(0, np.int64)
+        columns = {name: np.zeros(0, dtype) for name, dtype in _types(optional).items()}
+        return cls(none, none, none, none, columns)
+
+
+def _types(optional: Collection[str]) -> dict[str, type[np.generic]]:
+    return {**_TYPES, **{name: OPTIONAL_TYPES[name] for name in optional}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +207,12 @@ class PacketStore:
     So a flood of one-packet flows touches the first plane only.
     """
 
-    def __init__(self, n: int, slots: int) -> None:
+    def __init__(self, n: int, slots: int, optional: Collection[str] = ()) -> None:
+        """Makes an empty store for a schema's n and `optional`."""
         self._n = n
-        self._planes = {name: np.zeros((n, slots), dtype) for name, dtype in _COLUMNS}
+        self._planes = {
+            name: np.zeros((n, slots), dtype) for name, dtype in _types(optional).items()
+        }
 
     def keep(
         self,
@@ -228,7 +237,7 @@ class PacketStore:
         plane = pieces.number[plan.chosen][kept] % self._n
         slot = slots[segment]
         for name, store in self._planes.items():
-            store[plane, slot] = getattr(pieces, name)[plan.chosen][kept]
+            store[plane, slot] = pieces.columns[name][plan.chosen][kept]
         time = pieces.time[plan.chosen][kept]
         begun = plane == 0
         flow["sequence_start_ns"][segment[begun]] = time[begun]
@@ -255,12 +264,16 @@ class PacketStore:
         source = plan.begin[row] + step
         cell = row * n + plan.carry[row] + step
         carried = [np.flatnonzero(plan.carry > k) for k in range(int(plan.carry.max(initial=0)))]
-        packets: dict[str, Any] = {}
+        packets: dict[str, Any] = {
+            name: np.zeros((rows, 0), dtype)
+            for name, dtype in OPTIONAL_TYPES.items()
+            if name not in self._planes
+        }
         for name, store in self._planes.items():
             column = np.zeros((rows, n), store.dtype)
             for k, held in enumerate(carried):
                 column[held, k] = store[k, slot[held]]
-            column.reshape(-1)[cell] = getattr(pieces, name)[plan.chosen][source]
+            column.reshape(-1)[cell] = pieces.columns[name][plan.chosen][source]
             packets[name] = column
         time = pieces.time[plan.chosen]
         first, last = state["sequence_start_ns"].copy(), state["sequence_last_ns"].copy()

@@ -1,11 +1,12 @@
 """Rows of packets: what the flow table emits and the model scores."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.packets.headers import OFFLOADED_BYTES
+from sensor.packets.headers import OFFLOADED_BYTES, OPTIONAL_TYPES
 
 END_REASONS = ("full", "early", "closed", "idle", "evicted")
 """Why a row was decided, indexed by `SequenceBatch.end_reason`:
@@ -35,6 +36,8 @@ class SequenceBatch:
         interarrival_us: ``(b, n)`` uint32, clipped at 60 s.
         direction: ``(b, n)`` int8, +1 from the originator, −1 to it, 0 padding.
         tcp_flags: ``(b, n)`` uint8.
+        ttl: ``(b, n)`` uint8, or ``(b, 0)`` where the schema has no such field.
+        tcp_window: ``(b, n)`` uint16, or ``(b, 0)`` likewise.
         length: ``(b,)`` uint16 packets in the row.
         context: ``(b, 6)`` uint32 counts of flows, columns as `CONTEXT_COLUMNS`.
         context_saturated: ``(b,)`` bool: more flows began within the window than are remembered.
@@ -58,6 +61,8 @@ class SequenceBatch:
     interarrival_us: NDArray[np.uint32]
     direction: NDArray[np.int8]
     tcp_flags: NDArray[np.uint8]
+    ttl: NDArray[np.uint8]
+    tcp_window: NDArray[np.uint16]
     length: NDArray[np.uint16]
     context: NDArray[np.uint32]
     context_saturated: NDArray[np.bool_]
@@ -84,6 +89,11 @@ class SequenceBatch:
         return int(self.length.size)
 
     @property
+    def optional(self) -> tuple[str, ...]:
+        """Which of `sensor.packets.headers.OPTIONAL_TYPES` the rows have."""
+        return tuple(name for name in OPTIONAL_TYPES if getattr(self, name).shape[1])
+
+    @property
     def offloaded(self) -> NDArray[np.bool_]:
         """``(b,)`` whether one of the row's packets is too long for the wire (rule 26)."""
         long = self.ip_length > OFFLOADED_BYTES
@@ -102,14 +112,19 @@ class SequenceBatch:
         return cls(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)))
 
     @classmethod
-    def empty(cls, n: int) -> "SequenceBatch":
-        """A batch without rows, with every column's type."""
+    def empty(cls, n: int, optional: Collection[str] = ()) -> "SequenceBatch":
+        """A batch without rows, with every column's type, for a schema's n and `optional`."""
         return cls(
-            **{f.name: np.zeros((0, *_shape(f.name, n)), _DTYPES[f.name]) for f in fields(cls)}
+            **{
+                f.name: np.zeros((0, *_shape(f.name, n, optional)), _DTYPES[f.name])
+                for f in fields(cls)
+            }
         )
 
 
-def _shape(name: str, n: int) -> tuple[int, ...]:
+def _shape(name: str, n: int, optional: Collection[str]) -> tuple[int, ...]:
+    if name in OPTIONAL_TYPES:
+        return (n,) if name in optional else (0,)
     if name in ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags"):
         return (n,)
     return (len(CONTEXT_COLUMNS),) if name == "context" else ()
@@ -121,6 +136,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "interarrival_us": np.uint32,
     "direction": np.int8,
     "tcp_flags": np.uint8,
+    **OPTIONAL_TYPES,
     "length": np.uint16,
     "context": np.uint32,
     "context_saturated": np.bool_,

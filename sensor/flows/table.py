@@ -48,7 +48,8 @@ class FlowTable:
 
         Args:
             schema: sequence length, key, policies, timeouts; without context fields, none are
-                counted.
+                counted, and optional fields are kept if it has them (then the decoder has to have
+                been asked for them).
             slots: flows that are held at once, at least 65,536; as many conversations are held
                 beside them where the key gathers several.
         """
@@ -62,8 +63,9 @@ class FlowTable:
         self._keying = _keying(schema, slots, self._idle_ns)
         self._slots = FlowSlots(slots, self._keying.words, self._idle_ns)
         self._flow = np.zeros(self._slots.size, FLOW)
-        self._store = PacketStore(schema.n, self._slots.size)
-        self._none = self._pending = SequenceBatch.empty(schema.n)
+        self._optional = schema.optional
+        self._store = PacketStore(schema.n, self._slots.size, self._optional)
+        self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
 
     @property
     def conversations_evicted(self) -> int:
@@ -200,11 +202,14 @@ class FlowTable:
             number=number[keep],
             clock=clock[keep],
             time=time[keep],
-            ip_length=headers.ip_length[chosen],
-            payload_length=headers.payload_length[chosen],
-            interarrival_us=np.clip(gap[keep] // 1_000, 0, 60_000_000).astype(np.uint32),
-            direction=np.where(outward[keep], 1, -1).astype(np.int8),
-            tcp_flags=headers.tcp_flags[chosen],
+            columns={
+                "ip_length": headers.ip_length[chosen],
+                "payload_length": headers.payload_length[chosen],
+                "interarrival_us": np.clip(gap[keep] // 1_000, 0, 60_000_000).astype(np.uint32),
+                "direction": np.where(outward[keep], 1, -1).astype(np.int8),
+                "tcp_flags": headers.tcp_flags[chosen],
+                **{name: getattr(headers, name)[chosen] for name in self._optional},
+            },
         )
 
     def _close_books(
@@ -254,7 +259,7 @@ class FlowTable:
         if not slots.size:
             return self._none
         flow = take(self._flow, slots)
-        pieces = Pieces.none()
+        pieces = Pieces.none(self._optional)
         plan = plan_rows(self.schema, flow, pieces, ends, now)
         rows = self._store.rows(plan, flow, slots, pieces)
         flow["rows"] += plan.rows

@@ -8,6 +8,7 @@ worked out in integers, not with a logarithm of some C library.
 Codes of a field, by `Field.transform`:
 
 - ``log2p1``: round(steps · log2(1 + raw)); its channel is code / scale;
+- ``linear``: the raw value; its channel is code / scale;
 - ``sign``: 1 for +1, 2 for −1, 0 for padding;
 - ``bits``: the byte less the bits that have no channel;
 - ``one_hot``: 1 + the position of the value, 0 for a value without a channel;
@@ -22,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
-from sensor.model.schema import CONTEXT_FIELDS, FIELDS, FeatureSchema, Field
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS, Field
+from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import ICMP, ICMPV6
 
 _WORD = 8
@@ -174,7 +176,9 @@ def _table(field: Field) -> NDArray[np.uint8]:
     if field.transform == "log2p1":
         return _log_codes(field, raw)
     table = np.zeros(_TABLE_SIZE, np.uint8)
-    if field.transform == "sign":
+    if field.transform == "linear":
+        table[:] = np.minimum(raw, field.clip)
+    elif field.transform == "sign":
         table[0x01], table[0xFF] = 1, 2
     elif field.transform == "bits":
         table[:256] = raw[:256] & sum(field.values)
@@ -216,7 +220,7 @@ def _values(field: Field) -> NDArray[np.float32]:
     """``(256, channels)`` value of every code; exact, for scales are powers of two."""
     code = np.arange(256)[:, None]
     values: NDArray[np.float32] = np.zeros((256, len(field.channels)), np.float32)
-    if field.transform in ("log2p1", "one"):
+    if field.transform in ("log2p1", "linear", "one"):
         values[:] = code / field.scale
     elif field.transform == "sign":
         values[1], values[2] = 1, -1

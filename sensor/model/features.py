@@ -12,15 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from sensor.model.encoding import boundaries
-from sensor.model.schema import (
-    CONTEXT_FIELDS,
-    DECODER_REVISION,
-    FIELDS,
-    FLOW_REVISION,
-    KEYS,
-    FeatureSchema,
-    Field,
-)
+from sensor.model.fields import CONTEXT_FIELDS, DEFAULT_FIELDS, FIELDS, OPTIONAL_FIELDS, Field
+from sensor.model.schema import DECODER_REVISION, FLOW_REVISION, KEYS, FeatureSchema
 
 _EXAMPLES = {
     "bytes": (0, 1, 40, 60, 576, 1_500, 9_000, 65_535),
@@ -53,6 +46,7 @@ codes.
 | transform | code | input |
 |---|---|---|
 | `log2p1` | round(steps · log2(1 + raw)) | code / scale |
+| `linear` | the raw value | code / scale |
 | `sign` | 1 for +1, 2 for −1, 0 for padding | +1, −1, 0 |
 | `bits` | the byte, less bits without a channel | 0 or 1 a channel |
 | `one_hot` | 1 + position of the value, 0 for all others | 0 or 1 a channel |
@@ -82,6 +76,15 @@ scans are made, tell little without them.
   *other* services are then too low. The mark is a column of raw rows and no input.
 - They count five-tuple flows under every key. A flow of another key has the context of the
   conversation of its first packet.
+"""
+
+_OPTIONAL = """## Optional fields of a packet
+
+They are not in the default schema, and no shipped bundle has them. They are decoded, and kept in
+the flow table, only while a bundle is loaded whose schema names them, or where somebody asks for
+them (`multa-sensor flows --with`); nobody else pays for them. Each of them is known to leak: see
+[below](#what-is-no-feature-and-why) before you train on one, and show on networks that were held
+back from training what it gains there.
 """
 
 _KEYS = {
@@ -158,20 +161,20 @@ _LEFT_OUT = """## What is no feature, and why
 
 In most public datasets attacks and benign traffic were recorded on different machines. There a
 field that identifies the machine predicts the label almost perfectly: a tree on the TTL alone
-looks excellent, and is no better than a coin in the next network.
+looks excellent, and is no better than a coin in the next network. TTL and window can be asked
+for, so that this can be measured; these can't:
 
 | field | what it gives away |
 |---|---|
-| TTL, hop limit | the system (its initial value) and the hops to the recording machine |
-| TCP window, options | the system and its settings; a flooding tool has one constant |
+| TCP options | the system and its settings |
 | wire length | padding to 60 bytes, or not yet: where in the host it was captured |
 | addresses, MACs, full ports | who, not what: memorised, and wrong in the next network |
 | absolute time | the hour of the recording |
 | IP identification, sequence numbers | counters of one host |
 
-They are not in the schema, so no bundle can ask for them. One would be taken up only if results
-on every network that was held back from training gained by it. The fields above leak too, but
-less: sizes and gaps on a fine grid would identify a capture as well, hence the coarse one.
+The default schema would take up a field only if results on every network that was held back from
+training gained by it. Its own fields leak too, but less: sizes and gaps on a fine grid would
+identify a capture as well, hence the coarse one.
 """
 
 
@@ -182,7 +185,9 @@ def page() -> str:
         _HEAD.format(decoder=DECODER_REVISION, flow=FLOW_REVISION),
         _TRANSFORMS,
         "## Fields of a packet\n",
-        *_fields(FIELDS),
+        *_fields({name: FIELDS[name] for name in DEFAULT_FIELDS}),
+        _OPTIONAL,
+        *_fields({name: FIELDS[name] for name in OPTIONAL_FIELDS}),
         _CONTEXT,
         *_fields(CONTEXT_FIELDS),
         _SEQUENCES.format(entries=_entries(schema), repeat_all=schema.repeat_all),
@@ -198,6 +203,8 @@ def codes_used(field: Field) -> int:
     """How many different codes packets can have; padding is not counted."""
     if field.transform == "log2p1":
         return 1 + int(np.unique(boundaries(field)).size)
+    if field.transform == "linear":
+        return 1 + field.clip
     if field.transform == "bits":
         return 1 << len(field.values)
     if field.transform == "one_hot":
@@ -213,13 +220,14 @@ def _fields(fields: dict[str, Field]) -> Iterator[str]:
     ]
     for name, field in fields.items():
         logarithmic = field.transform == "log2p1"
+        numeric = logarithmic or field.transform == "linear"
         cells = [
             f"`{name}`",
             field.unit,
             f"`{field.transform}`",
-            f"{field.clip:,}" if logarithmic else "–",
+            f"{field.clip:,}" if numeric else "–",
             f"{field.steps}" if logarithmic else "–",
-            f"{field.scale}" if logarithmic else "–",
+            f"{field.scale}" if numeric else "–",
             f"{codes_used(field)}",
             ", ".join(_channels(field)),
             f"{field.revision}",

@@ -8,6 +8,7 @@ import io
 import math
 import re
 import zipfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +31,7 @@ COLUMNS = (
     "context",
     "protocol",
 )
-"""Columns of `SequenceBatch` that features are made of."""
-
-_ARRAYS = (*COLUMNS, "packed", "scores")
+"""Columns of `SequenceBatch` that features are made of, besides those that a schema adds."""
 
 _TYPES = frozenset({"|u1", "|i1", "<u2", "<u4", "<f4"})
 
@@ -60,7 +59,7 @@ class GoldenVectors:
 
     def to_npz(self) -> bytes:
         """The file ``golden.npz``; the same vectors give the same bytes."""
-        arrays = {name: getattr(self.rows, name) for name in COLUMNS}
+        arrays = {name: getattr(self.rows, name) for name in (*COLUMNS, *self.rows.optional)}
         stream = io.BytesIO()
         with zipfile.ZipFile(stream, "w") as archive:
             for name, array in {**arrays, "packed": self.packed, "scores": self.scores}.items():
@@ -78,29 +77,30 @@ class GoldenVectors:
 
         Args:
             file: its content.
-            schema: says how long rows are.
+            schema: says how long rows are, and which columns they have.
             row_bytes: bytes of an encoded row.
             tasks: how many scores a row has.
 
         Raises:
             ValueError: not such an archive, or an array is missing or of another type or shape.
         """
+        columns = (*COLUMNS, *schema.optional)
         try:
             with zipfile.ZipFile(io.BytesIO(file)) as archive:
-                arrays = {name: _array(archive, name) for name in _ARRAYS}
+                arrays = {name: _array(archive, name) for name in (*columns, "packed", "scores")}
         except _DAMAGE as error:
             raise ValueError(f"not an archive of golden vectors ({error})") from None
         count = len(arrays["length"])
-        none = SequenceBatch.empty(schema.n)
-        expected = {name: getattr(none, name) for name in COLUMNS}
+        none = SequenceBatch.empty(schema.n, schema.optional)
+        expected = {name: getattr(none, name) for name in columns}
         expected["packed"] = np.zeros((0, row_bytes), np.uint8)
         expected["scores"] = np.zeros((0, tasks), np.float32)
         for name, column in expected.items():
             shape = (count, *column.shape[1:])
             if arrays[name].dtype != column.dtype or arrays[name].shape != shape:
                 raise ValueError(f"array {name!r} has another type or shape than {shape}")
-        rows = empty_rows(schema.n, count)
-        for name in COLUMNS:
+        rows = empty_rows(schema.n, count, schema.optional)
+        for name in columns:
             getattr(rows, name)[...] = arrays[name]
         if not count or not ((rows.length > 0) & (rows.length <= schema.n)).all():
             raise ValueError("it holds no rows, or rows of impossible lengths")
@@ -111,8 +111,8 @@ class GoldenVectors:
         cls, batch: SequenceBatch, packed: NDArray[np.uint8], scores: NDArray[np.float32]
     ) -> "GoldenVectors":
         """Vectors of the given rows, without whatever is no feature."""
-        rows = empty_rows(batch.ip_length.shape[1], len(batch))
-        for name in COLUMNS:
+        rows = empty_rows(batch.ip_length.shape[1], len(batch), batch.optional)
+        for name in (*COLUMNS, *batch.optional):
             getattr(rows, name)[...] = getattr(batch, name)
         return cls(rows, packed, scores)
 
@@ -152,8 +152,8 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
     return array.reshape(shape)
 
 
-def empty_rows(n: int, count: int) -> SequenceBatch:
-    """A batch of `count` rows of zeros."""
-    none = SequenceBatch.empty(n)
+def empty_rows(n: int, count: int, optional: Collection[str] = ()) -> SequenceBatch:
+    """A batch of `count` rows of zeros, for a schema's n and `optional`."""
+    none = SequenceBatch.empty(n, optional)
     columns = (getattr(none, name) for name in SequenceBatch.__dataclass_fields__)
     return SequenceBatch(*(np.zeros((count, *c.shape[1:]), c.dtype) for c in columns))

@@ -66,6 +66,7 @@ class Datagrams:
         header: length of the IP headers.
         total: the decoded ``ip_length``.
         protocol: what follows the IP headers.
+        ttl: time to live or hop limit, a view that is copied if somebody asks for it.
         addresses: high and low word of the source, then of the destination.
         transport: ``(packets, TRANSPORT_BYTES)`` first bytes after the IP headers.
         later: positions in these columns of later fragments.
@@ -80,6 +81,7 @@ class Datagrams:
     header: Index
     total: Index
     protocol: Bytes
+    ttl: Bytes
     addresses: tuple[NDArray[np.uint64], ...]
     transport: Bytes
     later: Index = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -157,6 +159,7 @@ def _ipv4(block: PacketBlock, layer: _Layer) -> Datagrams:
         header=header,
         total=_total(block, layer, stated),
         protocol=head[:, 9],
+        ttl=head[:, 8],
         addresses=(zero, words[:, 0], zero, words[:, 1]),
         transport=head[:, 20:40],
     )
@@ -192,6 +195,7 @@ def _ipv6(block: PacketBlock, layer: _Layer) -> Datagrams:
         header=np.full(layer.rows.size, 40, np.int64),
         total=_total(block, layer, np.where(stated == 0, 0, np.minimum(stated + 40, 65_535))),
         protocol=head[:, 6].copy(),
+        ttl=head[:, 7],
         addresses=tuple(words.T),
         transport=head[:, 40:60],
     )

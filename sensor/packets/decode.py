@@ -6,7 +6,7 @@ captured length of a frame, and every frame is either decoded or counted under o
 later ones need, and the slow path's budget; none of them depends on where blocks end.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from sensor.packets.gather import Index
 from sensor.packets.headers import DECODED, OFFLOADED_BYTES, REFUSALS, Headers
 from sensor.packets.link import read_links
 from sensor.packets.slow import SlowPath
-from sensor.packets.transport import Segments, read_segments
+from sensor.packets.transport import Segments, read_segments, read_windows
 
 _ADDRESSES = ("source_high", "source_low", "destination_high", "destination_low")
 
@@ -33,7 +33,14 @@ class Decoder:
         offloaded: decoded packets of more than `OFFLOADED_BYTES`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, optional: Collection[str] = ()) -> None:
+        """Begins to decode a stream.
+
+        Args:
+            optional: which of `sensor.packets.headers.OPTIONAL_TYPES` to decode; a schema's are
+                `FeatureSchema.optional`.
+        """
+        self._optional = frozenset(optional)
         self.decoded = 0
         self.refused = dict.fromkeys(REFUSALS, 0)
         self.offloaded = 0
@@ -60,7 +67,7 @@ class Decoder:
         refusal = links.refusal
         for datagrams in layers:
             refusal[datagrams.rows] = datagrams.refusal
-        headers, place = _merge(block, refusal, layers, segments)
+        headers, place = _merge(block, refusal, layers, segments, self._optional)
         if fragments := [each.fragments for each in layers if each.fragments is not None]:
             self._fragments.join(headers, place, fragments)
         self._count(refusal, headers)
@@ -79,6 +86,7 @@ def _merge(
     refusal: NDArray[np.uint8],
     layers: Sequence[Datagrams],
     segments: Sequence[Segments],
+    optional: Collection[str],
 ) -> tuple[Headers, Index]:
     """Columns of all layers in packet order, without the refused, and each frame's position."""
     keep = refusal == DECODED
@@ -97,6 +105,8 @@ def _merge(
         ip_length=np.empty(kept, np.uint16),
         payload_length=np.empty(kept, np.uint16),
         tcp_flags=np.empty(kept, np.uint8),
+        ttl=np.empty(kept if "ttl" in optional else (kept, 0), np.uint8),
+        tcp_window=np.empty(kept if "tcp_window" in optional else (kept, 0), np.uint16),
     )
     for layer, segment in zip(layers, segments, strict=True):
         whole = not layer.refusal.any()
@@ -111,4 +121,8 @@ def _merge(
         merged.ip_length[to] = layer.total[good]
         merged.payload_length[to] = segment.payload_length[good]
         merged.tcp_flags[to] = segment.tcp_flags[good]
+        if "ttl" in optional:
+            merged.ttl[to] = layer.ttl[good]
+        if "tcp_window" in optional:
+            merged.tcp_window[to] = read_windows(layer)[good]
     return merged, place

@@ -62,6 +62,9 @@ DECODED = 0
 REFUSAL_CODES = {reason: code for code, reason in enumerate(REFUSALS, start=1)}
 """Refusals as they stand in columns, where `DECODED` stands for none."""
 
+OPTIONAL_TYPES: dict[str, type[np.unsignedinteger]] = {"ttl": np.uint8, "tcp_window": np.uint16}
+"""Columns of `Headers` that are decoded only where they are asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:
@@ -82,6 +85,10 @@ class Headers:
             link header where the field is 0 (segmentation offload), clipped at 65,535.
         payload_length: uint16, `ip_length` less IP and transport headers.
         tcp_flags: uint8, the low eight flag bits; 0 for other protocols.
+        ttl: uint8, IPv4 time to live or IPv6 hop limit, of the header that has `ip_length`;
+            ``(packets, 0)`` where nobody asks for it.
+        tcp_window: uint16, as on the wire and not scaled; 0 where no TCP header is read;
+            ``(packets, 0)`` where nobody asks for it.
     """
 
     timestamp_ns: NDArray[np.int64]
@@ -96,6 +103,8 @@ class Headers:
     ip_length: NDArray[np.uint16]
     payload_length: NDArray[np.uint16]
     tcp_flags: NDArray[np.uint8]
+    ttl: NDArray[np.uint8]
+    tcp_window: NDArray[np.uint16]
 
     def __len__(self) -> int:
         return int(self.timestamp_ns.size)

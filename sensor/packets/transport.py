@@ -65,3 +65,14 @@ def read_segments(datagrams: Datagrams) -> Segments:
             source[at] = head[at, 0]
             destination[at] = np.where(answer >= 0, answer, head[at, 1])
     return Segments(source, destination, np.maximum(stated - header, 0), head[:, 13] * tcp)
+
+
+def read_windows(datagrams: Datagrams) -> NDArray[np.uint16]:
+    """TCP windows as they are on the wire (RFC 9293 section 3.1); 0 where there is no TCP header.
+
+    Only of packets that `read_segments` does not refuse.
+    """
+    tcp = datagrams.protocol == TCP
+    tcp[datagrams.later] = False
+    windows: NDArray[np.uint16] = words_of(datagrams.transport, 14).astype(np.uint16) * tcp
+    return windows

@@ -9,7 +9,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,8 +31,12 @@ class RowWriter(Protocol):
         ...
 
 
-def open_rows(path: str) -> RowWriter:
+def open_rows(path: str, optional: Collection[str] = ()) -> RowWriter:
     """Opens an output for rows; the end of its name says the format, ``-`` is JSON lines.
+
+    Args:
+        path: of the file.
+        optional: columns that the batches have besides (`SequenceBatch.optional`).
 
     Raises:
         UsageError: the name has another end.
@@ -42,9 +46,9 @@ def open_rows(path: str) -> RowWriter:
     suffix = ".jsonl" if path == STDOUT else Path(path).suffix.lower()
     try:
         if suffix == ".parquet":
-            return _Parquet(path)
+            return _Parquet(path, optional)
         if suffix == ".csv":
-            return _Text(path, _csv, ",".join(COLUMNS) + "\n")
+            return _Text(path, _csv, ",".join((*COLUMNS, *optional)) + "\n")
         if suffix == ".jsonl":
             return _Text(path, _json_lines)
     except (OSError, ValueError) as error:
@@ -56,7 +60,7 @@ class _Text:
     """A text file of rows."""
 
     def __init__(
-        self, path: str, form: Callable[[Iterator[tuple[Any, ...]]], str], heading: str = ""
+        self, path: str, form: Callable[[dict[str, list[Any]]], str], heading: str = ""
     ) -> None:
         self._path, self._form = path, form
         descriptor = sys.stdout.fileno() if path == STDOUT else path
@@ -66,9 +70,9 @@ class _Text:
         self._file.write(heading)
 
     def write(self, batch: SequenceBatch) -> None:
-        rows = zip(*columns_of(batch).values(), strict=True)
+        columns = columns_of(batch)
         try:
-            self._file.write(self._form(rows))
+            self._file.write(self._form(columns))
             self._file.flush()
         except BrokenPipeError:
             raise
@@ -84,25 +88,26 @@ class _Text:
             raise _failure(self._path, error) from None
 
 
-def _json_lines(rows: Iterator[tuple[Any, ...]]) -> str:
+def _json_lines(columns: dict[str, list[Any]]) -> str:
     encode = json.JSONEncoder(separators=(",", ":")).encode
-    return "".join(encode(dict(zip(COLUMNS, row, strict=True))) + "\n" for row in rows)
+    rows = zip(*columns.values(), strict=True)
+    return "".join(encode(dict(zip(columns, row, strict=True))) + "\n" for row in rows)
 
 
-def _csv(rows: Iterator[tuple[Any, ...]]) -> str:
+def _csv(columns: dict[str, list[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    lists = len(PACKET_COLUMNS)
-    for row in rows:
-        packed = [" ".join(map(str, values)) for values in row[-lists:]]
-        writer.writerow([*row[:-lists], *packed])
+    lists = len(COLUMNS) - len(PACKET_COLUMNS)
+    for row in zip(*columns.values(), strict=True):
+        packed = [" ".join(map(str, values)) for values in row[lists:]]
+        writer.writerow([*row[:lists], *packed])
     return text.getvalue()
 
 
 class _Parquet:
     """Parquet by pyarrow, an optional dependency."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, optional: Collection[str]) -> None:
         self._path = path
         try:
             self._arrow = importlib.import_module("pyarrow")
@@ -115,7 +120,8 @@ class _Parquet:
         kinds = {name: self._arrow.int64() for name in COLUMNS}
         kinds |= dict.fromkeys(("end_reason", "src_ip", "dest_ip"), self._arrow.string())
         kinds |= dict.fromkeys(("midstream", "context_saturated", "offloaded"), self._arrow.bool_())
-        kinds |= {name: self._arrow.list_(self._arrow.int32()) for name in PACKET_COLUMNS}
+        lists = (*PACKET_COLUMNS, *optional)
+        kinds |= {name: self._arrow.list_(self._arrow.int32()) for name in lists}
         self._schema = self._arrow.schema(list(kinds.items()))
         self._file = os.fdopen(
             os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644), "wb"

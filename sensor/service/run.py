@@ -38,7 +38,7 @@ class Run:
             log: where alerts go; it stays the caller's to close.
             summary: hears of every event, where one will be shown.
         """
-        self._decoder = Decoder()
+        self._decoder = Decoder({name for lane in lanes for name in lane.table.schema.optional})
         self._lanes, self._log, self._summary = lanes, log, summary
         self._limit = AlertLimit()
         self._options = Options()

@@ -24,7 +24,7 @@ from reference_decode import Frame, Packet, ReferenceDecoder
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
 from sensor.packets.decode import Decoder
-from sensor.packets.headers import Headers
+from sensor.packets.headers import OPTIONAL_TYPES, Headers
 
 LINK_TYPES = (1, 1, 1, 0, 9, 12, 50, 51, 101, 104, 108, 113, 228, 229, 276, 147)
 START_NS = 1_700_000_000_000_000_000
@@ -64,7 +64,7 @@ def decoder(octets: bytes) -> None:
     if not frames:
         return
     together, headers = compare(frames)
-    singly = Decoder()
+    singly = Decoder(OPTIONAL_TYPES)
     block = _block(frames)
     parts = [singly.decode(_row(block, row)) for row in range(len(frames))]
     assert singly.refused == together.refused
@@ -79,7 +79,7 @@ def compare(frames: Sequence[Frame]) -> tuple[Decoder, Headers]:
     Raises:
         AssertionError: they differ.
     """
-    together, reference = Decoder(), ReferenceDecoder()
+    together, reference = Decoder(OPTIONAL_TYPES), ReferenceDecoder()
     headers = together.decode(_block(frames))
     expected = [(frame.time_ns, reference.decode(frame)) for frame in frames]
     wanted = [pair for pair in expected if isinstance(pair[1], Packet)]

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 from command import ROOT
 from feature_rows import random_rows
 
 from sensor.flows.columns import COLUMNS, columns_of
+from sensor.model.fields import OPTIONAL_FIELDS
 
 
 def test_columns_are_those_of_the_batch():
@@ -36,7 +38,20 @@ def test_a_row_is_offloaded_by_its_own_packets():
 def test_every_column_is_described():
     page = (ROOT / "docs" / "flows.md").read_text()
     described = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
-    assert described == list(COLUMNS)
+    assert described == [*COLUMNS, *OPTIONAL_FIELDS]
+
+
+@pytest.mark.parametrize("optional", [("ttl",), ("tcp_window",), OPTIONAL_FIELDS])
+def test_optional_columns_stand_behind_the_others(optional):
+    batch = random_rows(16, 50, seed=3, optional=optional)
+    columns = columns_of(batch)
+    assert tuple(columns) == (*COLUMNS, *optional)
+    for name in optional:
+        raw = getattr(batch, name)
+        assert columns[name] == [
+            row[:length].tolist() for row, length in zip(raw, batch.length, strict=True)
+        ]
+        assert raw.any()
 
 
 def test_values_are_python_numbers():

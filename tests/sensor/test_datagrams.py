@@ -231,7 +231,7 @@ def test_other_tunnels_are_flows_of_their_ends():
         CLIENT, 50_000, SERVER, 4_789, bytes.fromhex("0800000000000100") + ethernet(DATAGRAM4)
     )
     packet = v4(ipv4(vxlan, 17, CLIENT, SERVER))
-    assert packet[4:] == (50_000, 4_789, 20 + len(vxlan), len(vxlan) - 8, 0)
+    assert packet[4:] == (50_000, 4_789, 20 + len(vxlan), len(vxlan) - 8, 0, 64, 0)
     assert v4(ipv4(DATAGRAM4, 50, CLIENT, SERVER)).protocol == 50
 
 

@@ -37,14 +37,14 @@ from reference import Frame
 from reference_decode import ReferenceDecoder
 
 from sensor.packets.decode import Decoder
-from sensor.packets.headers import REFUSALS
+from sensor.packets.headers import OPTIONAL_TYPES, REFUSALS
 
 SIZES = (1, 7, 500, 16_384)
 
 
 def assert_equal(frames: Sequence[Frame], size: int) -> Decoder:
     """Every packet and every counter is what the reference says, in order."""
-    decoder, reference = Decoder(), ReferenceDecoder()
+    decoder, reference = Decoder(OPTIONAL_TYPES), ReferenceDecoder()
     got = [
         packet for block in blocks_of(frames, size) for packet in packets_of(decoder.decode(block))
     ]
@@ -223,18 +223,44 @@ def test_offloaded_packets_are_counted() -> None:
     assert decoder.offloaded == 3
 
 
-def test_empty_block_and_column_types() -> None:
-    decoder = Decoder()
+@pytest.mark.parametrize("optional", [(), ("ttl",), ("tcp_window",), ("ttl", "tcp_window")])
+def test_empty_block_and_column_types(optional: tuple[str, ...]) -> None:
+    """Columns that nobody asks for hold no bytes."""
+    decoder = Decoder(optional)
     empty = decoder.decode(block_of([]))
     assert len(empty) == 0
     one = decoder.decode(block_of([Frame(5, tcp_frame(CLIENT, 1, SERVER, 2))]))
     types = {"timestamp_ns": np.int64, "version": np.uint8, "protocol": np.uint8}
-    types |= {"tcp_flags": np.uint8}
+    types |= {"tcp_flags": np.uint8, "ttl": np.uint8}
     words = ("source_high", "source_low", "destination_high", "destination_low")
     for headers in (empty, one):
         for name in headers.__slots__:
             wanted = np.uint64 if name in words else types.get(name, np.uint16)
-            assert getattr(headers, name).dtype == wanted, name
+            column = getattr(headers, name)
+            assert column.dtype == wanted, name
+            absent = name in OPTIONAL_TYPES and name not in optional
+            assert column.shape == ((len(headers), 0) if absent else (len(headers),)), name
+
+
+def test_hops_and_windows_by_hand() -> None:
+    """Inner headers count, later fragments have no window, and nobody else has one."""
+    inner = ipv6(tcp(CLIENT6, 1, SERVER6, 2, SYN, window=40_000), 6, CLIENT6, SERVER6, hop_limit=9)
+    segment = tcp(CLIENT, 1, SERVER, 2, ACK, bytes(8), window=0xFF00)
+    datagrams = [
+        ipv4(segment, 6, CLIENT, SERVER, ttl=255),
+        ipv4(segment, 6, CLIENT, SERVER, ttl=1, options=bytes(8)),
+        ipv4(inner, 41, CLIENT, SERVER, ttl=77),
+        ipv4(udp(CLIENT, 1, SERVER, 2, bytes(20)), 17, CLIENT, SERVER, ttl=0),
+        ipv4(segment, 6, CLIENT, SERVER, ttl=64, fragment=0x2000, identification=5),
+        ipv4(bytes([255]) * 24, 6, CLIENT, SERVER, ttl=63, fragment=3, identification=5),
+        ipv4(bytes([255]) * 24, 6, CLIENT, SERVER, ttl=62, fragment=3, identification=6),
+    ]
+    frames = [Frame(0, ethernet(datagram)) for datagram in datagrams]
+    headers = Decoder(OPTIONAL_TYPES).decode(block_of(frames))
+    assert headers.ttl.tolist() == [255, 1, 9, 0, 64, 63, 62]
+    assert headers.tcp_window.tolist() == [0xFF00, 0xFF00, 40_000, 0, 0xFF00, 0, 0]
+    assert headers.source_port.tolist() == [1, 1, 1, 1, 1, 1, 0]
+    assert_equal(frames, 1)
 
 
 def test_frame_at_the_end_of_the_buffer() -> None:

@@ -7,6 +7,7 @@ from frames import IPV4, IPV6, ethernet, mpls, pppoe, sll, sll2
 from reference_decode import Frame
 
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import OPTIONAL_TYPES
 
 PPPOE, MPLS, MPLS_MULTICAST = 0x8864, 0x8847, 0x8848
 TAGS = [(0x88A8, 5), (0x8100, 0xE006), (0x9100, 7)]
@@ -56,7 +57,7 @@ def test_stripped_tags_are_counted_frame_by_frame():
     frames = [tagged[:17], twice, ethernet(DATAGRAM4), tagged, twice, twice[:20]]
     block = block_of([Frame(k, frame, 99) for k, frame in enumerate(frames)])
     block.vlan_tpid[:] = [0x8100, 0, 0x8100, 0x8100, 0x8100, 0]
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     packets = packets_of(decoder.decode(block))
     assert packets == [(1, PACKET4), (2, PACKET4), (3, PACKET4)]
     assert decoder.refused["vlan_depth"] == 1

@@ -8,8 +8,9 @@ from flow_rows import one_row, rows
 
 from sensor.model import encoding
 from sensor.model.encoding import Encoded, encode, row_bytes
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS
 from sensor.model.golden import empty_rows
-from sensor.model.schema import CONTEXT_FIELDS, FIELDS, FeatureSchema
+from sensor.model.schema import FeatureSchema
 
 SCHEMA = FeatureSchema()
 CHANNEL = {name: i for i, name in enumerate(SCHEMA.channels)}

@@ -8,8 +8,9 @@ from command import ROOT
 
 from sensor.model import features
 from sensor.model.encoding import encode
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS
 from sensor.model.golden import empty_rows
-from sensor.model.schema import CONTEXT_FIELDS, FIELDS, FeatureSchema
+from sensor.model.schema import FeatureSchema
 
 COMMAND = "python -m sensor.model.features > docs/features.md"
 PAGE = ROOT / "docs" / "features.md"

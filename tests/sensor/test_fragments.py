@@ -8,6 +8,7 @@ from reference_decode import Packet
 
 from sensor.packets.decode import Decoder
 from sensor.packets.fragments import APART_NS, REMEMBERED
+from sensor.packets.headers import OPTIONAL_TYPES
 
 MORE = 0x2000
 SIZES = [1, 7, 500, 16_384]
@@ -37,7 +38,7 @@ def flows(packets: list[bytes], times_s=(), size: int = 16_384, decoder=None) ->
         Frame(int(time * 1e9), ethernet(packet, 0x0800 if packet[0] >> 4 == 4 else IPV6))
         for time, packet in zip(times_s, packets, strict=True)
     ]
-    found = decoded(decoder or Decoder(), frames, size)
+    found = decoded(decoder or Decoder(OPTIONAL_TYPES), frames, size)
     assert len(found) == len(frames)
     return found
 
@@ -49,7 +50,7 @@ def ends(packets: list[Packet]) -> list[tuple]:
 @pytest.mark.parametrize("size", SIZES)
 def test_later_fragments_join_their_first_one(size):
     packets = [part4(MORE), part4(MORE | 3), part4(6), part6(0), part6(24), part6(48, more=False)]
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     found = flows(packets, size=size, decoder=decoder)
     assert ends(found) == [FLOW] * 3 + [FLOW6] * 3
     # the first one's payload is what follows its UDP header, the others' all that follows IP
@@ -68,7 +69,7 @@ def test_every_offset_makes_a_later_fragment():
 
 
 def test_a_fragment_before_its_first_one_is_alone():
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     found = flows([part4(3), part6(24), part4(MORE), part6(0), part4(3)], decoder=decoder)
     assert ends(found) == [NONE, NONE6, FLOW, FLOW6, FLOW]
     assert decoder.fragments_unmatched == 2
@@ -86,7 +87,7 @@ def test_a_fragment_before_its_first_one_is_alone():
     ],
 )
 def test_every_part_of_the_key_counts(other):
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     found = flows([part4(MORE), other], decoder=decoder)
     assert found[1].source_port == found[1].destination_port == 0
     assert decoder.fragments_unmatched == 1
@@ -108,24 +109,27 @@ def test_what_is_whole_is_not_remembered():
 
 def test_what_is_refused_is_not_remembered():
     short = ipv4(DATAGRAM[:4], 17, CLIENT, SERVER, identification=1, fragment=MORE)
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     assert ends(decoded(decoder, [Frame(0, ethernet(p)) for p in (short, part4(3))])) == [NONE]
     assert decoder.refused["truncated_transport"] == decoder.fragments_unmatched == 1
 
 
 def test_flags_and_ports_of_tcp_and_icmp():
-    """A later fragment has no transport header, so no flags, whatever its bytes are."""
+    """A later fragment has no transport header, so no flags and no window, whatever its bytes are.
+
+    The time to live is each packet's own.
+    """
     segment = tcp(CLIENT, 1, SERVER, 2, ACK, bytes(20))
     first = ipv4(segment, 6, CLIENT, SERVER, identification=9, fragment=MORE)
-    later = ipv4(b"\xff" * 40, 6, CLIENT, SERVER, identification=9, fragment=5)
+    later = ipv4(b"\xff" * 40, 6, CLIENT, SERVER, identification=9, fragment=5, ttl=61)
     echo = ipv4(icmp(8, payload=bytes(16)), 1, CLIENT, SERVER, identification=9, fragment=MORE)
     rest = ipv4(b"\xff" * 16, 1, CLIENT, SERVER, identification=9, fragment=3)
     found = flows([first, later, echo, rest])
     assert [packet[4:] for packet in found] == [
-        (1, 2, 60, 20, ACK),
-        (1, 2, 60, 40, 0),
-        (8, 0, 44, 16, 0),
-        (8, 0, 36, 16, 0),
+        (1, 2, 60, 20, ACK, 64, 8_192),
+        (1, 2, 60, 40, 0, 61, 0),
+        (8, 0, 44, 16, 0, 64, 0),
+        (8, 0, 36, 16, 0, 64, 0),
     ]
 
 
@@ -150,7 +154,7 @@ def test_the_latest_first_fragment_counts(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_thirty_seconds_apart_at_most(size):
     times = (100, 130, 130.000000001, 70, 69.999999999)
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     frames = [
         Frame(int(time * 1_000_000_000 + 0.5), ethernet(part4(MORE if k == 0 else 3)))
         for k, time in enumerate(times)
@@ -162,8 +166,10 @@ def test_thirty_seconds_apart_at_most(size):
 
 def test_times_at_the_ends_of_their_range():
     frames = [Frame(-(1 << 63), ethernet(part4(MORE))), Frame((1 << 63) - 1, ethernet(part4(3)))]
-    assert ends(decoded(Decoder(), frames)) == [FLOW, NONE]
-    assert ends(decoded(Decoder(), [frames[0], frames[0]._replace(octets=ethernet(part4(3)))])) == [
+    assert ends(decoded(Decoder(OPTIONAL_TYPES), frames)) == [FLOW, NONE]
+    assert ends(
+        decoded(Decoder(OPTIONAL_TYPES), [frames[0], frames[0]._replace(octets=ethernet(part4(3)))])
+    ) == [
         FLOW,
         FLOW,
     ]
@@ -179,7 +185,7 @@ def test_only_the_latest_counts_even_where_it_is_too_far_away():
 def test_the_last_4096_first_fragments_are_remembered(size):
     assert REMEMBERED == 4_096
     others = [part4(MORE, identification=k % 60_000 + 2) for k in range(REMEMBERED)]
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     found = flows(
         [part4(MORE), *others[1:], part4(3), others[0], part4(3)], size=size, decoder=decoder
     )
@@ -195,13 +201,13 @@ def test_all_of_them_are_remembered_when_older_ones_are_forgotten():
     numbers = range(1, 3 * REMEMBERED + 1)
     firsts = [part4(MORE, number) for number in numbers]
     later = [part4(3, number) for number in numbers[-REMEMBERED:]]
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     assert set(ends(flows(firsts + later, decoder=decoder))) == {FLOW}
     assert decoder.fragments_unmatched == 0
 
 
 def test_memory_stays_bounded():
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     for start in range(0, 60_000, 15_000):
         flows([part4(MORE, k + 1) for k in range(start, start + 15_000)], decoder=decoder)
         assert len(decoder._fragments._known) <= 2 * REMEMBERED
@@ -211,7 +217,7 @@ def test_memory_stays_bounded():
 @pytest.mark.parametrize("size", SIZES)
 def test_fragments_of_a_tunnel_join_the_inner_flow(size):
     """4in6 whose outer packet was fragmented: only the first one holds the inner headers."""
-    inner = ipv4(DATAGRAM, 17, CLIENT, SERVER)
+    inner = ipv4(DATAGRAM, 17, CLIENT, SERVER, ttl=9)
     relays = ("2001:db8:ffff::9", "2001:db8:ffff::10")
 
     def outer(octets: bytes, offset: int, *, more: bool) -> bytes:
@@ -220,7 +226,8 @@ def test_fragments_of_a_tunnel_join_the_inner_flow(size):
     packets = [outer(inner[:40], 0, more=True), outer(inner[40:], 40, more=False)]
     found = flows(packets, size=size)
     assert ends(found) == [FLOW] * 2
-    assert found[1][6:] == (40 + 8 + len(inner) - 40, len(inner) - 40, 0)
+    assert found[0].ttl == 9
+    assert found[1][6:] == (40 + 8 + len(inner) - 40, len(inner) - 40, 0, 64, 0)
     # without the first one it is a packet between the relays
     assert ends(flows(packets[1:])) == [(6, 4, number(relays[0]), number(relays[1]), 0, 0)]
 
@@ -264,4 +271,4 @@ def test_fragments_behind_extension_headers_and_in_pppoe():
         ends(flows([part6(0, before=before), part6(24), part6(24, before=before)])) == [FLOW6] * 3
     )
     session = [Frame(0, ethernet(pppoe(part4(f)), 0x8864)) for f in (MORE, 3)]
-    assert ends(decoded(Decoder(), session)) == [FLOW] * 2
+    assert ends(decoded(Decoder(OPTIONAL_TYPES), session)) == [FLOW] * 2

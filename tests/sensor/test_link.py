@@ -12,6 +12,7 @@ from reference import Frame
 from sensor.capture import link_types
 from sensor.capture.block import one_link_type
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import OPTIONAL_TYPES
 
 # link type, link header before IPv4, the same before IPv6
 HEADERS = [
@@ -93,12 +94,12 @@ def test_link_types_mixed_in_a_block_and_the_column_that_repeats_one():
         Frame(k, before4 + DATAGRAM4, -1, kind) for k, (kind, before4, _) in enumerate(HEADERS)
     ]
     frames += [Frame(len(frames), DATAGRAM4, -1, 7), Frame(99, DATAGRAM6, -1, 229)]
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     packets = packets_of(decoder.decode(block_of(frames)))
     assert packets == [(k, PACKET4) for k in range(len(HEADERS))] + [(99, PACKET6)]
     assert decoder.refused["link_type"] == 1
 
     block = block_of([Frame(k, ethernet(DATAGRAM6, IPV6)) for k in range(5)])
     for column in (one_link_type(1, 5), np.full(5, 1, np.uint16), np.full(10, 1, np.uint16)[::2]):
-        packets = packets_of(Decoder().decode(replace(block, link_type=column)))
+        packets = packets_of(Decoder(OPTIONAL_TYPES).decode(replace(block, link_type=column)))
         assert packets == [(k, PACKET6) for k in range(5)]

@@ -1,3 +1,4 @@
+import csv
 import importlib
 import json
 import sys
@@ -11,20 +12,21 @@ from sensor.flows.sequences import SequenceBatch
 from sensor.service.row_files import open_rows
 
 
+@pytest.mark.parametrize("optional", [(), ("ttl", "tcp_window")])
 @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet", ".CSV"])
-def test_no_rows_make_a_whole_file(tmp_path, suffix):
+def test_no_rows_make_a_whole_file(tmp_path, suffix, optional):
     if suffix == ".parquet":
         pytest.importorskip("pyarrow", reason="needs the extra `parquet`")
     path = tmp_path / f"rows{suffix}"
-    writer = open_rows(str(path))
-    writer.write(SequenceBatch.empty(16))
+    writer = open_rows(str(path), optional)
+    writer.write(SequenceBatch.empty(16, optional))
     writer.close()
     writer.close()
     if suffix == ".parquet":
         table = importlib.import_module("pyarrow.parquet").read_table(path)
-        assert (table.num_rows, table.column_names) == (0, list(COLUMNS))
+        assert (table.num_rows, table.column_names) == (0, [*COLUMNS, *optional])
     else:
-        heading = "" if suffix == ".jsonl" else ",".join(COLUMNS) + "\n"
+        heading = "" if suffix == ".jsonl" else ",".join((*COLUMNS, *optional)) + "\n"
         assert path.read_text() == heading
 
 
@@ -38,6 +40,27 @@ def test_batches_follow_one_another(tmp_path):
     written = [json.loads(line) for line in path.read_text().splitlines()]
     expected = columns_of(rows)
     assert written == [{name: expected[name][row] for name in COLUMNS} for row in range(10)]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_optional_columns_are_lists_like_the_others(tmp_path, suffix):
+    path, optional = tmp_path / f"rows{suffix}", ("ttl", "tcp_window")
+    rows = random_rows(16, 10, seed=5, optional=optional)
+    writer = open_rows(str(path), optional)
+    writer.write(rows)
+    writer.close()
+    expected = columns_of(rows)
+    if suffix == ".parquet":
+        parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `parquet`")
+        written = parquet.read_table(path).to_pydict()
+        assert {name: written[name] for name in optional} == {
+            name: expected[name] for name in optional
+        }
+        return
+    with path.open() as file:
+        for row, written in enumerate(csv.DictReader(file)):
+            for name in optional:
+                assert written[name].split(" ") == [str(value) for value in expected[name][row]]
 
 
 def test_parquet_without_pyarrow_says_how_to_get_it(tmp_path, monkeypatch):

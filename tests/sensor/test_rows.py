@@ -23,9 +23,18 @@ def pieces(first, count):
     number = np.arange(first, first + count)
     small = number.astype(np.uint16)
     return Pieces(
-        np.zeros(count, np.int64), number, number, number, small, small,
-        number.astype(np.uint32), np.ones(count, np.int8), np.zeros(count, np.uint8),
-    )  # fmt: skip
+        np.zeros(count, np.int64),
+        number,
+        number,
+        number,
+        {
+            "ip_length": small,
+            "payload_length": small,
+            "interarrival_us": number.astype(np.uint32),
+            "direction": np.ones(count, np.int8),
+            "tcp_flags": np.zeros(count, np.uint8),
+        },
+    )
 
 
 def ends(clock=FOREVER, reason="idle"):

@@ -9,7 +9,8 @@ import rfc8785
 
 from sensor.errors import BundleError
 from sensor.model import schema as contract
-from sensor.model.schema import CONTEXT_FIELDS, FIELDS, FeatureSchema
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS
+from sensor.model.schema import FeatureSchema
 
 SCHEMA = FeatureSchema()
 
@@ -77,7 +78,7 @@ def test_a_schema_comes_back_from_its_manifest():
         ({"fingerprint": None}, "fingerprint"),
         ({"novelty": 1}, "novelty"),
         ({"lengths": None}, "malformed"),
-        ({"fields": ["ttl"]}, "ttl"),
+        ({"fields": ["wire_length"]}, "wire_length"),
         ({"context": ["asn_1s"]}, "asn_1s"),
         ({"key": "asn"}, "asn"),
         ({"policies": ["always"]}, "always"),

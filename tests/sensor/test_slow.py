@@ -8,6 +8,7 @@ from frames import IPV6, ethernet, ipv4, mpls, pppoe, snap
 from reference import Frame
 
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import OPTIONAL_TYPES
 from sensor.packets.slow import SECOND_NS, SLOW_FRAMES
 
 PPP, HDLC, SESSION, CISCO = 9, 50, 51, 104
@@ -81,7 +82,7 @@ def test_the_length_of_an_802_3_frame_cuts_nothing_off():
 )
 def test_no_protocol_number_makes_dpkt_stumble(link_type, before):
     """Of a header alone dpkt has nothing to parse, so nothing behind it can raise."""
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     numbers = range(0, 65_536, 5)
     frames = [
         Frame(k * SECOND_NS // SLOW_FRAMES, before + value.to_bytes(2, "big"), 60, link_type)
@@ -102,7 +103,7 @@ def test_nesting_that_would_recurse_is_left_to_the_layers_of_ip():
 
 def run(times_ns: list[int], size: int = 16_384) -> tuple[Decoder, list[int]]:
     """Which of PPP frames at these times are decoded, found by their ports."""
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     frames = [
         Frame(time, b"\x21" + DATAGRAM4[:20] + k.to_bytes(4, "big") + DATAGRAM4[24:], -1, PPP)
         for k, time in enumerate(times_ns)
@@ -136,7 +137,7 @@ def test_a_clock_set_back_does_not_end_the_slow_path():
 
 
 def test_other_frames_do_not_use_the_room():
-    decoder = Decoder()
+    decoder = Decoder(OPTIONAL_TYPES)
     frames = [Frame(0, ethernet(DATAGRAM4))] * 3 + [Frame(0, snap(DATAGRAM4))] * (SLOW_FRAMES + 2)
     frames.insert(5, Frame(0, snap(DATAGRAM4, 0x0806)))  # takes the path, finds nothing
     assert decoded(decoder, frames) == [PACKET4] * (3 + SLOW_FRAMES - 1)

@@ -14,6 +14,10 @@ TWO_WAY = {
 """Community ID specification: messages and the ones that answer them."""
 
 
+WINDOW = 8_192
+"""Of every segment that `frames.tcp` builds, if it is given no other."""
+
+
 def packet(version: int, segment: bytes, protocol: int, cut: int = 0):
     """What a whole frame is decoded to, or one that lacks its last bytes."""
     frame = ip_frame(segment, protocol, *ENDS[version])
@@ -22,6 +26,7 @@ def packet(version: int, segment: bytes, protocol: int, cut: int = 0):
 
 def expected(version: int, protocol: int, ports: tuple[int, int], size: int, payload: int, flags=0):
     whole = (PACKET4 if version == 4 else PACKET6)._replace(tcp_flags=flags)
+    whole = whole._replace(tcp_window=WINDOW if protocol == 6 else 0)
     return whole._replace(
         protocol=protocol,
         source_port=ports[0],
@@ -41,6 +46,9 @@ def test_tcp(version):
     # NS and the reserved bits are no part of the flags
     odd = segment[:12] + b"\x5f" + segment[13:]
     assert packet(version, odd, 6).tcp_flags == 0xFF
+    for window in (0, 1, 0xFF, 0xFF00, 0xFFFF):
+        segment = tcp(CLIENT, 1, SERVER, 2, ACK, window=window)
+        assert packet(version, segment, 6).tcp_window == window
     options = tcp(CLIENT, 1, SERVER, 2, ACK, b"hello", options=b"\x01" * 40)
     assert packet(version, options, 6) == expected(version, 6, (1, 2), 65, 5, ACK)
     assert packet(version, options, 6, cut=45) == expected(version, 6, (1, 2), 65, 5, ACK)

@@ -1,7 +1,8 @@
 """A dataset on disk: rows of the sensor's own flow table with their labels.
 
 A folder with an index ``dataset.json`` and one ``NAME.npz`` a source (a capture). An archive
-holds the columns of `SequenceBatch` as raw integers and ``labels``; so a dataset is independent of
+holds the columns of `SequenceBatch` as raw integers (optional ones if the schema has them) and
+``labels``; so a dataset is independent of
 what the network makes of the columns, but not of the rules by which they came about: the index
 holds the schema's fingerprint, and datasets of different fingerprints are never mixed. It holds
 addresses too, which labels, splits and incidents need and which no feature uses; treat it like
@@ -23,6 +24,7 @@ import sensor
 from sensor.errors import BundleError, LabelError, MissingInputError, OutputError
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import FeatureSchema
+from sensor.packets.headers import OPTIONAL_TYPES
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -167,7 +169,7 @@ def add_source(
     """
     index = _read_index(folder)
     schema = FeatureSchema.from_manifest(index["schema"], str(folder / INDEX))
-    columns = {column.name: getattr(batch, column.name) for column in fields(batch)}
+    columns = {name: getattr(batch, name) for name in _columns(schema)}
     others = [entry for entry in _records(folder, index) if entry.name != record.name]
     try:
         if len(others) < len(index["sources"]):
@@ -199,7 +201,7 @@ def load(folders: Sequence[Path]) -> Dataset:
         for record in _records(folder, index):
             if record.name in {known.name for known in records}:
                 raise LabelError(f"{folder}: source {record.name} is in another dataset too")
-            batch, its_labels = _read_source(folder / f"{record.name}.npz", record, tasks)
+            batch, its_labels = _read_source(folder / f"{record.name}.npz", record, tasks, schema)
             flows.append(batch.flow_ordinal + sum(known.flows for known in records))
             records.append(record)
             batches.append(batch)
@@ -218,12 +220,12 @@ def load(folders: Sequence[Path]) -> Dataset:
 
 
 def _read_source(
-    path: Path, record: SourceRecord, tasks: Sequence[str]
+    path: Path, record: SourceRecord, tasks: Sequence[str], schema: FeatureSchema
 ) -> tuple[SequenceBatch, NDArray[np.int8]]:
     try:
         # A file of our own: numpy leaves one open that is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            columns = {column.name: archive[column.name] for column in fields(SequenceBatch)}
+            columns = {name: archive[name] for name in _columns(schema)}
             labels = archive["labels"]
     except OSError as error:
         raise MissingInputError(
@@ -237,7 +239,18 @@ def _read_source(
             f"{path}: does not hold the {record.rows} rows of {record.name} that the dataset tells "
             "of; extract the source again"
         )
-    return SequenceBatch(**columns), labels
+    absent = {
+        name: np.zeros((record.rows, 0), dtype)
+        for name, dtype in OPTIONAL_TYPES.items()
+        if name not in columns
+    }
+    return SequenceBatch(**columns, **absent), labels
+
+
+def _columns(schema: FeatureSchema) -> list[str]:
+    """Columns that rows of the schema have."""
+    names = [column.name for column in fields(SequenceBatch)]
+    return [name for name in names if name not in OPTIONAL_TYPES or name in schema.optional]
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

@@ -139,8 +139,9 @@ def extract(
         if recording.labels is None
         else read_labels(recording.labels, (*tasks, *(n for n in KNOWN if n not in tasks)))
     )
-    labeller, decoder, table = Labeller(labels, tasks), Decoder(), FlowTable(schema)
-    batches = [SequenceBatch.empty(schema.n)]
+    labeller, decoder = Labeller(labels, tasks), Decoder(schema.optional)
+    table = FlowTable(schema)
+    batches = [SequenceBatch.empty(schema.n, schema.optional)]
     each_labels = [np.zeros((0, len(tasks)), np.int8)]
     drop = copies(recording.capture) if recording.captured_twice else None
     source = open_capture(recording.capture)

@@ -1,0 +1,74 @@
+"""The fields that this version implements, and which of them a schema has to ask for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from feature_rows import random_rows
+
+from sensor.flows.sequences import SequenceBatch
+from sensor.model.encoding import encode
+from sensor.model.fields import CONTEXT_FIELDS, DEFAULT_FIELDS, FIELDS, OPTIONAL_FIELDS
+from sensor.model.schema import FeatureSchema
+from sensor.packets.headers import OPTIONAL_TYPES
+
+WIDE = FeatureSchema(fields=tuple(FIELDS))
+
+RELEASED = "c2cd416c6fffd4bf41f99e4026a191b46f0bed18b50401835303c03167703a99"
+"""Fingerprint of the default schema in every bundle of these revisions."""
+
+
+def test_optional_fields_leave_the_default_schema_alone():
+    assert FeatureSchema().fingerprint() == RELEASED
+    assert FeatureSchema().optional == ()
+    assert {*DEFAULT_FIELDS} | {*OPTIONAL_FIELDS} == {*FIELDS}
+    assert WIDE.fingerprint() != RELEASED
+    assert FeatureSchema.from_manifest(WIDE.to_manifest(), "m") == WIDE
+
+
+def test_a_schema_names_its_optional_fields_in_one_order():
+    assert WIDE.optional == OPTIONAL_FIELDS
+    assert FeatureSchema(fields=("tcp_window", "valid", "ttl")).optional == OPTIONAL_FIELDS
+    assert FeatureSchema(fields=("tcp_window",)).optional == ("tcp_window",)
+
+
+def test_the_decoder_knows_the_same_optional_columns():
+    """And every raw value of them has a code of its field."""
+    assert tuple(OPTIONAL_TYPES) == OPTIONAL_FIELDS
+    for name, kind in OPTIONAL_TYPES.items():
+        assert np.iinfo(kind).max == FIELDS[name].clip
+
+
+@pytest.mark.parametrize("name", [*FIELDS, *CONTEXT_FIELDS])
+def test_codes_fit_a_byte_and_scales_are_powers_of_two(name):
+    field = (FIELDS | CONTEXT_FIELDS)[name]
+    assert field.scale & (field.scale - 1) == 0
+    if field.transform == "log2p1":
+        assert round(field.steps * np.log2(1 + field.clip)) <= 255
+    assert field.transform != "linear" or field.clip <= 255
+
+
+def test_rows_without_optional_columns_are_the_same_rows():
+    wide = random_rows(16, 60, seed=8, optional=OPTIONAL_FIELDS)
+    narrow = random_rows(16, 60, seed=8)
+    assert (wide.optional, narrow.optional) == (OPTIONAL_FIELDS, ())
+    assert narrow.ttl.nbytes == narrow.tcp_window.nbytes == 0
+    default = FeatureSchema()
+    np.testing.assert_array_equal(encode(default, wide).packed, encode(default, narrow).packed)
+    for batch in (wide, narrow):
+        again = SequenceBatch.concatenate([batch.take(slice(0, 20)), batch.take(slice(20, 60))])
+        assert again.optional == batch.optional
+        np.testing.assert_array_equal(again.ttl, batch.ttl)
+    with pytest.raises(ValueError, match="must match exactly"):
+        SequenceBatch.concatenate([wide, narrow])
+
+
+def test_channels_of_hops_and_windows_by_hand():
+    """255 / 256; 8·log2(1 + 8192) = 104.0014, so code 104 of 128."""
+    batch = random_rows(4, 1, seed=1, optional=OPTIONAL_FIELDS)
+    batch.length[:] = 2
+    batch.ttl[0] = [255, 64, 0, 0]
+    batch.tcp_window[0] = [8_192, 0, 0, 0]
+    schema = replace(FeatureSchema(), lengths=(4,), fields=("valid", "tcp_window", "ttl"))
+    x, _ = encode(schema, batch).expand()
+    assert x[0].tolist() == [[0, 0, 0], [0, 0, 0], [1, 104 / 128, 255 / 256], [1, 0, 0.25]]
