@@ -4,6 +4,7 @@ import json
 import frames
 import pytest
 from command import assert_fails, conversation, flood, sensor_command
+from frames import ethernet, ipv4, tcp
 
 
 @pytest.fixture
@@ -31,6 +32,29 @@ def test_length_of_sequences(capfd, capture):
     outcome = sensor_command(capfd, "flows", capture, "--n", 5)
     rows = [json.loads(line) for line in outcome.out.splitlines()]
     assert [row["length"] for row in rows] == [5, 5, 5, 5]
+
+
+def test_hops_and_windows_are_there_where_they_are_asked_for(capfd, tmp_path):
+    segments = [tcp("10.0.0.9", 1, "10.0.0.3", 443, 0x10, window=k * 1_000) for k in range(20)]
+    contents = [
+        ethernet(ipv4(segment, 6, "10.0.0.9", "10.0.0.3", ttl=200 + k))
+        for k, segment in enumerate(segments)
+    ]
+    path = frames.write_pcap(tmp_path / "y.pcap", contents, [k * 10**7 for k in range(20)])
+    plain = [json.loads(x) for x in sensor_command(capfd, "flows", path).out.splitlines()]
+    options = ("--with", "tcp_window", "--with", "ttl")
+    both = [json.loads(x) for x in sensor_command(capfd, "flows", path, *options).out.splitlines()]
+    assert len(plain) == len(both) == 2
+    for row, wide, first, last in zip(plain, both, (0, 16), (16, 20), strict=True):
+        assert wide == {
+            **row,
+            "ttl": [200 + k for k in range(first, last)],
+            "tcp_window": [k * 1_000 for k in range(first, last)],
+        }
+        assert list(wide) == [*row, "ttl", "tcp_window"]
+    out = sensor_command(capfd, "flows", path, "--with", "ttl", "--with", "ttl", "-o", "-").out
+    assert [list(json.loads(line)) for line in out.splitlines()] == [[*plain[0], "ttl"]] * 2
+    assert_fails(sensor_command(capfd, "flows", path, "--with", "wire_length"), 64, "--with")
 
 
 def test_csv_has_the_same_rows(capfd, capture, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from feature_rows import random_rows
 
 from sensor.model.encoding import encode, row_bytes
+from sensor.model.fields import FIELDS
 from sensor.model.golden import COLUMNS, GoldenVectors
 from sensor.model.schema import FeatureSchema
 
@@ -33,6 +34,22 @@ def test_vectors_survive_the_file(vectors):
     np.testing.assert_array_equal(again.packed, vectors.packed)
     np.testing.assert_array_equal(again.scores, vectors.scores)
     assert again.to_npz() == vectors.to_npz()
+
+
+def test_vectors_of_a_schema_with_optional_fields_hold_those(vectors):
+    wide = FeatureSchema(fields=tuple(FIELDS))
+    rows = random_rows(16, 5, seed=1, optional=wide.optional)
+    made = GoldenVectors.of(rows, encode(wide, rows).packed, vectors.scores)
+    again = GoldenVectors.from_npz(made.to_npz(), wide, row_bytes(wide), 2)
+    for name in (*COLUMNS, *wide.optional):
+        np.testing.assert_array_equal(getattr(again.rows, name), getattr(rows, name))
+    np.testing.assert_array_equal(encode(wide, again.rows).packed, made.packed)
+    with pytest.raises(ValueError, match="ttl"):
+        GoldenVectors.from_npz(vectors.to_npz(), wide, row_bytes(wide), 2)
+    assert again.rows.optional == wide.optional
+    assert read(vectors.to_npz()).rows.optional == ()
+    names = zipfile.ZipFile(io.BytesIO(vectors.to_npz())).namelist()
+    assert names == [f"{name}.npy" for name in (*COLUMNS, "packed", "scores")]
 
 
 def test_no_identity_and_no_time_is_kept(vectors):

@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ from reference_decode import Packet, ReferenceDecoder
 from reference_link import takes_slow_path
 from traffic import Mixture
 from tshark_counts import compare_with_tshark
+
+from sensor.model.fields import DEFAULT_FIELDS
+from sensor.packets.decode import Decoder
+from sensor.packets.headers import OPTIONAL_TYPES
 
 BUSY = Mixture()
 TIES = Mixture(hosts=2, ports=2, steps_ns=(0, 0, 0, 10_000_000, 20_000_000, 50_000_000))
@@ -51,6 +56,19 @@ def chosen(folder: Path) -> list[tuple[Path, list[Frame]]]:
             found.append((path, frames))
         if len(found) == SLICE:
             break
+    return found
+
+
+def hops_and_windows(path: Path) -> list[tuple[list[int], list[int]]]:
+    """Of each frame, as tshark reads it: all times to live or hop limits, and all TCP windows."""
+    names = ("ip.ttl", "ipv6.hlim", "tcp.window_size_value")
+    command = ["tshark", "-n", "-r", path, "-T", "fields", *(f"-e{name}" for name in names)]
+    command += ["-o", "ip.defragment:FALSE", "-o", "ipv6.defragment:FALSE"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = []
+    for line in done.stdout.splitlines():
+        four, six, window = ([int(v) for v in cell.split(",") if v] for cell in line.split("\t"))
+        found.append((four + six, window))
     return found
 
 
@@ -128,6 +146,30 @@ def test_tshark_counts_the_same_packets_and_pairs(
         assert compared.unexplained == [], path.name
         pairs += compared.pairs
     assert pairs
+
+
+@pytest.mark.skipif(not shutil.which("tshark"), reason="needs Debian's tshark")
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_tshark_reads_the_same_hops_and_windows(
+    archive: str, shared_archive: Callable[[str], Path]
+) -> None:
+    """Of frames with one IP header: of several, tshark names all."""
+    compared = 0
+    for path, frames in chosen(shared_archive(archive))[:4]:
+        lines = hops_and_windows(path)
+        decoder = Decoder(OPTIONAL_TYPES)
+        headers = [decoder.decode(block) for block in blocks_of(frames, 1)]
+        for found, (hops, window) in zip(headers, lines, strict=True):
+            if len(found) and len(hops) == 1 and len(window) < 2:
+                assert found.ttl.tolist() == hops, path.name
+                assert found.tcp_window.tolist() == (window or [0]), path.name
+                compared += 1
+    assert compared > 50
+
+
+def test_the_default_schema_beside_the_reference() -> None:
+    frames = random_frames(6, 3_000, BUSY)
+    assert_equal(frames, (500, 16_384), fields=DEFAULT_FIELDS)
 
 
 def test_random_frames_reach_every_rule() -> None:

@@ -4,12 +4,21 @@ import json
 import socket
 import time
 
+import numpy as np
+from agreement import Listener, same_rows
 from blocks import blocks_of
 from command import assert_fails, flood, sensor_command
-from reference import Frame
+from random_frames import random_frames
+from reference import Frame, reference_rows, rows_of
+from traffic import Mixture
 
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
+from sensor.flows.sequences import SequenceBatch
+from sensor.flows.table import FlowTable
+from sensor.model.fields import FIELDS
+from sensor.model.schema import FeatureSchema
+from sensor.pipeline import Lane
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
 
@@ -31,6 +40,30 @@ def test_sizes_of_blocks_do_not_matter(tmp_path):
         contents.add((tmp_path / f"{size}.json").read_bytes())
         assert run.statistics.alerts == {"counting-rule/flow_rate": 4}
     assert len(contents) == 1
+
+
+def test_each_model_gets_the_fields_of_its_schema_and_no_others():
+    """Two flow tables behind one decoder, which reads what either of them wants."""
+    every, default = FeatureSchema(fields=tuple(FIELDS)), FeatureSchema()
+    frames = random_frames(9, 2_000, Mixture())
+
+    def run(*schemas):
+        listeners = [Listener() for _ in schemas]
+        lanes = [
+            Lane(FlowTable(schema), [listener])
+            for schema, listener in zip(schemas, listeners, strict=True)
+        ]
+        Run(CaptureCounters(), lanes, AlertLog("-", strict=True)).over(blocks_of(frames, 500))
+        return [SequenceBatch.concatenate(listener.batches) for listener in listeners]
+
+    (alone,) = run(default)
+    wide, narrow = run(every, default)
+    assert (alone.optional, narrow.optional, wide.optional) == ((), (), every.optional)
+    assert same_rows(narrow, alone)
+    assert narrow.ttl.nbytes == narrow.tcp_window.nbytes == 0
+    for name in ("flow_ordinal", "decided_ns", "ip_length", "context"):
+        np.testing.assert_array_equal(getattr(wide, name), getattr(narrow, name))
+    assert rows_of(wide) == reference_rows(frames, every)
 
 
 def test_live_alerts_say_where_and_when(tmp_path):

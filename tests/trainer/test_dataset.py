@@ -66,6 +66,25 @@ def test_rows_come_back_as_they_were_with_flows_numbered_across_sources(folder):
     assert dataset.schema == SCHEMA
 
 
+def test_optional_fields_are_stored_where_the_schema_has_them(folder, tmp_path):
+    """A dataset without them holds no column of theirs, so those of earlier versions are read."""
+    schema = replace(SCHEMA, fields=(*SCHEMA.fields, "ttl"))
+    wide = replace(batch(0, 1), ttl=np.full((2, 16), 64, np.uint8))
+    create(tmp_path / "wide", schema, TASKS)
+    for each, of_it in ((folder, batch(0, 1)), (tmp_path / "wide", wide)):
+        add_source(each, record("a", 2), of_it, labels(2, 1))
+        stored = set(np.load(each / "a.npz").files)
+        found = load([each])
+        assert found.batch.optional == found.schema.optional
+        assert stored == {"labels", *(f.name for f in fields(SequenceBatch))} - (
+            {"ttl", "tcp_window"} - {*found.schema.optional}
+        )
+    assert (found.batch.ttl == 64).all()
+    assert found.batch.tcp_window.shape == (2, 0)
+    with pytest.raises(BundleError, match="feature fingerprint"):
+        load([folder, tmp_path / "wide"])
+
+
 def test_a_source_is_replaced_and_several_datasets_are_one(folder, tmp_path):
     add_source(folder, record("a", 1), batch(0), labels(1, 0))
     add_source(folder, record("a", 2), batch(0, 1), labels(2, 1))

@@ -25,6 +25,7 @@ from trainer.export import (
     keras_scores,
     parity,
 )
+from trainer.models.lmmoe import build
 
 NAMES = list(TASKS)
 
@@ -72,6 +73,32 @@ def test_an_exported_bundle_holds_what_was_given_and_works(model, rows, tflite, 
     assert manifest["metrics"]["auc"] == {"syn_dos": 0.5}
     assert set(manifest["metrics"]["parity"]) == set(NAMES)
     assert verify(bundle).max_difference <= TOLERANCE
+
+
+def test_a_network_of_optional_fields_becomes_a_bundle_like_any_other(tmp_path):
+    schema = replace(SCHEMA, fields=(*SCHEMA.fields, "ttl", "tcp_window"))
+    model = build(schema, NAMES, 2, 12)
+    rows = random_rows(schema.n, 400, seed=62, optional=schema.optional)
+    histograms = {"edges": [0, 1], "counts": {name: [400] for name in NAMES}}
+    bundle = export(
+        model,
+        schema,
+        task_specs([0.4, 0.4, 0.4]),
+        rows,
+        provenance={"commit": "0" * 40},
+        metrics={},
+        histograms=histograms,
+        model_card="# Card\n",
+        out=tmp_path / "wide",
+        version="1.2.3",
+        tflite=convert(model, schema),
+    )
+    assert bundle.schema == schema
+    assert bundle.golden.rows.optional == schema.optional
+    assert verify(bundle).max_difference <= TOLERANCE
+    changed = replace(rows, ttl=np.zeros_like(rows.ttl))
+    scored = [keras_scores(model, encode(schema, each), NAMES) for each in (rows, changed)]
+    assert np.abs(scored[0] - scored[1]).max() > 1e-3
 
 
 def test_golden_vectors_are_given_rows_away_from_the_thresholds(

@@ -1,7 +1,7 @@
 """Extraction: the sensor's own rows with labels, and the ways to name recordings."""
 
 import hashlib
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,8 +12,10 @@ from sensor.capture.formats import open_capture
 from sensor.errors import LabelError, MissingInputError, TruncatedCaptureError, UsageError
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import TCP
 from trainer.datasets.extraction import Recording, extract, parse_recordings
 from trainer.tasks import NAMES
 
@@ -45,6 +47,23 @@ def test_rows_are_those_of_the_sensors_chain(recorded, extracted):
     expected = SequenceBatch.concatenate([*each, *table.finish()])
     for column in fields(SequenceBatch):
         np.testing.assert_array_equal(getattr(rows, column.name), getattr(expected, column.name))
+
+
+def test_a_schema_adds_columns_and_changes_no_other(recorded, extracted):
+    (recording,) = parse_recordings([str(recorded)], benign=False)
+    every = replace(SCHEMA, fields=tuple(FIELDS))
+    _, wide, labels = extract(recording, every, NAMES)
+    _, rows, expected = extracted
+    assert (rows.optional, wide.optional) == ((), every.optional)
+    np.testing.assert_array_equal(labels, expected)
+    for column in fields(SequenceBatch):
+        if column.name not in every.optional:
+            np.testing.assert_array_equal(getattr(wide, column.name), getattr(rows, column.name))
+    inside = np.arange(every.n) < wide.length[:, None]
+    assert wide.ttl[inside].all()
+    assert not wide.ttl[~inside].any()
+    assert wide.tcp_window[wide.protocol == TCP].any()
+    assert not wide.tcp_window[wide.protocol != TCP].any()
 
 
 def test_labels_are_what_the_recording_was_made_of(extracted):
