@@ -30,6 +30,25 @@ that logrotate uses, so its numbered files stay as they are, and whoever follows
 and counted instead. Rotating the log earlier and keeping more of it is logrotate's part. Standard
 output and the files of `replay` have no such limit.
 
+With `--home-net` every alert of an incident tells what that has to do with your network. To see
+only those in which a device of yours attacks:
+
+```sh
+multa-sensor run -i br-lan --home-net 192.168.1.0/24,2001:db8:1::/48 -o alerts.jsonl
+jq -c '.alert.metadata.multa | select(.home.roles | index("source"))' alerts.jsonl
+```
+
+- Nothing is inside unless you say so. That is not the usual list of private networks
+  (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, fc00::/7), as a wrong default would be worse than
+  none: devices have public IPv6 addresses as a rule, and an attack from one of them would read as
+  passing through, while behind a provider's or a company's address translation both ends of every
+  flow would be yours.
+- Loopback, link-local and multicast addresses and 255.255.255.255 need not be stated: they mean
+  the link that is watched (`docs/semantics.md` 30 lists them).
+- Addresses are believed. Whoever forges the sources of a flood may forge yours.
+- In a reflection attack the sources are the reflectors: a `source` of yours answers strangers.
+- Incidents, scores, `alert_id` and what is withheld do not depend on it.
+
 Keys in *italics* are not in every line.
 """
 

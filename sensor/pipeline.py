@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.home import HomeNetworks
 from sensor.alerts.incidents import IncidentEvent, IncidentTracker
 from sensor.capture.block import PacketBlock
 from sensor.flows.epochs import Epochs
@@ -48,10 +49,12 @@ class Lane:
         decided: rows so far by end reason, ``(len(END_REASONS),)``.
     """
 
-    def __init__(self, table: FlowTable, detectors: Sequence[Detector]) -> None:
+    def __init__(
+        self, table: FlowTable, detectors: Sequence[Detector], home: HomeNetworks | None = None
+    ) -> None:
         self.table = table
         self.detectors = tuple(detectors)
-        self.trackers = tuple(IncidentTracker(detector) for detector in self.detectors)
+        self.trackers = tuple(IncidentTracker(each, home) for each in self.detectors)
         self.decided = np.zeros(len(END_REASONS), np.int64)
 
     def detect(self, batch: SequenceBatch) -> list[IncidentEvent]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from sensor.alerts.community_id import address_bytes, community_id
 from sensor.alerts.event import (
+    DIRECTIONS,
     KINDS,
     ROW_FLAGS,
     FlowEvidence,
@@ -83,7 +84,6 @@ def document(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any
 def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
     task, flow = event.task, event.worst
     address = address_text(*event.address)
-    role = "source" if task.incident.role == "originator" else "victim"
     techniques = list(task.mitre_technique_id)
     return {
         **_head(event, options),
@@ -105,24 +105,25 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
             "signature": task.signature,
             "category": task.category,
             "severity": task.severity,
-            ("source" if role == "source" else "target"): {"ip": address},
+            ("source" if event.role == "source" else "target"): {"ip": address},
             "metadata": {
                 **({"mitre_technique_id": techniques} if techniques else {}),
-                "multa": _multa(event, options, role, address),
+                "multa": _multa(event, options, address),
             },
         },
     }
 
 
-def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> dict[str, Any]:
+def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, Any]:
     task, flow, model = event.task, event.worst, options.models.get(event.detector)
     return {
         "alert_id": alert_id(event, model.sha256 if model else ""),
         "event": event.kind,
         **({"reason": event.reason} if event.reason else {}),
         "task": task.name,
-        "role": role,
+        "role": event.role,
         "address": address,
+        **_home(event),
         "score": _score(flow),
         "threshold": task.threshold,
         "flows": event.flows,
@@ -152,6 +153,20 @@ def _multa(event: IncidentEvent, options: Options, role: str, address: str) -> d
         },
         "features": {"fingerprint": event.fingerprint},
         **_emitted(options),
+    }
+
+
+def _home(event: IncidentEvent) -> dict[str, Any]:
+    home = event.home
+    if home is None:
+        return {}
+    return {
+        "home": {
+            "roles": event.home_roles,
+            "peers": [address_text(*peer) for peer in home.peers],
+            "flows": dict(zip(DIRECTIONS, home.flows, strict=True)),
+        },
+        "network": {"direction": home.direction},
     }
 
 

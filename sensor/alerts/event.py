@@ -136,6 +136,15 @@ Address = tuple[int, int, int]
 
 KINDS = ("start", "update", "end")
 
+DIRECTIONS = ("external", "inbound", "outbound", "internal")
+"""Ways of a flow from its originator to its responder, in the words of ECS's ``network.direction``.
+
+The place of a direction is 2 for an originator inside, and 1 more for a responder inside. Source:
+https://www.elastic.co/guide/en/ecs/current/ecs-network.html, seen from the network's perimeter.
+"""
+
+Role = Literal["victim", "source"]
+
 EndReason = Literal["", "quiet", "longest", "evicted"]
 """Why an incident ended; empty for start and update.
 
@@ -143,6 +152,24 @@ EndReason = Literal["", "quiet", "longest", "evicted"]
 - ``longest``: it had lasted for an hour;
 - ``evicted``: too many incidents of the task were open and this one was silent for longest.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class HomeView:
+    """What an incident has to do with the operator's own networks (`docs/semantics.md` 30).
+
+    Attributes:
+        inside: whether the incident's address is inside.
+        direction: of the flow that is shown, one of `DIRECTIONS`.
+        flows: the incident's distinct positive flows so far, ``(len(DIRECTIONS),)``.
+        peers: distinct addresses inside at the other ends of these flows, the first ones; at most
+            `sensor.alerts.home.PEERS`.
+    """
+
+    inside: bool
+    direction: str
+    flows: tuple[int, ...]
+    peers: tuple[Address, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +182,7 @@ class IncidentEvent:
         kind: ``start``, ``update`` or ``end``.
         detector, fingerprint: name of the detector, and fingerprint of what it looks at.
         task, task_index: the task and its place among the detector's tasks.
-        address: whom the incident is about; `task.incident.role` says in which role.
+        address: whom the incident is about, in the role of `role`.
         time_ns: flow clock at which the event was decided.
         opened_ns: flow clock at the start of the incident.
         first_packet_ns: earliest first packet among the rows that opened the incident; it never
@@ -168,6 +195,7 @@ class IncidentEvent:
         sample: the first flows of the incident, at most five, each as it was when first counted.
         flow_ordinal: flow of the row that caused the event; of the last positive row for an end.
         reason: why it ended.
+        home: where its ends are; None where nobody has said what is inside.
     """
 
     kind: Literal["start", "update", "end"]
@@ -187,6 +215,21 @@ class IncidentEvent:
     sample: tuple[FlowEvidence, ...]
     flow_ordinal: int
     reason: EndReason = ""
+    home: HomeView | None = None
+
+    @property
+    def role(self) -> Role:
+        """Part of the address in the incident."""
+        return "source" if self.task.incident.role == "originator" else "victim"
+
+    @property
+    def home_roles(self) -> tuple[Role, ...]:
+        """Parts that hosts inside have in the incident; none where it passes through."""
+        if self.home is None:
+            return ()
+        address = (self.role,) if self.home.inside else ()
+        peer: Role = "victim" if self.role == "source" else "source"
+        return (*address, peer) if self.home.peers else address
 
     @property
     def order(self) -> tuple[int, str, int, int, int]:

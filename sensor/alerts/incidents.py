@@ -25,8 +25,7 @@ and `sensor.alerts.positives.CountedFlows` says when a flow may be counted twice
 
 import heapq
 from bisect import bisect_right
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +38,15 @@ from sensor.alerts.event import (
     FlowEvidence,
     IncidentEvent,
 )
+from sensor.alerts.home import HomeNetworks, HomeTally
+from sensor.alerts.incident import LONGEST_NS, QUIET_NS, Incident, Segment
 from sensor.alerts.positives import CountedFlows, PositiveRows
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import TaskSpec
 
-__all__ = ["IncidentEvent", "IncidentTracker"]
+__all__ = ["QUIET_NS", "IncidentEvent", "IncidentTracker"]
 
-QUIET_NS = 60 * 10**9
-LONGEST_NS = 3_600 * 10**9
 SAMPLE_FLOWS = 5
 
 EPOCH_ROWS = 4_096
@@ -71,13 +70,19 @@ class _Detector(Protocol):
 class IncidentTracker:
     """All incidents of one detector."""
 
-    def __init__(self, detector: _Detector) -> None:
+    def __init__(self, detector: _Detector, home: HomeNetworks | None = None) -> None:
         """Starts without incidents.
+
+        Args:
+            detector: whose rows will come.
+            home: what is inside; its events then tell where their ends are.
 
         Raises:
             BundleError: a task opens its incidents at an impossible number of flows or seconds.
         """
-        self._tasks = [_TaskIncidents(detector, index) for index in range(len(detector.tasks))]
+        self._tasks = [
+            _TaskIncidents(detector, index, home) for index in range(len(detector.tasks))
+        ]
         self._waiting: list[IncidentEvent] = []
 
     @property
@@ -120,47 +125,12 @@ class IncidentTracker:
             task.restart()
 
 
-@dataclass(slots=True, eq=False)
-class _Incident:
-    """An open incident; the `row` attributes are those of its last row."""
-
-    address: Address
-    serial: int
-    opened_ns: int
-    first_packet_ns: int
-    next_update: int
-    row_ns: int
-    row_position: int = 0
-    row_ordinal: int = 0
-    last_packet_ns: int = 0
-    flows: int = 0
-    rows: int = 0
-    flagged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(len(ROW_FLAGS), np.int64))
-    score: float = -np.inf
-    worst: Any = None
-    sample: list[Any] = field(default_factory=list)
-
-    @property
-    def deadline_ns(self) -> int:
-        return min(self.row_ns + QUIET_NS, self.opened_ns + LONGEST_NS)
-
-
-@dataclass(slots=True)
-class _Segment:
-    """Neighbouring positive rows ``start:stop`` of one incident, which then may end."""
-
-    incident: _Incident
-    start: int
-    stop: int
-    opens: bool
-    ends: bool = False
-
-
 class _TaskIncidents:
     """Incidents of one task."""
 
-    def __init__(self, detector: _Detector, index: int) -> None:
+    def __init__(self, detector: _Detector, index: int, home: HomeNetworks | None) -> None:
         self._detector, self._index, self._task = detector, index, detector.tasks[index]
+        self._home = home
         self._rule = rule = self._task.incident
         if not (0 < rule.open_flows <= REMEMBERED_ROWS and rule.open_seconds > 0):
             raise BundleError(
@@ -178,7 +148,7 @@ class _TaskIncidents:
         self._rows = 0
         self._serial = 0
         self._remembered = np.zeros(0, EVIDENCE)
-        self._open: dict[Address, _Incident] = {}
+        self._open: dict[Address, Incident] = {}
         self._next_deadline_ns = _NEVER  # a lower bound, as deadlines only move away
         self._counted = CountedFlows()
         self._scored = CountedFlows()
@@ -239,7 +209,7 @@ class _TaskIncidents:
 
     def _take_in(self, rows: PositiveRows) -> None:
         taken = np.zeros(len(rows), np.bool_)
-        segments: list[_Segment] = []
+        segments: list[Segment] = []
         pauses = (np.flatnonzero(np.diff(rows.time) > QUIET_NS) + 1).tolist()
         # Addresses with a new row and, without open incidents, enough rows to open one.
         asked = rows.position[rows.stops - 1] >= rows.remembered
@@ -264,7 +234,7 @@ class _TaskIncidents:
         address: Address,
         span: tuple[int, int],
         pauses: list[int],
-        segments: list[_Segment],
+        segments: list[Segment],
     ) -> int:
         """Appends the segments of one address; returns where the rows left over begin."""
         start, stop = span
@@ -275,7 +245,7 @@ class _TaskIncidents:
                 if opening < 0:
                     return start
                 incident = self._begin(rows, address, start, opening)
-                segments.append(_Segment(incident, start, opening + 1, opens=True))
+                segments.append(Segment(incident, start, opening + 1, opens=True))
             elif rows.time[start] > incident.deadline_ns:
                 if segments and segments[-1].incident is incident:
                     segments[-1].ends = True  # its last rows have not been accounted for yet
@@ -289,7 +259,7 @@ class _TaskIncidents:
                 until = min(stop, pauses[pause]) if pause < len(pauses) else stop
                 longest_ns = incident.opened_ns + LONGEST_NS
                 until = start + int(np.searchsorted(rows.time[start:until], longest_ns, "right"))
-                segments.append(_Segment(incident, start, until, opens=False))
+                segments.append(Segment(incident, start, until, opens=False))
             start = segments[-1].stop
             incident.row_ns = int(rows.time[start - 1])
             incident.row_position = self._rows + int(rows.position[start - 1]) - rows.remembered
@@ -317,25 +287,27 @@ class _TaskIncidents:
                 return start + window, start + index
         return start + window, -1
 
-    def _begin(self, rows: PositiveRows, address: Address, start: int, opening: int) -> _Incident:
+    def _begin(self, rows: PositiveRows, address: Address, start: int, opening: int) -> Incident:
         self._serial += 1
         opened_ns = int(rows.time[opening])
-        incident = _Incident(
+        incident = Incident(
             address,
             self._serial,
             opened_ns,
             first_packet_ns=int(rows.column("first_packet_ns")[start : opening + 1].min()),
             next_update=10 ** len(str(self._rule.open_flows)),
             row_ns=opened_ns,
+            home=HomeTally(self._home, address) if self._home else None,
         )
         self._open[address] = incident
         self._next_deadline_ns = min(self._next_deadline_ns, incident.deadline_ns)
         return incident
 
-    def _account(self, rows: PositiveRows, segments: list[_Segment]) -> None:
+    def _account(self, rows: PositiveRows, segments: list[Segment]) -> None:
         """Adds the rows of all segments to their incidents; reports what happens on the way."""
         new = self._newly_counted(rows, segments)
         last_packet = rows.column("last_packet_ns")
+        ends = self._home.ends(rows) if self._home else None
         flagged_before = np.zeros((len(rows) + 1, len(ROW_FLAGS)), np.int64)
         np.cumsum(rows.flags(), axis=0, out=flagged_before[1:])
         for segment in segments:
@@ -355,6 +327,8 @@ class _TaskIncidents:
                 if (score := float(rows.score[start:until].max())) > incident.score:
                     incident.score = score
                     incident.worst = rows.record(start + int(rows.score[start:until].argmax()))
+                if incident.home and ends:
+                    incident.home.add(ends, start + np.flatnonzero(new[start:until]))
                 if missing := SAMPLE_FLOWS - len(incident.sample):
                     first = start + np.flatnonzero(new[start:until])[:missing]
                     incident.sample += [rows.record(index) for index in first.tolist()]
@@ -367,7 +341,7 @@ class _TaskIncidents:
             if segment.ends:
                 self._report_end(incident)
 
-    def _newly_counted(self, rows: PositiveRows, segments: list[_Segment]) -> NDArray[np.bool_]:
+    def _newly_counted(self, rows: PositiveRows, segments: list[Segment]) -> NDArray[np.bool_]:
         """Marks the rows with which a flow is counted for the first time by its incident."""
         serial = np.zeros(len(rows), np.int64)
         counted_at = rows.position.copy()
@@ -387,21 +361,22 @@ class _TaskIncidents:
             new[segment.start + first] = True
         return new
 
-    def _end(self, incident: _Incident) -> None:
+    def _end(self, incident: Incident) -> None:
         del self._open[incident.address]
         self._report_end(incident)
 
-    def _report_end(self, incident: _Incident) -> None:
+    def _report_end(self, incident: Incident) -> None:
         quiet = incident.deadline_ns == incident.row_ns + QUIET_NS
         self._report("end", incident, incident.deadline_ns, "quiet" if quiet else "longest")
 
     def _report(
         self,
         kind: Literal["start", "update", "end"],
-        incident: _Incident,
+        incident: Incident,
         time_ns: int,
         reason: EndReason = "",
     ) -> None:
+        worst = FlowEvidence.of(incident.worst)
         self._events.append(
             IncidentEvent(
                 kind=kind,
@@ -417,9 +392,10 @@ class _TaskIncidents:
                 flows=incident.flows,
                 rows=incident.rows,
                 flagged=tuple(incident.flagged.tolist()),
-                worst=FlowEvidence.of(incident.worst),
+                worst=worst,
                 sample=tuple(map(FlowEvidence.of, incident.sample)),
                 flow_ordinal=incident.row_ordinal,
                 reason=reason,
+                home=incident.home.view(worst) if incident.home else None,
             )
         )

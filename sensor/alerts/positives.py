@@ -44,6 +44,7 @@ class PositiveRows:
     ) -> None:
         """Sorts `remembered` `EVIDENCE` records and the given rows of a batch with their scores."""
         self.remembered = remembered.size
+        self._rule = rule
         self._records, self._batch, self._rows, self._scores = remembered, batch, rows, scores
         address = _addresses(rule, {name: getattr(batch, name)[rows] for name in _ENDPOINTS})
         self._chosen = np.zeros(0, np.intp)
@@ -54,7 +55,7 @@ class PositiveRows:
                 np.concatenate([old[self._chosen], new])
                 for old, new in zip(earlier, address, strict=True)
             ]
-        self._order, self.starts, self.stops = _group(address)
+        self._order, self.starts, self.stops = group(address)
         self.address = [column[self._order] for column in address]
         places = np.arange(self.remembered, self.remembered + rows.size)
         self.position = np.concatenate([self._chosen, places])[self._order]
@@ -71,6 +72,18 @@ class PositiveRows:
         if self._chosen.size:
             column = np.concatenate([self._records[name][self._chosen], column])
         return column[self._order]
+
+    def ends(self) -> tuple[list[NDArray[Any]], ...]:
+        """Version, high and low words of the rows' originators, responders and peers.
+
+        The peer is the end that the incident would not be about.
+        """
+        columns = {name: self.column(name) for name in _ENDPOINTS}
+        source, destination = (
+            [columns["version"], columns[f"{side}_high"], columns[f"{side}_low"]]
+            for side in ("source", "destination")
+        )
+        return source, destination, _addresses(self._rule, columns, peer=True)
 
     def flags(self) -> NDArray[np.bool_]:
         """The `sensor.alerts.event.ROW_FLAGS` of the rows, a column for each."""
@@ -112,11 +125,18 @@ _ENDPOINTS = (
 )
 
 
-def _addresses(rule: IncidentRule, columns: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-    """Version, high and low words of the address in the task's role; see `IncidentRule`."""
+def _addresses(
+    rule: IncidentRule, columns: dict[str, NDArray[Any]], *, peer: bool = False
+) -> list[NDArray[Any]]:
+    """Version, high and low words of the address in the task's role, or of its peer.
+
+    See `IncidentRule`.
+    """
     source, destination = (
         [columns[f"{side}_high"], columns[f"{side}_low"]] for side in ("source", "destination")
     )
+    if peer:
+        source, destination = destination, source
     if rule.role == "originator":
         return [columns["version"], *source]
     if rule.role == "responder":
@@ -138,7 +158,7 @@ def _perhaps_among(words: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDA
     return np.flatnonzero(among[hashed])
 
 
-def _group(
+def group(
     columns: list[NDArray[Any]],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     """A stable order in which equal tuples are neighbours, and the slices of equal ones."""

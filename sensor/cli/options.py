@@ -6,10 +6,12 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 import click
 
+from sensor.alerts.home import HomeNetworks
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
@@ -42,6 +44,13 @@ source = click.option(
 )
 no_models = click.option("--no-models", is_flag=True, help="Use the counting rule alone.")
 no_rule = click.option("--no-rule", is_flag=True, help="Leave the counting rule out.")
+home_net = click.option(
+    "--home-net",
+    multiple=True,
+    metavar="CIDR,...",
+    help="Networks of yours, IPv4 or IPv6; may be given again. Alerts then tell whether victims "
+    "and sources are inside.",
+)
 stats = click.option(
     "--stats", metavar="FILE|-", help="Write one JSON object of counters at the end."
 )
@@ -71,6 +80,38 @@ def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:
     if no_models and given:
         raise UsageError("--models and --no-models exclude each other")
     return [] if no_models else list(given) or [shipped_bundle()]
+
+
+def home_networks(given: Sequence[str]) -> HomeNetworks | None:
+    """What is inside, from the values of ``--home-net``; None if there are none.
+
+    Raises:
+        UsageError: one of them is no network.
+    """
+    if not given:
+        return None
+    return HomeNetworks([_network(each.strip()) for value in given for each in value.split(",")])
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    address, slash, length = text.partition("/")
+    wrong = UsageError(
+        f"--home-net {text!r}: is no network; write one like 192.168.0.0/16 or fd00::/8, several "
+        "with commas between them"
+    )
+    # Python would take network masks too, and names of interfaces.
+    if "%" in address or (slash and not (length.isascii() and length.isdigit())):
+        raise wrong
+    try:
+        host, network = ip_network(address), ip_network(text, strict=False)
+    except ValueError:
+        raise wrong from None
+    if host.network_address != network.network_address:
+        raise UsageError(
+            f"--home-net {text}: has more bits than its prefix; write {network} for the "
+            f"network, or {host} for the one address"
+        )
+    return network
 
 
 def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:

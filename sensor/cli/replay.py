@@ -21,6 +21,7 @@ from sensor.service.summary import Summary
 @options.models
 @options.no_models
 @options.no_rule
+@options.home_net
 @click.option(
     "--output",
     "-o",
@@ -39,6 +40,7 @@ def replay(
     source: str,
     no_models: bool,
     no_rule: bool,
+    home_net: tuple[str, ...],
     output: str,
     stats: str | None,
     summary: bool,
@@ -53,13 +55,15 @@ def replay(
     \b
     Examples:
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
+      multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
+    home = options.home_networks(home_net)
     options.keep_apart(files, output, stats)
     packets = CaptureFiles(files, options.opener(source))
     try:
         bundles = options.chosen_models(models, no_models=no_models)
-        lanes = build_lanes(bundles, rule=not no_rule)
+        lanes = build_lanes(bundles, rule=not no_rule, home=home)
         statistics_file = options.open_statistics(stats, output)
         log = options.open_fresh_log(output)
         try:

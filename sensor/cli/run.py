@@ -33,6 +33,7 @@ RECORDING_MIB = 32
 @options.models
 @options.no_models
 @options.no_rule
+@options.home_net
 @click.option(
     "--output",
     "-o",
@@ -68,6 +69,7 @@ def run(
     source: str,
     no_models: bool,
     no_rule: bool,
+    home_net: tuple[str, ...],
     output: str,
     record: str | None,
     stats: str | None,
@@ -85,6 +87,7 @@ def run(
     \b
     Examples:
       multa-sensor run -i br-lan -o /var/log/multa/alerts.json
+      multa-sensor run -i br-lan --home-net 192.168.1.0/24,2001:db8:1::/48 -o alerts.json
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
@@ -95,8 +98,9 @@ def run(
             raise UsageError("--record and --buffer need the source native")
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
+        home = options.home_networks(home_net)
         bundles = options.chosen_models(models, no_models=no_models)
-        lanes = build_lanes(bundles, rule=not no_rule)
+        lanes = build_lanes(bundles, rule=not no_rule, home=home)
         # What a full log becomes would replace whatever else has that name.
         options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
         statistics_file = options.open_statistics(stats, output, waits=False)

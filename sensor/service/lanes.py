@@ -6,6 +6,7 @@ from pathlib import Path
 
 import sensor
 from sensor.alerts.eve import Model
+from sensor.alerts.home import HomeNetworks
 from sensor.alerts.rule import CountingRule, can_count
 from sensor.errors import MissingInputError, UsageError
 from sensor.flows.table import FlowTable
@@ -43,7 +44,9 @@ def shipped_bundle() -> Path:
     return path
 
 
-def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
+def build_lanes(
+    models: Sequence[Path], *, rule: bool, home: HomeNetworks | None = None
+) -> list[Lane]:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
     The counting rule joins the first lane whose flows are connections with context, or has one of
@@ -52,6 +55,7 @@ def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
     Args:
         models: folders of bundles, perhaps none.
         rule: whether the counting rule runs beside them.
+        home: what is inside; alerts then tell where their ends are.
 
     Raises:
         MultaError: a bundle is missing, corrupt or does not answer its golden vectors, or no
@@ -79,7 +83,7 @@ def build_lanes(models: Sequence[Path], *, rule: bool) -> list[Lane]:
     for schema, detector in detectors:
         groups.setdefault(schema.fingerprint(), []).append((schema, detector))
     return [
-        Lane(FlowTable(group[0][0]), [detector for _, detector in group])
+        Lane(FlowTable(group[0][0]), [detector for _, detector in group], home)
         for group in groups.values()
     ]
 

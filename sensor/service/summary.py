@@ -8,7 +8,8 @@ from datetime import datetime, timezone
 
 import click
 
-from sensor.alerts.event import IncidentEvent
+from sensor.alerts.event import HomeView, IncidentEvent
+from sensor.alerts.home import PEERS
 from sensor.flows.columns import address_text
 from sensor.pipeline import Lane
 from sensor.service.statistics import Statistics
@@ -94,12 +95,24 @@ def _measure(statistics: Statistics) -> str:
 
 
 def _incident(event: IncidentEvent, statistics: Statistics, width: int) -> str:
-    role = "source" if event.task.incident.role == "originator" else "victim"
     lasted_s = (event.last_packet_ns - event.first_packet_ns) / 1e9
     when = f"{_clock(event.first_packet_ns)} for {_duration(lasted_s):<9}"
     what = f"{_number(event.flows, 'flow'):>12}, worst score {event.worst.score:.3f}"
     line = _timeline(event, statistics.first_ns, statistics.last_ns)
-    return f"    {role} {address_text(*event.address):<{width}}  {line}  {when} {what}"
+    where = f", {_whose(event, event.home)}" if event.home else ""
+    return f"    {event.role} {address_text(*event.address):<{width}}  {line}  {when} {what}{where}"
+
+
+def _whose(event: IncidentEvent, home: HomeView) -> str:
+    """Which ends of an incident are inside."""
+    if not event.home_roles:
+        return "passing through"
+    named = [str(event.role)] if home.inside else []
+    if count := len(home.peers):
+        more = " or more" if count == PEERS else ""
+        named.append(_number(count, event.home_roles[-1]) + more)
+    verb = "is" if home.inside + count == 1 else "are"
+    return click.style(f"{' and '.join(named)} {verb} inside", bold=True)
 
 
 def _timeline(event: IncidentEvent, first_ns: int, last_ns: int) -> str:

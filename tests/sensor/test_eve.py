@@ -13,7 +13,8 @@ import pytest
 from flow_rows import rows
 
 from sensor.alerts.eve import Model, Options, alert_id, document, flow_id, line, timestamp
-from sensor.alerts.event import ROW_FLAGS, Withheld, WithheldTask
+from sensor.alerts.event import DIRECTIONS, ROW_FLAGS, HomeView, Withheld, WithheldTask
+from sensor.alerts.home import PEERS
 from sensor.alerts.incidents import IncidentTracker
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
 from sensor.model.schema import IncidentRule, TaskSpec
@@ -110,6 +111,44 @@ def test_every_kind_of_alert_is_valid(columns, role, options, eve):
         found = json.loads(line(event, options))
         validate(found)
         eve.validate(found)
+
+
+PEER, PEER_6 = (4, 0, 0x0A000001), (6, 0xFD00 << 48, 1)
+
+
+@pytest.mark.parametrize(
+    ("role", "inside", "peers", "roles"),
+    [
+        ("responder", True, (), ["victim"]),
+        ("responder", True, (PEER,), ["victim", "source"]),
+        ("responder", False, (PEER, PEER_6), ["source"]),
+        ("originator", True, (), ["source"]),
+        ("originator", False, (PEER,), ["victim"]),
+        ("reflection_victim", False, (), []),
+    ],
+)
+def test_what_is_inside_is_told_and_valid(role, inside, peers, roles, eve):
+    task = replace(SYN_DOS, incident=IncidentRule(role, 2, 10, 1900))
+    start = replace(events(task)[0], home=HomeView(inside, "inbound", (1, 2, 3, 4), peers))
+    text = line(start, LIVE)
+    found = json.loads(text)
+    validate(found)
+    eve.validate(found)
+    multa = found["alert"]["metadata"]["multa"]
+    texts = {PEER: "10.0.0.1", PEER_6: "fd00::1"}
+    assert multa.pop("home") == {
+        "roles": roles,
+        "peers": [texts[peer] for peer in peers],
+        "flows": {"external": 1, "inbound": 2, "outbound": 3, "internal": 4},
+    }
+    assert multa.pop("network") == {"direction": "inbound"}
+    # Nothing else is told in another way.
+    assert found == json.loads(line(replace(start, home=None), LIVE))
+    for lacking in ("home", "network"):
+        broken = json.loads(text)
+        del broken["alert"]["metadata"]["multa"][lacking]
+        with pytest.raises(jsonschema.ValidationError):
+            validate(broken)
 
 
 WITHHELD = Withheld(
@@ -368,6 +407,9 @@ def test_the_schema_describes_every_key_and_names_what_the_code_has():
     assert multa["quality"]["required"] == multa["flagged"]["required"] == list(ROW_FLAGS)
     assert tuple(multa["end_reason"]["enum"]) == END_REASONS
     assert tuple(multa["context"]["properties"]) == CONTEXT_COLUMNS
+    assert tuple(multa["network"]["properties"]["direction"]["enum"]) == DIRECTIONS
+    assert tuple(multa["home"]["properties"]["flows"]["properties"]) == DIRECTIONS
+    assert multa["home"]["properties"]["peers"]["maxItems"] == PEERS
 
 
 def test_the_page_about_alerts_is_made_from_the_schema():

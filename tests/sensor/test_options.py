@@ -4,8 +4,9 @@ import threading
 from pathlib import Path
 
 import pytest
+from command import ROOT, assert_fails, sensor_command
 
-from sensor.cli.options import chosen_models, open_fresh_log, open_statistics
+from sensor.cli.options import chosen_models, home_networks, open_fresh_log, open_statistics
 from sensor.errors import MissingInputError, UsageError
 from sensor.service import lanes
 
@@ -23,6 +24,55 @@ def test_shipped_model_is_the_default(monkeypatch, tmp_path):
         chosen_models((), no_models=False)
     (tmp_path / "iot-gateway").mkdir()
     assert chosen_models((), no_models=False) == [tmp_path / "iot-gateway"]
+
+
+def test_home_networks_may_be_given_in_any_form():
+    assert home_networks([]) is None
+    home = home_networks(["10.0.0.0/8,  fd00::/8", "192.168.1.7", "2001:db8::1/128"])
+    inside = [
+        (4, 0, 0x0A010203),
+        (6, 0xFD12 << 48, 5),
+        (4, 0, 0xC0A80107),
+        (6, 0x20010DB8 << 32, 1),
+    ]
+    outside = [
+        (4, 0, 0x0B010203),
+        (6, 0xFC12 << 48, 5),
+        (4, 0, 0xC0A80106),
+        (6, 0x20010DB8 << 32, 0),
+    ]
+    assert [home.holds(address) for address in inside + outside] == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "10.0.0.0/8,", "any", "!10.1.1.1", "10/8", "300.0.0.0/8", "10.0.0.0/33", "::/129"),
+        *("/8", "10.0.0.0/", "10.0.0.0/8/8", "10.0.0.0/255.0.0.0", "10.0.0.0/-1", "10.0.0.0/+8"),
+        *("fe80::1%eth0", "fe80::%1/64", "10.0.0.0/\u0668", "10.0.0.0 /8", "example.org"),
+    ],
+)
+def test_home_network_that_is_none_is_told_with_a_remedy(value):
+    with pytest.raises(UsageError) as caught:
+        home_networks(["10.0.0.0/8", value])
+    assert str(caught.value).startswith("--home-net ")
+    assert repr(value.split(",")[-1]) in str(caught.value)
+    assert "write one like 192.168.0.0/16 or fd00::/8" in str(caught.value)
+
+
+def test_home_network_with_more_bits_than_its_prefix_is_told_both_meanings():
+    with pytest.raises(UsageError, match=r"write 192\.168\.1\.0/24 .* or 192\.168\.1\.9/32 for"):
+        home_networks(["192.168.1.9/24"])
+    with pytest.raises(UsageError, match=r"write fd00::/8 .* or fd00::1/128 for"):
+        home_networks(["fd00::1/8"])
+
+
+@pytest.mark.parametrize(
+    "command", [("replay", ROOT / "tests/captures/demo.pcap"), ("run", "-i", "lo")]
+)
+def test_home_network_that_is_none_ends_a_command_at_once(capfd, command):
+    outcome = sensor_command(capfd, *command, "--home-net", "10.0.0.0/8,192.168.1.9/24")
+    assert_fails(outcome, 64, "--home-net 192.168.1.9/24:", "write 192.168.1.0/24")
 
 
 def test_two_outputs_do_not_share_a_place(tmp_path):

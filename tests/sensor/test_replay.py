@@ -83,6 +83,31 @@ def test_statistics_are_one_object(capfd, capture, random_bundle):
     assert counted["truncated"] == []
 
 
+def test_home_network_is_told_and_changes_nothing_else(capfd):
+    # A flood from 10.77.202.70 to 10.77.202.8 (demo.labels.csv).
+    arguments = ("replay", ROOT / "tests/captures/demo.pcap", "--no-models")
+    plain = sensor_command(capfd, *arguments).out
+    for given, roles, direction in (
+        (("10.77.202.8",), ["victim"], "inbound"),
+        (("10.77.202.64/26", "fd00::/8"), ["source"], "outbound"),
+        (("10.77.202.8,10.77.202.70",), ["victim", "source"], "internal"),
+        (("192.168.0.0/16",), [], "external"),
+    ):
+        options = [word for value in given for word in ("--home-net", value)]
+        lines = sensor_command(capfd, *arguments, *options).out.splitlines()
+        without = []
+        for document in map(json.loads, lines):
+            multa = document["alert"]["metadata"]["multa"]
+            home = multa.pop("home")
+            assert multa.pop("network") == {"direction": direction}
+            assert home["roles"] == roles
+            assert home["peers"] == (["10.77.202.70"] if "source" in roles else [])
+            counts = dict.fromkeys(("external", "inbound", "outbound", "internal"), 0)
+            assert home["flows"] == {**counts, direction: multa["flows"]}
+            without.append(json.dumps(document, separators=(",", ":")))
+        assert without == plain.splitlines() != []
+
+
 def test_several_files_are_one_stream(capfd, tmp_path):
     contents, times = flood()
     halves = []

@@ -1,5 +1,6 @@
 import frames
 import numpy as np
+import pytest
 from command import SECOND, START, flood, sensor_command, sensor_process
 from flow_rows import rows
 
@@ -37,6 +38,24 @@ def test_incident_is_told_with_its_time_and_size(capfd, tmp_path):
     assert "worst score 0.971" in line  # 1000 / 1030
     bar = line.split()[2]
     assert bar == "─" * 28 + "█" * 4
+
+
+@pytest.mark.parametrize(
+    ("networks", "whose"),
+    [
+        ("10.0.0.0/24", "victim is inside"),
+        ("10.1.0.200", "1 source is inside"),
+        ("10.1.0.0/27,10.0.0.0/24", "victim and 2 sources are inside"),
+        ("10.1.0.0/26", "32 sources or more are inside"),
+        ("10.1.0.0/16,10.0.0.2/32", "victim and 32 sources or more are inside"),
+        ("192.168.0.0/16", "passing through"),
+    ],
+)
+def test_incident_is_told_with_what_is_inside(capfd, tmp_path, networks, whose):
+    path = frames.write_pcap(tmp_path / "x.pcap", *flood(200))
+    text = told(capfd, path, "--home-net", networks)
+    (line,) = [line for line in text.splitlines() if "victim 10.0.0.2" in line]
+    assert line.endswith(f", {whose}")
 
 
 def test_nothing_found_is_said(capfd, tmp_path):
