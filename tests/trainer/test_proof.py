@@ -1,5 +1,6 @@
 """The proof: splits that share no network, judgements by hand, results that are kept, the page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from flow_rows import rows
 
 from sensor.flows.sequences import END_REASONS
+from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import FeatureSchema
 from trainer.comparison import Held, Scored
 from trainer.datasets.dataset import Dataset, SourceRecord
@@ -85,7 +87,7 @@ def material():
         np.repeat(np.arange(len(entries), dtype=np.int32), counts),
         np.arange(len(every)),
     )
-    return Material(dataset, captures, parts, 0)
+    return Material(dataset, captures, parts, 0, dataset)
 
 
 def test_no_device_is_on_two_sides_of_a_fold_and_each_is_held_out_once(material):
@@ -138,8 +140,9 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
         flow(1, 1, end_reason=idle, row=1, context=[1, 2, 3, 4, 5, 6]),
         flow(2, 2, end_reason=early, context=[1, 2, 3, 4, 5, 6]),
     )
-    alone = Dataset(
-        FeatureSchema(),
+    batch = replace(batch, ttl=np.full((3, 16), 64, np.uint8), tcp_window=np.ones((3, 16), "u2"))
+    wide = Dataset(
+        FeatureSchema(fields=(*DEFAULT_FIELDS, *OPTIONAL_FIELDS)),
         KNOWN,
         (record("lab-train", 2),),
         batch,
@@ -147,14 +150,20 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
         np.zeros(3, np.int32),
         np.array([0, 0, 1]),
     )
-    each = ablations(Material(alone, {}, {"lab-train": "train"}, 0))
-    sequence, with_early, full = each[:3]
-    assert [(other.context, other.early) for other in each[3:]] == [
-        (other.context, other.early) for other in each[:3]
+    alone = Material(wide.without_optional_fields(), {}, {"lab-train": "train"}, 0, wide)
+    each = ablations(alone)
+    sequence, with_early, full, with_fields = each[:4]
+    assert [(other.context, other.early, other.ttl_window) for other in each[4:]] == [
+        (other.context, other.early, other.ttl_window) for other in each[:4]
     ]
-    assert {(other.split.kind, other.split.test) for other in each[3:]} == {
+    assert {(other.split.kind, other.split.test) for other in each[4:]} == {
         ("time", ("lab-train",))
     }
+    assert dataset_of(with_fields, alone).schema == wide.schema
+    assert (dataset_of(with_fields, alone).batch.ttl == 64).all()
+    for narrow in (sequence, with_early, full):
+        assert dataset_of(narrow, alone).schema == FeatureSchema()
+        assert dataset_of(narrow, alone).batch.optional == ()
     assert dataset_of(full, alone).batch.context[0].tolist() == [1, 2, 3, 4, 5, 6]
     assert not dataset_of(with_early, alone).batch.context.any()
     assert len(dataset_of(with_early, alone)) == 3
@@ -180,7 +189,7 @@ def test_days_between_joined_captures_are_no_hours(material):
         np.zeros(4, np.int32),
         np.arange(4),
     )
-    joined = Material(alone, material.captures, {}, 0)
+    joined = Material(alone, material.captures, {}, 0, alone)
     assert joined.hours(["device0-0", "device1-0"]) * 3600 == pytest.approx(169 + 30)
     assert joined.hours(["device1-0"]) == 0
 
@@ -257,12 +266,8 @@ def test_results_are_kept_until_captures_or_features_change(material, tmp_path):
     assert said == ["step: being made", "step: unchanged"]
     changed = record("other", 1)
     others = (changed, *material.dataset.sources[1:])
-    material = Material(
-        Dataset(**{**vars(material.dataset), "sources": others}),
-        material.captures,
-        material.parts,
-        0,
-    )
+    other = replace(material.dataset, sources=others)
+    material = Material(other, material.captures, material.parts, 0, other)
     kept(bench(material, tmp_path, said), "step", make)
     assert len(made) == 2
 

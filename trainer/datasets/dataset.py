@@ -13,7 +13,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,16 @@ class Dataset:
             self.labels[rows],
             self.source[rows],
             self.flow[rows],
+        )
+
+    def without_optional_fields(self) -> "Dataset":
+        """The same rows, as the schema without its optional fields makes them."""
+        names = tuple(name for name in self.schema.fields if name not in OPTIONAL_TYPES)
+        columns = {name: np.zeros((len(self), 0), dtype) for name, dtype in OPTIONAL_TYPES.items()}
+        return replace(
+            self,
+            schema=replace(self.schema, fields=names),
+            batch=replace(self.batch, **columns),
         )
 
     def of_sources(self, names: Iterable[str]) -> "Dataset":

@@ -37,6 +37,7 @@ class Experiment:
         settings: of the fits.
         context: whether the networks see the counts of new flows.
         early: whether they see the rows that were decided after a second.
+        ttl_window: whether they see time to live and TCP window, which the shipped one does not.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Experiment:
     settings: Settings = SMALL
     context: bool = True
     early: bool = True
+    ttl_window: bool = False
 
 
 def fold_of(group: str) -> int:
@@ -108,7 +110,7 @@ def by_device(material: Material) -> list[Experiment]:
 
 
 def ablations(material: Material) -> list[Experiment]:
-    """Parts of the features left out, at the same small size: the shipped split, then in-source.
+    """Features left out or added, at the same small size: the shipped split, then in-source.
 
     In-source, networks learn from the first 55 % of the flows of each recording of the lab and are
     tested on its last 30 %.
@@ -118,6 +120,7 @@ def ablations(material: Material) -> list[Experiment]:
         replace(full, name="sequence-only", context=False, early=False),
         replace(full, name="with-early", context=False),
         replace(full, name="with-context"),
+        replace(full, name="with-ttl-window", ttl_window=True),
     ]
     names = tuple(name for part in PARTS for name in material.recorded(part))
     within = Split("time", names, names, names)
@@ -166,12 +169,13 @@ def left_out_groups(material: Material, task: str, groups: Sequence[str]) -> lis
     return each
 
 
-def dataset_of(experiment: Experiment, dataset: Dataset) -> Dataset:
+def dataset_of(experiment: Experiment, material: Material) -> Dataset:
     """The rows that an experiment learns from and is tested on, less what it leaves out.
 
     An early row is left out where its flow is scored again: a flow of few packets has no other.
     """
     names = (*experiment.split.train, *experiment.split.validation, *experiment.split.test)
+    dataset = material.wide if experiment.ttl_window else material.dataset
     rows = dataset.of_sources(names)
     if not experiment.early:
         again = rows.flow[(rows.batch.sequence_index == 0) & (rows.batch.row > 0)]

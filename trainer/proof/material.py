@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.errors import MissingInputError
+from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
@@ -32,12 +33,14 @@ class Material:
         captures: public ones, by name of the source.
         parts: of the lab's recordings in the recipe, by name of the source.
         repeated: flows that were removed because another source holds them.
+        wide: the dataset with the optional fields of packets.
     """
 
     dataset: Dataset
     captures: dict[str, Capture]
     parts: dict[str, str]
     repeated: int
+    wide: Dataset
 
     def group(self, source: str) -> str:
         """Network or device of a source."""
@@ -106,8 +109,9 @@ def gather(
                 f"{each.capture.parent}: no such recording; `multa-trainer recipe {recipe}` makes "
                 "it"
             )
-    schema = FeatureSchema()
+    schema = FeatureSchema(fields=(*DEFAULT_FIELDS, *OPTIONAL_FIELDS))
     folder = work / f"dataset-{schema.fingerprint()[:12]}"
     collect([*lab, *recordings(found, work / "labels")], folder, schema, KNOWN, executor)
-    dataset, repeated = without_repeated_flows(load([folder]))
-    return Material(dataset, {each.name: each for each in found}, wanted.parts(), repeated)
+    wide, repeated = without_repeated_flows(load([folder]))
+    known = {each.name: each for each in found}
+    return Material(wide.without_optional_fields(), known, wanted.parts(), repeated, wide)

@@ -61,7 +61,7 @@ def _shipped_run(bench: Bench) -> tuple[Experiment, Run]:
     experiment = shipped(bench.material, recipe.settings)
     if bench.run is not None:
         return experiment, load_run(bench.run)
-    rows = dataset_of(experiment, bench.material.dataset)
+    rows = dataset_of(experiment, bench.material)
     folder = bench.work / "runs/shipped"
     return experiment, run_of(experiment, rows, folder, recipe.seeds, recipe.per_day)
 
@@ -133,7 +133,7 @@ def _experiments(bench: Bench, wanted: Sequence[Experiment]) -> dict[str, Any]:
     for experiment in wanted:
 
         def made(experiment: Experiment = experiment) -> dict[str, Any]:
-            rows = dataset_of(experiment, bench.material.dataset)
+            rows = dataset_of(experiment, bench.material)
             folder = bench.work / "runs" / experiment.name
             run = run_of(experiment, rows, folder, SEEDS, 1.0)
             return _judged(bench, experiment, held_out(run, rows), intervals=False)
@@ -177,7 +177,10 @@ STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     ),
     "scan": ("each origin of scans left out in turn", _of_experiments("scan")),
     "by-device": (f"{FOLDS} folds of devices and networks", _of_experiments("by-device")),
-    "ablation": ("sequence only, with early rows, with context", _of_experiments("ablation")),
+    "ablation": (
+        "sequence only, with early rows, with context, with TTL and window",
+        _of_experiments("ablation"),
+    ),
 }
 """What there is to do, in this order: what trains nothing comes first."""
 
