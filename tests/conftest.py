@@ -13,9 +13,10 @@ sys.path.insert(1, str(Path(__file__).parent / "fuzz"))
 
 from netns import missing_requirements
 
-# A shell starts what it runs in the background with Ctrl-C ignored, which every process that the
-# tests start and interrupt would inherit.
+# A shell starts what it runs in the background with Ctrl-C ignored, and nohup ignores SIGHUP, which
+# every process that the tests start and interrupt would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Public captures that are not part of the project; tests that use them skip without them."""
