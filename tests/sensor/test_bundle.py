@@ -189,8 +189,8 @@ FORGERIES = {
     "fingerprint": (lambda m: m["features"].update(decide_after_ms=2), "fingerprint"),
     "features": (lambda m: m.update(features=[]), "features is not an object"),
     "field": (
-        lambda m: m["features"]["fields"].append("ttl"),
-        "'ttl', which this version does not implement",
+        lambda m: m["features"]["fields"].append("hops"),
+        "'hops', which this version does not implement",
     ),
     "no tasks": (lambda m: m.update(tasks=[]), "not a list of tasks"),
     "task not an object": (lambda m: m["tasks"].insert(0, 3), r"tasks\[0\]: is malformed"),

@@ -48,12 +48,14 @@ def test_captures_of_the_specification_through_the_decoder():
         for block in source:
             headers = decoder.decode(block)
             for i in range(len(headers)):
-                column = {name: getattr(headers, name)[i].item() for name in headers.__slots__}
                 ends = [
-                    (column[f"{side}_high"], column[f"{side}_low"], column[f"{side}_port"])
+                    tuple(
+                        getattr(headers, f"{side}_{part}")[i].item()
+                        for part in ("high", "low", "port")
+                    )
                     for side in ("source", "destination")
                 ]
-                version, protocol = column["version"], column["protocol"]
+                version, protocol = headers.version[i].item(), headers.protocol[i].item()
                 texts = [
                     str(ipaddress.ip_address(address_bytes(version, high, low)))
                     for high, low, _ in ends

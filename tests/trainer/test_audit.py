@@ -103,16 +103,19 @@ def test_findings_are_written_worst_first_and_without_nan(tmp_path):
 
 
 def test_a_recipe_stops_before_it_trains(tmp_path, capsys):
-    parts = {"rec0": "train", "rec1": "train", "rec2": "validation", "rec3": "test"}
-    text = 'version = "1"\n[training]\nseeds = [1]\nfalse_incidents_per_day = 1\n'
-    for seed, (name, part) in enumerate(parts.items()):
-        folder = tmp_path / "out/recordings" / name
+    listed = 'version = "1"\ndescription = "toys"\n'
+    for seed, part in enumerate(("train", "train", "validation", "test")):
+        folder = tmp_path / f"out/recordings/mixed-{seed}"
         toy_recording(folder, seed, syn_payload=TOOL if part == "train" else 0)
         made = {"scenario": "mixed", "seed": seed, "duration_s": 120}
         (folder / "recording.json").write_text(json.dumps(made))
-        lines = {"name": name, "part": part, **made}.items()
-        text += "[[recordings]]\n" + "".join(f"{key} = {value!r}\n" for key, value in lines)
-    (tmp_path / "toy.toml").write_text(text)
+        lines = {"part": part, **made}.items()
+        listed += "[[recordings]]\n" + "".join(f"{key} = {value!r}\n" for key, value in lines)
+    (tmp_path / "toys.toml").write_text(listed)
+    (tmp_path / "toy.toml").write_text(
+        f'version = "1"\nrecordings = "{tmp_path}/toys.toml"\n'
+        "[training]\nseeds = [1]\nfalse_incidents_per_day = 1\n"
+    )
     with pytest.raises(SystemExit) as stopped:
         main(
             [
