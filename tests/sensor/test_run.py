@@ -3,6 +3,7 @@
 import json
 import socket
 import time
+from dataclasses import replace
 
 import numpy as np
 from agreement import Listener, same_rows
@@ -43,7 +44,7 @@ def test_sizes_of_blocks_do_not_matter(tmp_path):
 
 
 def test_each_model_gets_the_fields_of_its_schema_and_no_others():
-    """Two flow tables behind one decoder, which reads what either of them wants."""
+    """Three flow tables behind one decoder, which reads what any of them wants."""
     every, default = FeatureSchema(fields=tuple(FIELDS)), FeatureSchema()
     frames = random_frames(9, 2_000, Mixture())
 
@@ -57,8 +58,11 @@ def test_each_model_gets_the_fields_of_its_schema_and_no_others():
         return [SequenceBatch.concatenate(listener.batches) for listener in listeners]
 
     (alone,) = run(default)
-    wide, narrow = run(every, default)
+    hops = replace(default, fields=("ttl", "valid"))
+    hop, wide, narrow = run(hops, every, default)
     assert (alone.optional, narrow.optional, wide.optional) == ((), (), every.optional)
+    assert hop.optional == ("ttl",)
+    np.testing.assert_array_equal(hop.ttl, wide.ttl)
     assert same_rows(narrow, alone)
     assert narrow.ttl.nbytes == narrow.tcp_window.nbytes == 0
     for name in ("flow_ordinal", "decided_ns", "ip_length", "context"):
