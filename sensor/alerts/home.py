@@ -125,11 +125,11 @@ def _under(
 class HomeTally:
     """Counts of an open incident which way its flows go, and remembers its peers inside."""
 
-    __slots__ = ("_address", "_flows", "_home", "_peers")
+    __slots__ = ("_flows", "_home", "_inside", "_peers")
 
     def __init__(self, home: HomeNetworks, address: Address) -> None:
         """Starts without flows; `address` is whom the incident is about."""
-        self._home, self._address = home, address
+        self._home, self._inside = home, home.holds(address)
         self._flows = np.zeros(len(DIRECTIONS), np.int64)
         self._peers = [np.zeros(0, np.uint64)] * 2  # high and low words, in order of appearance
 
@@ -155,7 +155,7 @@ class HomeTally:
         place = 2 * self._home.holds(source) + self._home.holds(destination)
         words: list[list[Any]] = [word.tolist() for word in self._peers]
         return HomeView(
-            inside=self._home.holds(self._address),
+            inside=self._inside,
             direction=DIRECTIONS[place],
             flows=tuple(self._flows.tolist()),
             peers=tuple((version, high, low) for high, low in zip(*words, strict=True)),

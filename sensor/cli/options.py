@@ -100,7 +100,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
         "with commas between them"
     )
     # Python would take network masks too, and names of interfaces.
-    if "%" in address or (slash and not (length.isascii() and length.isdigit())):
+    if "%" in address or (slash and not length.isdigit()):
         raise wrong
     try:
         host, network = ip_network(address), ip_network(text, strict=False)
