@@ -1,6 +1,6 @@
 """Many recordings to one dataset: in order, resumed, in whatever executor."""
 
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 
 import pytest
 from toy_recordings import toy_recording
@@ -8,9 +8,10 @@ from toy_recordings import toy_recording
 from sensor.errors import LabelError, MissingInputError, UsageError
 from sensor.model.schema import FeatureSchema
 from trainer.cli import main
-from trainer.datasets.collection import collect, process_pool
+from trainer.datasets.collection import collect
 from trainer.datasets.dataset import load
 from trainer.datasets.extraction import CAPTURE, LABELS, Recording
+from trainer.executors import executor
 from trainer.tasks import NAMES
 
 
@@ -39,8 +40,7 @@ def recordings(tmp_path_factory):
 
 def test_a_pool_and_one_process_make_the_same_dataset(recordings, tmp_path):
     collect(recordings, tmp_path / "here", FeatureSchema(), NAMES, Here())
-    with process_pool(2) as pool:
-        assert isinstance(pool, ProcessPoolExecutor)
+    with executor(2) as pool:
         collect(recordings, tmp_path / "pool", FeatureSchema(), NAMES, pool)
     here, pooled = load([tmp_path / "here"]), load([tmp_path / "pool"])
     assert here.sources == pooled.sources

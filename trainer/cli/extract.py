@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from tqdm import tqdm
 
 from sensor.model.schema import FeatureSchema
-from trainer.datasets.collection import Made, collect, process_pool
+from trainer.datasets.collection import Made, collect
 from trainer.datasets.extraction import Recording, parse_recordings
+from trainer.executors import executor
 from trainer.tasks import KNOWN, NAMES
 
 
@@ -36,12 +38,18 @@ from trainer.tasks import KNOWN, NAMES
     type=click.IntRange(1),
     help="Captures that are read side by side; by default one for each processor.",
 )
+@click.option(
+    "--dask",
+    metavar="ADDRESS",
+    help="Read them on a Dask cluster, whose workers see the captures under the same paths.",
+)
 def extract(
     recordings: tuple[str, ...],
     out: Path,
     benign: bool,  # noqa: FBT001 -- click's
     tasks: tuple[str, ...],
     jobs: int | None,
+    dask: str | None,
 ) -> None:
     """Makes a dataset out of recordings.
 
@@ -49,15 +57,29 @@ def extract(
     folder of such folders, CAPTURE=LABELS.csv, or with --benign a capture alone. What the dataset
     holds already is not read again, so a command that was interrupted goes on where it stopped.
     """
-    extract_all(parse_recordings(recordings, benign=benign), out, tasks, jobs or 0)
+    extract_all(parse_recordings(recordings, benign=benign), out, tasks, jobs or 0, dask)
 
 
 def extract_all(
-    recordings: list[Recording], out: Path, tasks: Sequence[str] = NAMES, jobs: int = 0
+    recordings: list[Recording],
+    out: Path,
+    tasks: Sequence[str] = NAMES,
+    jobs: int = 0,
+    dask: str | None = None,
 ) -> None:
-    """Adds recordings to a dataset, except those that it holds already, and says so."""
+    """Adds recordings to a dataset, except those that it holds already, and says so.
+
+    Args:
+        recordings: of different names.
+        out: folder of the dataset.
+        tasks: columns of the labels.
+        jobs: captures that are read side by side; 0 for one a processor.
+        dask: address of a Dask cluster that reads them instead.
+    """
+    if dask is not None:  # its workers were started in another folder
+        recordings = [_absolute(recording) for recording in recordings]
     with (
-        process_pool(min(jobs, len(recordings)) if jobs else 0) as pool,
+        executor(min(jobs, len(recordings)) if jobs else 0, dask) as pool,
         tqdm(
             total=sum(recording.capture.stat().st_size for recording in recordings),
             unit="B",
@@ -72,6 +94,11 @@ def extract_all(
             bar.write(_line(recording, made, tasks), file=sys.stderr)
 
         collect(recordings, out, FeatureSchema(), tasks, pool, told)
+
+
+def _absolute(recording: Recording) -> Recording:
+    labels = recording.labels and recording.labels.absolute()
+    return replace(recording, capture=recording.capture.absolute(), labels=labels)
 
 
 def _line(recording: Recording, made: Made | None, tasks: Sequence[str]) -> str:

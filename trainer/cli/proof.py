@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import OutputError
-from trainer.datasets.collection import process_pool
+from trainer.executors import executor
 from trainer.proof.material import gather
 from trainer.proof.page import PICTURE, page, reliability_bins
 from trainer.proof.steps import STEPS, Bench, current_results, run_steps
@@ -65,7 +65,7 @@ def proof(
     Without a STEP, all are done. Each keeps its result in WORK, so an interrupted proof goes on
     where it stopped; the page says what has not been run.
     """
-    with process_pool(jobs or 0) as pool:
+    with executor(jobs or 0) as pool:
         material = gather(data, recordings, work, pool)
     bench = Bench(material, work, run, lambda line: click.echo(line, err=True))
     with contextlib.ExitStack() as last:

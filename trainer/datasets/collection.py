@@ -1,9 +1,7 @@
 """Many recordings to one dataset: in a pool of processes, and going on where it stopped."""
 
-import multiprocessing
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 
 import numpy as np
@@ -92,13 +90,3 @@ def extract_changed(
     if before is not None and before.identity == f"{capture}:{recording.labels_sha256()}":
         return capture, None
     return capture, extract(recording, schema, tasks)
-
-
-def process_pool(jobs: int) -> ProcessPoolExecutor:
-    """A pool of fresh processes, which share no lock with threads of this one.
-
-    Args:
-        jobs: processes; 0 for one a processor.
-    """
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs or os.cpu_count() or 1, mp_context=context)
