@@ -26,6 +26,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/card.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/cli/evaluate.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/comparison.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/paradigms/paradigm.py": "what tests of Aurora and Rainbow share, tried by both",
     "trainer/proof/aims.py": "tests/trainer/test_proof.py",
     "trainer/proof/experiments.py": "tests/trainer/test_proof.py",
     "trainer/proof/judgement.py": "tests/trainer/test_proof.py",
@@ -35,6 +36,10 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/proof/steps.py": "tests/trainer/test_proof.py",
     "trainer/plots.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/runs.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/weighting/dynamic_average.py": "tests/trainer/test_weighting.py",
+    "trainer/weighting/fixed.py": "tests/trainer/test_weighting.py",
+    "trainer/weighting/homoscedastic.py": "tests/trainer/test_weighting.py",
+    "trainer/weighting/interface.py": "tests/trainer/test_weighting.py",
 }
 """Modules without a test file of their own, and why."""
 

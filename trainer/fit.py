@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 from sensor.errors import UsageError
 from sensor.model.encoding import Encoded
 from sensor.model.schema import FeatureSchema
-from trainer.datasets.examples import LabelledRows
+from trainer.datasets.examples import Examples, LabelledRows
 from trainer.export import keras_scores
 from trainer.models.lmmoe import build
-from trainer.paradigms.aurora import Aurora
+from trainer.paradigms import aurora, rainbow
+from trainer.paradigms.paradigm import Paradigm
 from trainer.settings import Settings
+from trainer.weighting.interface import weighting_of
 
 LOG = logging.getLogger(__name__)
 
@@ -45,7 +47,7 @@ def fit(
     training: LabelledRows,
     validation: LabelledRows,
 ) -> Fit:
-    """Trains an LMMoE by Aurora and keeps the epoch of the lowest validation loss.
+    """Trains an LMMoE and keeps the epoch of the lowest validation loss.
 
     The same seed and rows give the same network on the same machine and version of
     TensorFlow, but for the order in which its threads add.
@@ -55,17 +57,23 @@ def fit(
     """
     keras.utils.set_random_seed(seed)
     model = build(schema, task_names, settings.experts, settings.units, settings.tower_units)
+    return fit_further(model, task_names, settings, seed, training, validation)
+
+
+def fit_further(
+    model: keras.Model,
+    task_names: Sequence[str],
+    settings: Settings,
+    seed: int,
+    training: LabelledRows,
+    validation: LabelledRows,
+) -> Fit:
+    """Trains a network from the weights that it has; layers that are not trainable keep them.
+
+    Arguments and errors are those of `fit`.
+    """
     examples, held_out = training.examples(), validation.examples()
-    steps = settings.epochs * math.ceil(len(examples) / settings.batch_size)
-    schedule = keras.optimizers.schedules.CosineDecay(settings.learning_rate, steps, alpha=0.01)
-    paradigm = Aurora(
-        model,
-        keras.optimizers.Adam(schedule, global_clipnorm=1.0),
-        task_names,
-        settings.task_weights or (1.0,) * len(task_names),
-        batch_size=settings.batch_size,
-        seed=seed,
-    )
+    paradigm = paradigm_of(model, task_names, settings, seed, examples, settings.epochs)
 
     def score(encoded: Encoded) -> NDArray[np.float32]:
         return keras_scores(model, encoded, task_names)
@@ -99,3 +107,37 @@ def fit(
         )
     model.set_weights(best_weights)
     return Fit(model, best, tuple(training_losses), tuple(validation_losses))
+
+
+def paradigm_of(
+    model: keras.Model,
+    task_names: Sequence[str],
+    settings: Settings,
+    seed: int,
+    examples: Examples,
+    epochs: int,
+) -> Paradigm:
+    """The paradigm that settings name, with an optimizer for so many epochs over the examples."""
+    in_turn = settings.paradigm == "rainbow"
+    each = (
+        rainbow.steps(examples, settings.batch_size, settings.minisets)
+        if in_turn
+        else aurora.steps(examples, settings.batch_size)
+    )
+    schedule = keras.optimizers.schedules.CosineDecay(
+        settings.learning_rate, epochs * each, alpha=0.01
+    )
+    optimizer = keras.optimizers.Adam(schedule, global_clipnorm=1.0)
+    weighting = weighting_of(settings, len(task_names))
+    size = settings.batch_size
+    if in_turn:
+        return rainbow.Rainbow(
+            model,
+            optimizer,
+            task_names,
+            weighting,
+            batch_size=size,
+            seed=seed,
+            minisets=settings.minisets,
+        )
+    return aurora.Aurora(model, optimizer, task_names, weighting, batch_size=size, seed=seed)

@@ -28,12 +28,15 @@ from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import PARTS, Split, require_classes
 from trainer.evaluation import flow_scores
 from trainer.incidents import opening_scores
+from trainer.paradigms.negative_filling import labels_for_training
 from trainer.settings import Settings
 from trainer.tasks import chosen
 from trainer.thresholds import budget, calibrate, choose_threshold
 
 if TYPE_CHECKING:
     import keras
+
+    from trainer.fit import Fit
 
 FORMAT = 1
 
@@ -190,8 +193,8 @@ def train(
     from trainer.export import convert  # noqa: PLC0415 -- TensorFlow takes seconds to load
     from trainer.fit import fit  # noqa: PLC0415
 
-    tasks = chosen(task_names)
-    labels, rows = task_labels(dataset, tasks), split.rows(dataset)
+    tasks, rows = chosen(task_names), split.rows(dataset)
+    labels = labels_for_training(dataset, tasks, rows["train"], settings.unknown)
     require_classes(rows, labels, task_names)
     patterns = Patterns.of(dataset)
     training, validation = (
@@ -200,7 +203,7 @@ def train(
     )
     held_out = dataset.take(rows["validation"])
     allowed = budget(per_day, spanned_seconds(held_out))
-    with _writing(folder):
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         # What an earlier run has left is not to be taken for this one's, should it be cut short.
         for name in (RUN, *FIGURES):
@@ -209,44 +212,86 @@ def train(
     for seed in seeds:
         fitted = fit(dataset.schema, task_names, settings, seed, training, validation)
         tflite = convert(fitted.model, dataset.schema)
-        numbers = patterns.number[rows["validation"]]
-        raw = raw_scores(tflite, patterns.encoded, task_names)[numbers]
-        decided = decide(held_out, numbers, tasks, raw, allowed)
-        results.append(
-            SeedResult(
-                seed,
-                fitted.best_epoch,
-                fitted.training_losses,
-                fitted.validation_losses,
-                decided,
-                attack_recalls(held_out, numbers, decided, raw),
-            )
+        judged = freeze(
+            seed,
+            fitted,
+            tflite,
+            held_out,
+            patterns,
+            patterns.number[rows["validation"]],
+            tasks,
+            allowed,
         )
-        with _writing(folder):
-            (folder / f"seed-{seed}.tflite").write_bytes(tflite)
-            fitted.model.save_weights(folder / f"seed-{seed}.weights.h5")
+        results.append(judged)
+        write_network(folder, seed, fitted.model, tflite)
     run = Run(
         folder,
         dataset.schema,
         settings,
         split,
-        {
-            record.name: record.identity
-            for record in dataset.sources
-            if any(record.name in getattr(split, part) for part in PARTS)
-        },
+        identities(dataset, split),
         per_day,
         allowed,
         tuple(results),
         versions(),
     )
-    with _writing(folder):
-        _save(run)
+    save(run)
     return run
 
 
+def freeze(
+    seed: int,
+    fitted: "Fit",
+    tflite: bytes,
+    held_out: Dataset,
+    patterns: Patterns,
+    numbers: NDArray[np.int64],
+    tasks: Sequence[TaskSpec],
+    allowed: int,
+) -> SeedResult:
+    """Calibrates a fitted network and chooses its thresholds.
+
+    Args:
+        seed: of the network.
+        fitted: what training made.
+        tflite: the converted network.
+        held_out: validation rows.
+        patterns: of all rows.
+        numbers: ``(validation rows,)`` of their patterns.
+        tasks: to decide.
+        allowed: false incidents that benign traffic may make, for each task.
+    """
+    raw = raw_scores(tflite, patterns.encoded, [task.name for task in tasks])[numbers]
+    decided = decide(held_out, numbers, tasks, raw, allowed)
+    return SeedResult(
+        seed,
+        fitted.best_epoch,
+        fitted.training_losses,
+        fitted.validation_losses,
+        decided,
+        attack_recalls(held_out, numbers, decided, raw),
+    )
+
+
+def identities(dataset: Dataset, split: Split) -> dict[str, str]:
+    """Identities of the split's sources, by name."""
+    named = {name for part in PARTS for name in getattr(split, part)}
+    return {record.name: record.identity for record in dataset.sources if record.name in named}
+
+
+def write_network(folder: Path, seed: int, model: "keras.Model", tflite: bytes) -> None:
+    """Writes weights and converted network of a seed.
+
+    Raises:
+        OutputError: the folder can't be written.
+    """
+    with writing(folder):
+        (folder / f"seed-{seed}.tflite").write_bytes(tflite)
+        model.save_weights(folder / f"seed-{seed}.weights.h5")
+
+
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def writing(folder: Path) -> Iterator[None]:
     """What the system says about writing there, as a line for a person."""
     try:
         yield
@@ -380,7 +425,12 @@ def _seed(entry: dict[str, Any]) -> SeedResult:
     )
 
 
-def _save(run: Run) -> None:
+def save(run: Run) -> None:
+    """Writes what is no network; from then on the run is there.
+
+    Raises:
+        OutputError: the folder can't be written.
+    """
     document = {
         "format": FORMAT,
         "schema": run.schema.to_manifest(),
@@ -409,9 +459,9 @@ def _save(run: Run) -> None:
         "versions": run.versions,
     }
     written = run.folder / f"{RUN}.new"
-    written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-    # The run is there from this moment on, and not before.
-    written.replace(run.folder / RUN)
+    with writing(run.folder):
+        written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        written.replace(run.folder / RUN)
 
 
 def _content(path: Path) -> bytes:

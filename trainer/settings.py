@@ -2,8 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from sensor.errors import UsageError
+
+ParadigmName = Literal["aurora", "rainbow"]
+"""How tasks learn: together from every row, or in turn from rows of their own."""
+
+Unknown = Literal["mask", "negative"]
+"""What a missing training label is: left out of the loss, or 0."""
+
+WeightingName = Literal["fixed", "uncertainty", "dynamic"]
+"""What weights the tasks' losses: given weights, learnt uncertainties, or how fast they fall."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,11 @@ class Settings:
         settle_after: epochs from which on rows of positive flows in which nothing of the attack
             shows are masked (`trainer.datasets.examples`).
         task_weights: of each task's loss, in the order of the tasks; empty for equal ones.
+        paradigm: ``aurora`` or ``rainbow`` (`trainer.paradigms`).
+        unknown: whether missing labels are masked, or filled with negatives when a run's training
+            labels are made (`trainer.paradigms.negative_filling`); the latter is Aurora's.
+        minisets: of each task in an epoch of Rainbow.
+        weighting: of the tasks' losses (`trainer.weighting`).
 
     Raises:
         UsageError: a value is of another type or out of its range.
@@ -33,10 +48,14 @@ class Settings:
     learning_rate: float = 4e-3
     settle_after: int = 4
     task_weights: tuple[float, ...] = ()
+    paradigm: ParadigmName = "aurora"
+    unknown: Unknown = "mask"
+    minisets: int = 8
+    weighting: WeightingName = "fixed"
 
     def __post_init__(self) -> None:
         """Refuses what no network could be fitted with."""
-        for name in ("experts", "units", "epochs", "patience", "batch_size"):
+        for name in ("experts", "units", "epochs", "patience", "batch_size", "minisets"):
             _require(name, _is_whole(getattr(self, name), 1), "a whole number from 1 on")
         _require("settle_after", _is_whole(self.settle_after, 0), "a whole number from 0 on")
         widths = isinstance(self.tower_units, tuple)
@@ -46,6 +65,19 @@ class Settings:
         weights = isinstance(self.task_weights, tuple)
         weights = weights and all(map(_is_positive, self.task_weights))
         _require("task_weights", weights, "a list of numbers above 0")
+        for name, kind in (
+            ("paradigm", ParadigmName),
+            ("unknown", Unknown),
+            ("weighting", WeightingName),
+        ):
+            words = get_args(kind)
+            _require(name, getattr(self, name) in words, f"one of {', '.join(words)}")
+        if self.paradigm == "rainbow" and self.unknown == "negative":
+            raise UsageError(
+                "unknown = negative is for aurora; rainbow learns each task from its own labels"
+            )
+        if self.weighting != "fixed" and self.task_weights:
+            raise UsageError(f"task_weights are given, but weighting is {self.weighting}")
 
 
 def _is_whole(value: object, least: int) -> bool:

@@ -12,6 +12,7 @@ from sensor.model.schema import FeatureSchema
 from trainer.datasets.examples import Examples
 from trainer.models.lmmoe import build
 from trainer.paradigms.aurora import Aurora
+from trainer.weighting.fixed import Fixed
 
 SCHEMA = FeatureSchema(lengths=(4,))
 TASKS = ("syn_dos", "ssdp_flood")
@@ -30,7 +31,7 @@ def aurora(weights=(1.0, 1.0), seed=1, batch_size=16):
     keras.utils.set_random_seed(seed)
     model = build(SCHEMA, TASKS, experts=2, units=4)
     optimizer = keras.optimizers.Adam(0.02)
-    return model, Aurora(model, optimizer, TASKS, weights, batch_size=batch_size, seed=seed)
+    return model, Aurora(model, optimizer, TASKS, Fixed(weights), batch_size=batch_size, seed=seed)
 
 
 def test_losses_by_hand():

@@ -16,6 +16,7 @@ from trainer.fit import fit
 from trainer.paradigms.aurora import Aurora
 from trainer.settings import Settings
 from trainer.tasks import TASKS as SPECS
+from trainer.weighting.fixed import Fixed
 
 SCHEMA = FeatureSchema()
 TASKS = ("syn_dos",)
@@ -55,7 +56,9 @@ def test_the_weights_are_those_of_the_best_epoch():
     losses = fitted.validation_losses
     assert fitted.best_epoch == int(np.argmin(losses)) + 1
     assert len(losses) == fitted.best_epoch + settings.patience < settings.epochs
-    judge = Aurora(fitted.model, keras.optimizers.Adam(), TASKS, (1.0,), batch_size=64, seed=0)
+    judge = Aurora(
+        fitted.model, keras.optimizers.Adam(), TASKS, Fixed((1.0,)), batch_size=64, seed=0
+    )
     assert judge.losses(validation.examples())[0] == pytest.approx(min(losses), rel=1e-4)
 
 

@@ -1,6 +1,7 @@
 """``multa-trainer train``: a dataset to a run."""
 
 from pathlib import Path
+from typing import Any, get_args
 
 import click
 
@@ -10,8 +11,8 @@ from trainer.datasets.dataset import load
 from trainer.datasets.splits import split_by_source, split_by_time, without_repeated_flows
 from trainer.runs import Run
 from trainer.runs import train as train_run
-from trainer.settings import Settings
-from trainer.tasks import NAMES
+from trainer.settings import ParadigmName, Settings, Unknown, WeightingName
+from trainer.tasks import KNOWN
 
 _DEFAULTS = Settings()
 
@@ -48,7 +49,7 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Draws the parts where no source is named.",
 )
-@click.option("--task", "tasks", multiple=True, type=click.Choice(NAMES), help="Learn only these.")
+@click.option("--task", "tasks", multiple=True, type=click.Choice(KNOWN), help="Learn only these.")
 @click.option(
     "--experts",
     type=click.IntRange(1),
@@ -100,6 +101,34 @@ _DEFAULTS = Settings()
     help="Of the first step.",
 )
 @click.option(
+    "--paradigm",
+    type=click.Choice(get_args(ParadigmName)),
+    default=_DEFAULTS.paradigm,
+    show_default=True,
+    help="Learn all tasks together from every row, or in turn from rows of their own.",
+)
+@click.option(
+    "--unknown",
+    type=click.Choice(get_args(Unknown)),
+    default=_DEFAULTS.unknown,
+    show_default=True,
+    help="Leave missing training labels out of the loss, or take them as negative (aurora only).",
+)
+@click.option(
+    "--minisets",
+    type=click.IntRange(1),
+    default=_DEFAULTS.minisets,
+    show_default=True,
+    help="Turns of each task in an epoch of rainbow.",
+)
+@click.option(
+    "--weighting",
+    type=click.Choice(get_args(WeightingName)),
+    default=_DEFAULTS.weighting,
+    show_default=True,
+    help="Weight the tasks' losses equally, by learnt uncertainties, or by how fast they fall.",
+)
+@click.option(
     "--seed",
     "seeds",
     type=SEED,
@@ -126,7 +155,7 @@ def train(
     tasks: tuple[str, ...],
     seeds: tuple[int, ...],
     per_day: float,
-    **settings: float,
+    **settings: Any,
 ) -> None:
     """Trains an LMMoE for each seed and freezes calibration and thresholds."""
     if kind == "time" and (validation or test):
@@ -142,7 +171,7 @@ def train(
     run = train_run(
         dataset,
         tasks or dataset.tasks,
-        Settings(**settings),  # type: ignore[arg-type] # click has checked the types
+        Settings(**settings),
         split,
         seeds,
         per_day,

@@ -25,6 +25,7 @@ Two things keep the network exact and cheap:
   packet stayed behind (0.156).
 """
 
+import re
 from collections.abc import Sequence
 
 import keras
@@ -105,3 +106,45 @@ def build(
         kernel[valid] = np.repeat([0.0, 1.0, 0.0, 0.0], units)  # Keras' gate order: i, f, g, o
         lstm.set_weights([kernel, recurrent])
     return model
+
+
+def extended(
+    model: keras.Model,
+    schema: FeatureSchema,
+    task_names: Sequence[str],
+    experts: int,
+    units: int,
+    tower_units: Sequence[int] = (8,),
+) -> keras.Model:
+    """The LMMoE of further tasks that has the weights of a trained one.
+
+    Scores of the trained tasks stay as they were; further ones have untrained gates and towers.
+
+    Args:
+        model: made by `build` with the same schema and sizes, for some of the tasks.
+        schema: the same.
+        task_names: outputs in their new order, the trained ones among them.
+        experts: the same.
+        units: the same.
+        tower_units: the same.
+
+    Raises:
+        ConfigurationError: that of `build`.
+    """
+    larger = build(schema, task_names, experts, units, tower_units)
+    for layer in model.layers:
+        if layer.weights:
+            larger.get_layer(layer.name).set_weights(layer.get_weights())
+    return larger
+
+
+def own_layers(model: keras.Model, task: str) -> list[keras.Layer]:
+    """The layers that are a task's alone: its gate, its tower and its output."""
+    name = re.escape(task)
+    pattern = re.compile(f"(gate|mix|tower_input)_{name}|tower_{name}_[0-9]+|{name}")
+    return [layer for layer in model.layers if pattern.fullmatch(layer.name)]
+
+
+def expert_layers(model: keras.Model) -> list[keras.Layer]:
+    """The experts, which all tasks share."""
+    return [layer for layer in model.layers if layer.name.startswith("expert_")]
