@@ -19,6 +19,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
+    "trainer/decisions.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/incidents.py": "tests/trainer/test_incident_figures.py",
     "trainer/settings.py": "tests/trainer/test_recipe.py: the values that a recipe may give",
     "trainer/tasks.py": "tests/test_shipped_bundle.py and tests/trainer/test_evaluation.py",

@@ -16,9 +16,10 @@ from trainer.baselines.rule import rule_scores
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import PARTS, share_seen
+from trainer.decisions import decide, spanned_seconds
 from trainer.evaluation import TaskFigures, figures, flow_scores, summary
 from trainer.metrics import FlowScores
-from trainer.runs import Run, decide, raw_scores, spanned_seconds
+from trainer.runs import Run, raw_scores
 from trainer.tasks import chosen
 
 NETWORK, TREES, RULE = "lmmoe", "trees", "rule"

@@ -24,14 +24,13 @@ from sensor.model.inference import Inference
 from sensor.model.inference import calibrate as calibrated_scores
 from sensor.model.schema import FeatureSchema, TaskSpec
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import LabelledRows, Patterns, task_labels
+from trainer.datasets.examples import LabelledRows, Patterns
 from trainer.datasets.splits import PARTS, Split, require_classes
-from trainer.evaluation import flow_scores
-from trainer.incidents import opening_scores
+from trainer.decisions import attack_recalls, decide, spanned_seconds
 from trainer.paradigms.negative_filling import labels_for_training
 from trainer.settings import Settings
 from trainer.tasks import chosen
-from trainer.thresholds import budget, calibrate, choose_threshold
+from trainer.thresholds import budget
 
 if TYPE_CHECKING:
     import keras
@@ -299,68 +298,6 @@ def writing(folder: Path) -> Iterator[None]:
         raise OutputError(
             f"{folder}: {error.strerror or error}; name a folder that can be written"
         ) from None
-
-
-def decide(
-    dataset: Dataset,
-    patterns: NDArray[np.int64],
-    tasks: Sequence[TaskSpec],
-    raw: NDArray[np.float32],
-    allowed: int,
-) -> tuple[TaskSpec, ...]:
-    """Calibrates tasks and chooses their thresholds.
-
-    Args:
-        dataset: held-out rows.
-        patterns: ``(rows,)`` numbers of their patterns.
-        tasks: to decide.
-        raw: ``(rows, tasks)`` raw scores.
-        allowed: false incidents that benign traffic may make, for each task.
-    """
-    labels = task_labels(dataset, tasks)
-    decided = []
-    for column, task in enumerate(tasks):
-        of_task = labels[:, column]
-        flows = flow_scores(dataset, patterns, task, of_task, raw[:, column])
-        calibrated = replace(task, calibration=calibrate(flows.scores, flows.labels))
-        scores = calibrated_scores([calibrated], raw[:, column, None])[:, 0]
-        benign, attack = opening_scores(dataset, calibrated, of_task, scores)
-        threshold = choose_threshold(np.array(benign), np.array(attack), allowed)
-        decided.append(replace(calibrated, threshold=threshold))
-    return tuple(decided)
-
-
-def attack_recalls(
-    dataset: Dataset,
-    patterns: NDArray[np.int64],
-    tasks: Sequence[TaskSpec],
-    raw: NDArray[np.float32],
-) -> tuple[float, ...]:
-    """Share of the attack flows at or above each task's threshold; arguments as in `decide`."""
-    labels, scores = task_labels(dataset, tasks), calibrated_scores(tasks, raw)
-    each = []
-    for column, task in enumerate(tasks):
-        flows = flow_scores(dataset, patterns, task, labels[:, column], scores[:, column])
-        each.append(float((flows.scores[flows.labels == 1] >= task.threshold).mean()))
-    return tuple(each)
-
-
-SILENCE_NS = 120_000_000_000
-"""Longer silences of all flows of a source are no time that it was watched: captures that were
-joined from several of different days say nothing about the days between."""
-
-
-def spanned_seconds(dataset: Dataset) -> float:
-    """Packet time that the rows span, source by source, less silences above `SILENCE_NS`."""
-    total = 0
-    for source in np.unique(dataset.source):
-        rows = dataset.source == source
-        start = dataset.batch.flow_start_ns[rows]
-        order = np.argsort(start, kind="stable")
-        start, last = start[order], np.maximum.accumulate(dataset.batch.last_packet_ns[rows][order])
-        gaps = start[1:] - last[:-1]
-        total += int(last[-1] - start[0]) - int(gaps[gaps > SILENCE_NS].sum())
-    return total / 1e9
 
 
 def versions() -> dict[str, str]:

@@ -15,12 +15,12 @@ from trainer.comparison import Held, Scored
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import task_labels
 from trainer.datasets.splits import share_seen
+from trainer.decisions import spanned_seconds
 from trainer.evaluation import figures, flow_scores, without_nan
 from trainer.incidents import incident_figures, incidents_about
 from trainer.metrics import roc_auc
 from trainer.proof.material import Material
 from trainer.reliability import reliability
-from trainer.runs import spanned_seconds
 from trainer.uncertainty import bootstrap
 
 FORMAT = 2

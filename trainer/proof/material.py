@@ -15,9 +15,9 @@ from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
 from trainer.datasets.sources import Capture, captures, read_sources, recordings
 from trainer.datasets.splits import without_repeated_flows
+from trainer.decisions import spanned_seconds
 from trainer.lab.recording_set import recorded
 from trainer.recipe import read_recipe
-from trainer.runs import spanned_seconds
 from trainer.tasks import KNOWN
 
 LAB = "lab"
