@@ -25,6 +25,7 @@ COMMANDS = {
     "lab": ("trainer.cli.lab", "Record labelled captures in a small network of namespaces."),
     "extract": ("trainer.cli.extract", "Make a dataset of captures and labels."),
     "sources": ("trainer.cli.sources", "Make a dataset of captures that others have published."),
+    "tune": ("trainer.cli.tune", "Find the smallest network that is good enough."),
     "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
