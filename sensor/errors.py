@@ -102,3 +102,9 @@ class LeakError(MultaError):
     """A single input of a network knows the captures that it would learn from, not the attack."""
 
     exit_status = 85
+
+
+class ForgettingError(MultaError):
+    """An added task would cost an old one more detection than was allowed; nothing is written."""
+
+    exit_status = 86

@@ -27,6 +27,7 @@ COMMANDS = {
     "sources": ("trainer.cli.sources", "Make a dataset of captures that others have published."),
     "tune": ("trainer.cli.tune", "Find the smallest network that is good enough."),
     "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
+    "add-task": ("trainer.cli.add_task", "Add a task to a run, or refuse where others suffer."),
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
     "proof": ("trainer.cli.proof", "Measure detection on captures of other networks."),
@@ -48,7 +49,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name)
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command if isinstance(command, click.Command) else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
