@@ -25,7 +25,7 @@ SCHEMA = FeatureSchema()
 TASKS = {
     "syn_dos": ("first", IncidentRule("responder", 20, 10)),
     "ssdp_flood": ("first", IncidentRule("reflection_victim", 20, 10, 1900)),
-    "ssl_renegotiation": ("repeat", IncidentRule("responder", 1, 10)),
+    "ssl_renegotiation": ("repeat", IncidentRule("responder", 1, 10, open_rows=2)),
 }
 
 

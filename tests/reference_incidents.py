@@ -62,7 +62,7 @@ class Limits:
     incidents: int
 
 
-def plain_incidents(rows, open_flows, open_seconds, limits=None):
+def plain_incidents(rows, open_flows, open_seconds, open_rows=1, limits=None):
     """Events of positive rows, in the order of their times, flows and kinds."""
     events, incidents, remembered = [], {}, []
 
@@ -86,7 +86,7 @@ def plain_incidents(rows, open_flows, open_seconds, limits=None):
         else:
             remembered.append(row)
             mine = [old for old in remembered if old.address == row.address]
-            if len({old.ordinal for old in mine}) >= open_flows:
+            if len(mine) >= open_rows and len({old.ordinal for old in mine}) >= open_flows:
                 incident = PlainIncident(row.address, row.time, min(old.first for old in mine))
                 for old in mine:
                     incident.rows.append(old)

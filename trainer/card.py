@@ -89,7 +89,7 @@ def _task(task: TaskSpec) -> str:
     rule = task.incident
     return (
         f"- **{task.name}** ({task.signature}): scored on {_looks(task)}; an incident about "
-        f"{_role(rule)} opens with {_flows(rule.open_flows)} within "
+        f"{_role(rule)} opens with {_flows(rule)} within "
         f"{rule.open_seconds} s. Threshold {task.threshold:.4f} on the calibrated score. "
         f"MITRE ATT&CK {_list(task.mitre_technique_id)}."
     )
@@ -104,8 +104,10 @@ def _role(rule: IncidentRule) -> str:
     return _ROLES[rule.role].format(rule.service_port)
 
 
-def _flows(count: int) -> str:
-    return "one positive flow" if count == 1 else f"{count} positive flows"
+def _flows(rule: IncidentRule) -> str:
+    count = rule.open_flows
+    flows = "one positive flow" if count == 1 else f"{count} positive flows"
+    return flows if rule.open_rows <= count else f"{flows} of {rule.open_rows} positive windows"
 
 
 def _what(comparison: Comparison) -> str:

@@ -102,6 +102,23 @@ class Held:
     trained: NDArray[np.int64]
     models: Mapping[str, Sequence[Scored]]
 
+    def of_sources(self, names: Sequence[str]) -> "Held":
+        """The rows of some of the tested sources.
+
+        Raises:
+            MissingInputError: there is no such source.
+        """
+        self.dataset.of_sources(names)
+        known = [record.name for record in self.dataset.sources]
+        rows = np.isin(self.dataset.source, [known.index(name) for name in names])
+        models = {
+            name: [replace(each, scores=each.scores[rows]) for each in seeds]
+            for name, seeds in self.models.items()
+        }
+        return replace(
+            self, dataset=self.dataset.take(rows), numbers=self.numbers[rows], models=models
+        )
+
 
 def compare(run: Run, dataset: Dataset, sources: Sequence[str] = ()) -> Comparison:
     """Tests a run on what it was neither fitted nor tuned to.

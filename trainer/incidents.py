@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sensor.alerts.event import Address, IncidentEvent
 from sensor.alerts.incidents import QUIET_NS, IncidentTracker
 from sensor.flows.sequences import SequenceBatch
-from sensor.model.schema import TaskSpec
+from sensor.model.schema import IncidentRule, TaskSpec
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.labels import MASKED
 
@@ -97,7 +97,7 @@ def incident_figures(
         rows = np.flatnonzero(dataset.source == source)
         part, truth = dataset.take(rows), np.where(labels[rows] == 1, 1.0, np.nan)
         attacks = joined(track(part, task, truth))
-        single = replace(task, incident=replace(task.incident, open_flows=1))
+        single = replace(task, incident=replace(task.incident, open_flows=1, open_rows=1))
         touched = joined(track(part, single, truth))
         incidents = track(part, task, np.where(labels[rows] == MASKED, np.nan, scores[rows]))
         total += len(attacks)
@@ -207,7 +207,8 @@ def opening_scores(
     rule = task.incident
     benign: list[float] = []
     attack: list[float] = []
-    single = replace(task, threshold=0.5, incident=replace(rule, open_flows=1))
+    single = replace(task, threshold=0.5, incident=replace(rule, open_flows=1, open_rows=1))
+    half = replace(rule, open_flows=math.ceil(rule.open_flows / 2))
     for source in np.unique(dataset.source):
         rows = np.flatnonzero(dataset.source == source)
         part = dataset.take(rows)
@@ -225,12 +226,10 @@ def opening_scores(
             quiet = value == 0
             for span in touched.get(address, ()):
                 quiet &= (first > span.last_ns) | (last < span.first_ns)
-            wanted = (math.ceil(rule.open_flows / 2), rule.open_seconds)
-            benign.append(_opening(part, its_rows[quiet], scores[rows], *wanted))
+            benign.append(_opening(part, its_rows[quiet], scores[rows], half))
             for span in by_rule.get(address, ()):
                 flood = (value == 1) & (first >= span.first_ns) & (first <= span.last_ns)
-                wanted = (rule.open_flows, rule.open_seconds)
-                attack.append(_opening(part, its_rows[flood], scores[rows], *wanted))
+                attack.append(_opening(part, its_rows[flood], scores[rows], rule))
     return benign, attack
 
 
@@ -273,26 +272,32 @@ def _opening(
     part: Dataset,
     rows: NDArray[np.intp],
     scores: NDArray[np.floating],
-    open_flows: int,
-    open_seconds: int,
+    rule: IncidentRule,
 ) -> float:
     """The highest threshold at which some of the rows of one address open an incident."""
-    if not rows.size:
+    least = max(rule.open_flows, rule.open_rows)
+    if rows.size < least:
         return 0.0
-    if open_flows == 1:
+    if least == 1:
         return float(scores[rows].max())
     time, flow = part.batch.decided_ns[rows], part.flow[rows]
-    begin = np.searchsorted(time, time - open_seconds * 10**9)
+    sequence = part.batch.sequence_index[rows]
+    begin = np.searchsorted(time, time - rule.open_seconds * 10**9)
     best = 0.0
     for end, start in enumerate(begin):
         # A window opens nothing better than what is known unless its newest row exceeds that.
-        if end + 1 - start < open_flows or scores[rows[end]] <= best:
+        if end + 1 - start < least or scores[rows[end]] <= best:
             continue
-        highest: dict[int, float] = {}
+        by_flow: dict[int, float] = {}
+        by_sequence: dict[tuple[int, int], float] = {}  # one that is scored again counts once
         for index in range(start, end + 1):
-            score = float(scores[rows[index]])
+            score, its = float(scores[rows[index]]), (flow[index], sequence[index])
             if score > best:
-                highest[flow[index]] = max(score, highest.get(flow[index], 0.0))
-        if len(highest) >= open_flows:
-            best = sorted(highest.values(), reverse=True)[open_flows - 1]
+                by_flow[its[0]] = max(score, by_flow.get(its[0], 0.0))
+                by_sequence[its] = max(score, by_sequence.get(its, 0.0))
+        if len(by_flow) >= rule.open_flows and len(by_sequence) >= least:
+            best = min(
+                sorted(by_flow.values(), reverse=True)[rule.open_flows - 1],
+                sorted(by_sequence.values(), reverse=True)[least - 1],
+            )
     return best

@@ -47,7 +47,8 @@ TASKS = (
         signature="MULTA ssl_renegotiation: TLS renegotiation flood",
         category=_CATEGORY,
         severity=2,
-        incident=IncidentRule("responder", open_flows=1, open_seconds=10),
+        # Benign clients renegotiate once or twice, which is a window or two of their packets.
+        incident=IncidentRule("responder", open_flows=1, open_seconds=10, open_rows=3),
         mitre_technique_id=("T1499.002",),
     ),
 )

@@ -6,8 +6,9 @@ alone; how rows are batched does not matter.
 A positive row belongs to the open incident of its address if it is decided no later than the
 incident's deadline: 60 s after its last row, or 1 h after it opened if that is earlier. Any other
 positive row is *remembered*. It opens an incident if it and the remembered rows of its address
-that are at most `open_seconds` older (exactly as old counts) are of `open_flows` distinct flows;
-these are then the incident's first rows. A row never counts for two incidents.
+that are at most `open_seconds` older (exactly as old counts) are at least `open_rows` rows of
+`open_flows` distinct flows; these are then the incident's first rows. A row never counts for two
+incidents.
 
 A flow's first sequence counts once: where its early row was positive, the row that scores it
 again is left out. (That row may come minutes later, when the incident of the first has ended.)
@@ -132,11 +133,14 @@ class _TaskIncidents:
         self._detector, self._index, self._task = detector, index, detector.tasks[index]
         self._home = home
         self._rule = rule = self._task.incident
-        if not (0 < rule.open_flows <= REMEMBERED_ROWS and rule.open_seconds > 0):
+        wanted = (rule.open_flows, rule.open_rows)
+        if not (all(0 < each <= REMEMBERED_ROWS for each in wanted) and rule.open_seconds > 0):
             raise BundleError(
                 f"{detector.name}: task {self._task.name} opens incidents at {rule.open_flows} "
-                f"flows in {rule.open_seconds} s; use 1 to {REMEMBERED_ROWS} flows in at least 1 s"
+                f"flows and {rule.open_rows} rows in {rule.open_seconds} s; use 1 to "
+                f"{REMEMBERED_ROWS} of each in at least 1 s"
             )
+        self._least_rows = max(wanted)
         self._threshold = np.float32(self._task.threshold)
         self._window_ns = rule.open_seconds * 10**9
         self.incidents_evicted = 0
@@ -214,14 +218,14 @@ class _TaskIncidents:
         # Addresses with a new row and, without open incidents, enough rows to open one.
         asked = rows.position[rows.stops - 1] >= rows.remembered
         if not self._open:
-            asked &= rows.stops - rows.starts >= self._rule.open_flows
+            asked &= rows.stops - rows.starts >= self._least_rows
         starts, stops = rows.starts[asked], rows.stops[asked]
         words = [column[starts].tolist() for column in rows.address]
         for version, high, low, start, stop in zip(
             *words, starts.tolist(), stops.tolist(), strict=True
         ):
             address = (version, high, low)
-            if stop - start >= self._rule.open_flows or address in self._open:
+            if stop - start >= self._least_rows or address in self._open:
                 left = self._assign(rows, address, (start, stop), pauses, segments)
                 taken[start:left] = True
         if segments:
@@ -270,8 +274,7 @@ class _TaskIncidents:
 
         Without one, the first row is that in the window of the last row.
         """
-        wanted = self._rule.open_flows
-        if wanted == 1:
+        if self._least_rows == 1:
             return start, start
         times, ordinals = rows.time[start:stop].tolist(), rows.ordinal[start:stop].tolist()
         rows_of_flow: dict[int, int] = {}
@@ -283,7 +286,8 @@ class _TaskIncidents:
                 if not rows_of_flow[ordinals[window]]:
                     del rows_of_flow[ordinals[window]]
                 window += 1
-            if len(rows_of_flow) == wanted:
+            enough = len(rows_of_flow) >= self._rule.open_flows
+            if enough and index + 1 - window >= self._least_rows:
                 return start + window, start + index
         return start + window, -1
 

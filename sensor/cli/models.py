@@ -120,7 +120,8 @@ def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
         rule = task.incident
         about = (
             f"threshold {task.threshold}, policy {task.policy}, incident of {rule.open_flows} "
-            f"flows in {rule.open_seconds} s about the {rule.role.replace('_', ' ')}"
+            f"flows and {rule.open_rows} rows in {rule.open_seconds} s about the "
+            f"{rule.role.replace('_', ' ')}"
         )
         lines.append((f"task {task.name}", about))
     lines += [(f"provenance {key}", _short(value)) for key, value in _items(bundle, "provenance")]

@@ -319,7 +319,8 @@ def _task(document: Any, i: int, place: Path) -> TaskSpec:
             }
         )
         texts = [task.signature, task.category, *task.mitre_technique_id]
-        whole = [task.signature_id, task.severity, rule.open_flows, rule.open_seconds]
+        numbers = (rule.open_flows, rule.open_rows, rule.open_seconds)
+        whole = [task.signature_id, task.severity, *numbers]
         good = {
             "name": bool(_TASK_NAME.fullmatch(task.name)),
             "kind": task.kind == "binary",

@@ -158,13 +158,16 @@ class IncidentRule:
             request, responder of the replies; the responder if neither or both own it).
         service_port: port of the reflecting service, for ``reflection_victim``.
         open_flows: positive flows that open an incident …
-        open_seconds: … within this many seconds of packet time.
+        open_seconds: … within this many seconds of packet time …
+        open_rows: … if they have this many positive rows together. For what single rows of benign
+            flows show too, and only an attack repeats.
     """
 
     role: Literal["responder", "originator", "reflection_victim"]
     open_flows: int
     open_seconds: int
     service_port: int = 0
+    open_rows: int = 1
 
 
 @dataclass(frozen=True)

@@ -212,6 +212,7 @@ FORGERIES = {
     "technique": (lambda m: m["tasks"][1].update(mitre_technique_id=[1]), "signature, category"),
     "no list": (lambda m: m["tasks"][1].update(mitre_technique_id="T1498"), "mitre_technique_id"),
     "role": (lambda m: m["tasks"][1]["incident"].update(role="all"), "incident can't be"),
+    "rows": (lambda m: m["tasks"][1]["incident"].update(open_rows=0), "numbers can't be"),
     "port": (lambda m: m["tasks"][1]["incident"].update(service_port=65_536), "incident can't"),
     "port below 0": (lambda m: m["tasks"][1]["incident"].update(service_port=-1), "incident can't"),
     "incident": (

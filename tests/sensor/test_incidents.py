@@ -25,8 +25,10 @@ class Detector:
         self.tasks = tasks
 
 
-def task(open_flows=3, open_seconds=10, role="responder", threshold=0.5, service_port=0):
-    rule = IncidentRule(role, open_flows, open_seconds, service_port)
+def task(
+    open_flows=3, open_seconds=10, role="responder", threshold=0.5, service_port=0, open_rows=1
+):
+    rule = IncidentRule(role, open_flows, open_seconds, service_port, open_rows)
     return TaskSpec("flood", "first", threshold, 1, "signature", "category", 1, rule)
 
 
@@ -105,6 +107,17 @@ def test_a_flow_counts_once_towards_opening_and_rows_of_flows_are_counted_too():
 def test_a_flow_that_is_positive_again_is_back_in_the_window():
     batch = stream([0, 9, 12, 13], [0, 0, 1, 2], [7] * 4)
     assert summary(run(batch, np.ones(4), task()))[0] == ("start", 13, 7, 3, 3, "")
+
+
+@pytest.mark.parametrize(
+    ("times", "ordinals", "opened"),
+    [([0, 3], [0, 0], 3), ([0, 3], [0, 1], 3), ([0, 10.000000001, 11], [0, 0, 0], 11)],
+)
+def test_a_rule_may_ask_for_several_rows_of_one_flow_or_of_more(times, ordinals, opened):
+    batch, wanted = stream(times, ordinals, [7] * len(times)), task(open_flows=1, open_rows=2)
+    start, _ = run(batch, np.ones(len(times)), wanted)
+    assert (start.kind, seconds(start), start.rows) == ("start", opened, 2)
+    assert not run(batch.take(slice(1)), np.ones(1), wanted)
 
 
 @pytest.mark.parametrize(("pause", "incidents_found"), [(60, 1), (60.000000001, 2)])
@@ -217,10 +230,12 @@ def test_tasks_are_independent_and_keep_their_place_in_the_order():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("flows", "window"), [(0, 1), (1, 0), (8193, 1)])
-def test_impossible_rules_are_refused(flows, window):
+@pytest.mark.parametrize(
+    ("flows", "window", "rows"), [(0, 1, 1), (1, 0, 1), (8193, 1, 1), (1, 1, 0), (1, 1, 8193)]
+)
+def test_impossible_rules_are_refused(flows, window, rows):
     with pytest.raises(BundleError, match="test: task flood"):
-        IncidentTracker(Detector(task(flows, window)))
+        IncidentTracker(Detector(task(flows, window, open_rows=rows)))
 
 
 # Against the plain implementation
@@ -267,7 +282,7 @@ def expected(batch, scores, chosen, limits=None):
         if scores[i] >= chosen.threshold
     ]
     rule = chosen.incident
-    return plain_incidents(rows, rule.open_flows, rule.open_seconds, limits)
+    return plain_incidents(rows, rule.open_flows, rule.open_seconds, rule.open_rows, limits)
 
 
 def seen(events):
@@ -295,7 +310,7 @@ def seen(events):
 def test_equals_the_plain_implementation_however_rows_are_batched(open_seconds):
     for seed in range(40):
         batch, scores, open_flows = random_stream(seed)
-        chosen = task(open_flows, open_seconds)
+        chosen = task(open_flows, open_seconds, open_rows=(1, 2, 4)[seed % 3])
         wanted = expected(batch, scores, chosen)
         for size, release in ((1, True), (7, True), (1000, True), (7, False)):
             assert seen(run(batch, scores, chosen, size=size, release=release)) == wanted, seed
@@ -307,7 +322,7 @@ def test_equals_the_plain_implementation_at_its_limits(monkeypatch):
     monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 3)
     for seed in range(60):
         batch, scores, open_flows = random_stream(seed)
-        chosen = task(min(open_flows, 5))
+        chosen = task(min(open_flows, 5), open_rows=(1, 3)[seed % 2])
         wanted = expected(batch, scores, chosen, Limits(16, 5, 3))
         for size in (1, 7, 1000):
             assert seen(run(batch, scores, chosen, size=size)) == wanted, seed

@@ -142,6 +142,19 @@ def test_a_flow_counts_once_with_its_highest_score():
     assert benign == pytest.approx([0.7])
 
 
+def test_where_the_rule_asks_for_rows_single_ones_open_nothing():
+    task = replace(TASK, incident=IncidentRule("responder", 1, 10, open_rows=2))
+    rows_of = dataset(*flood(100, flows=3), (200, "10.0.0.1", 0))
+    rows_of.flow[:3] = 0
+    rows_of.batch.sequence_index[:3] = [0, 0, 1]
+    scores = np.array([0.7, 0.9, 0.8, 0.99])
+    # Sequence 0 counts once, with the higher of its two scores; the last row is alone in its time.
+    benign, _ = opening_scores(rows_of, task, np.zeros(4, np.int8), scores)
+    assert benign == pytest.approx([0.8])
+    _, attack = opening_scores(rows_of, task, np.array([1, 1, 1, 0], np.int8), scores)
+    assert attack == pytest.approx([0.8])
+
+
 def test_benign_flows_to_a_victim_under_attack_are_not_held_against_the_threshold():
     each = flood(100) + flood(100.05) + flood(500)
     benign, attack = opening(

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,13 @@ class Bench:
     run: Path | None
     say: Say
 
+    @cached_property
+    def shipped(self) -> tuple[Experiment, Run, Held]:
+        """The run that is judged, and what all models make of whatever it has not learnt from."""
+        experiment, run = _shipped_run(self)
+        dataset = self.material.dataset.of_sources((*run.learnt_from, *experiment.split.test))
+        return experiment, run, held_out(run, dataset)
+
 
 def _shipped_run(bench: Bench) -> tuple[Experiment, Run]:
     recipe = read_recipe("iot-gateway")
@@ -80,10 +87,8 @@ def _judged(bench: Bench, experiment: Experiment, held: Held, **options: bool) -
 
 def _tested(bench: Bench, sources: Sequence[str]) -> dict[str, Any]:
     """The shipped run on some of the sources that it has not learnt from."""
-    experiment, run = _shipped_run(bench)
-    names = (*run.learnt_from, *sources)
-    held = held_out(run, bench.material.dataset.of_sources(names), sources)
-    return {**_judged(bench, experiment, held), "settings": vars(run.settings)}
+    experiment, run, held = bench.shipped
+    return {**_judged(bench, experiment, held.of_sources(sources)), "settings": vars(run.settings)}
 
 
 def _lab(bench: Bench) -> dict[str, Any]:
