@@ -22,6 +22,9 @@ FOLDS = 5
 SMALL = Settings(experts=2, units=16, epochs=12, patience=4, tower_units=(16,))
 """Of the experiments that train many networks: two thirds of the shipped size, 12 epochs."""
 
+BRIEF = replace(SMALL, epochs=5, patience=5, batch_size=1024)
+"""Of the folds, each of which learns from the whole lab beside public captures: 5 epochs."""
+
 SEEDS = (0, 1, 2)
 
 
@@ -104,6 +107,7 @@ def by_device(material: Material) -> list[Experiment]:
                         *material.names(lambda capture: capture.source.role != "train"),
                     ),
                 ),
+                BRIEF,
             )
         )
     return each

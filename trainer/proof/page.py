@@ -252,6 +252,7 @@ def _cells(seeds: Sequence[Mapping[str, Any]], benign_hours: float) -> list[str]
 def _folds(experiments: Mapping[str, Any]) -> str:
     """All folds together: counts are added, seed by seed."""
     folds = list(experiments.values())
+    settings = folds[0]["settings"]
     hours = sum(each["benign_hours"] for each in folds)
     rows = [
         [
@@ -294,7 +295,9 @@ def _folds(experiments: Mapping[str, Any]) -> str:
             )
     head = (
         f"{len(folds)} folds, {hours:.2f} h of benign traffic together, each hour tested by "
-        "networks that have not seen its device or network. *Where* counts the first seed's."
+        "networks that have not seen its device or network. *Where* counts the first seed's. "
+        f"{settings['experts']} experts of {settings['units']} units, {settings['epochs']} epochs, "
+        "so less than the shipped network has learnt."
     )
     return f"{head}\n\n{as_markdown(rows)}"
 
