@@ -32,7 +32,8 @@ class KitnetSettings:
         hidden_ratio: units of a hidden layer by inputs.
         learning_rate: of a packet.
         batch: packets of a step. The authors' is 1; the gradients of a batch are summed, so that
-            a packet weighs the same.
+            a packet weighs the same. Batches of 8 score alike within the spread of seeds, those
+            of 32 spread more.
     """
 
     largest: int = 10
