@@ -6,12 +6,13 @@ import math
 import numpy as np
 import pytest
 from blocks import headers_of
+from frames import NANOS_LE, udp_frame, write_pcap
 from toy_recordings import toy_recording
 from traffic import Mixture, random_packets
 
 from sensor.errors import LabelError
 from trainer.baselines.kitnet import KitNet, KitnetSettings
-from trainer.baselines.kitsune import KitsuneSettings, cost, kitsune, statistics
+from trainer.baselines.kitsune import KitsuneSettings, _some, cost, kitsune, statistics
 from trainer.baselines.packet_flows import flows_of
 from trainer.datasets.extraction import Recording
 from trainer.metrics import roc_auc
@@ -82,6 +83,17 @@ def test_fewer_packets_are_spread_over_the_beginnings(recordings):
     # the label file says nothing about scans
     assert (figure.attack_flows, figure.other_flows) == (0, 0)
     assert math.isnan(figure.against_all.flows)
+
+
+def test_they_are_spread_across_blocks(tmp_path):
+    capture = tmp_path / "long.pcap"
+    frame = udp_frame("10.0.0.1", 1, "10.0.0.2", 2, b"")
+    write_pcap(capture, [frame] * 20_000, list(range(10**18, 10**18 + 20_000)), NANOS_LE)
+    long = Recording("long", capture, None)
+    blocks = list(statistics(long))
+    assert len(blocks) > 1
+    some = np.concatenate(list(_some(long, 18_001, 7)))
+    np.testing.assert_array_equal(some, np.concatenate(blocks)[:18_001:7])
 
 
 def test_nothing_benign_to_learn_from_is_an_error(recordings):
