@@ -7,9 +7,13 @@ worker fails here with the worker's own line.
 import importlib
 import multiprocessing
 import os
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import sensor
@@ -67,6 +71,51 @@ def _told(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -
         ) from None
     except Exception as error:  # noqa: BLE001 -- becomes one line, here as on the command line
         raise explained(error) from None
+
+
+def in_own_process(fn: Callable[..., T], *args: Any) -> T:
+    """Runs a module's function in a fresh interpreter, from any thread, and waits for it.
+
+    Whatever the process shares among its threads, such as Python's random numbers, of which a
+    Dask worker's own threads draw too, is the function's alone there. A worker under Dask's nanny
+    is a daemon, to which `multiprocessing` gives no children.
+
+    Raises:
+        MultaError: the function raised it.
+        HostError: the process died.
+    """
+    child = subprocess.run(
+        [sys.executable, "-c", "from trainer.executors import _answer; _answer()"],
+        cwd=Path(__file__).resolve().parents[1],
+        input=pickle.dumps((fn, args)),
+        capture_output=True,
+        check=False,
+    )
+    if child.returncode:
+        said = child.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise HostError(
+            f"a process of a worker ended with {child.returncode} ({said[-1]}), as when memory "
+            "runs out; try again with fewer workers"
+        )
+    answer, error = pickle.loads(child.stdout)  # noqa: S301 -- from our own child
+    if error is not None:
+        raise error
+    result: T = answer
+    return result
+
+
+def _answer() -> None:
+    """The child of `in_own_process`: a call on standard input, its outcome on standard output."""
+    outcome = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print is no outcome
+    fn, args = pickle.load(sys.stdin.buffer)  # noqa: S301 -- from our own parent
+    answer, error = None, None
+    try:
+        answer = _told(fn, args, {})
+    except MultaError as failure:
+        error = failure
+    with outcome:
+        pickle.dump((answer, error), outcome)
 
 
 @contextmanager

@@ -4,10 +4,12 @@ import multiprocessing
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from toy_recordings import toy_recording
+from tuning_rows import SPLIT, TASKS, tuning_dataset
 
 from sensor.errors import (
     HostError,
@@ -18,7 +20,10 @@ from sensor.errors import (
 )
 from trainer.cli import main
 from trainer.datasets.dataset import load
-from trainer.executors import executor
+from trainer.executors import executor, in_own_process
+from trainer.settings import Settings
+from trainer.tuning.algorithm1 import Candidate
+from trainer.tuning.candidates import Material, train_candidate
 
 ROOT = Path(__file__).parents[2]
 
@@ -85,6 +90,31 @@ def test_a_cluster_and_processes_make_the_same_dataset(cluster, tmp_path, monkey
     assert (ours.labels == theirs.labels).all()
     for column in ("flow_start_ns", "ip_length", "direction", "source_low", "end_reason"):
         assert (getattr(ours.batch, column) == getattr(theirs.batch, column)).all()
+
+
+def test_a_candidate_is_worth_the_same_on_a_cluster_and_in_a_process(cluster):
+    material = Material.draw(tuning_dataset(), SPLIT, TASKS, 1000, 0)
+    settings = Settings(tower_units=(2,), epochs=1, batch_size=16)
+    each = []
+    for address in (None, cluster):
+        with executor(1, address) as pool:
+            asked = (material, Candidate(2, 1, TASKS[1:]), settings, 0)
+            each.append(pool.submit(train_candidate, *asked).result())
+    assert replace(each[0], seconds=0) == replace(each[1], seconds=0)
+    assert len(each[0].aucs) == 1
+
+
+def test_a_process_of_one_s_own_answers_and_fails_like_a_worker(capfd):
+    assert in_own_process(divmod, 7, 2) == (3, 1)
+    assert in_own_process(os.getpid) != os.getpid()
+    assert in_own_process(print, "not an outcome") is None
+    assert capfd.readouterr().out == ""
+    with pytest.raises(MissingInputError, match=r"none/dataset\.json: No such file"):
+        in_own_process(load, [Path("none")])
+    with pytest.raises(InternalError, match="ZeroDivisionError"):
+        in_own_process(divmod, 1, 0)
+    with pytest.raises(HostError, match=r"ended with 3 \(no message\)"):
+        in_own_process(os._exit, 3)
 
 
 def test_work_is_done_by_all_workers_of_a_cluster(cluster):

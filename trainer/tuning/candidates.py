@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import Split, require_classes
+from trainer.executors import in_own_process
 from trainer.metrics import by_flow, roc_auc
 from trainer.settings import Settings
 from trainer.tasks import chosen
@@ -135,14 +136,13 @@ class Trained:
     seconds: float
 
 
-_TRAINING = threading.Lock()
-"""Keras' seed is the process's: where a cluster's worker has threads, they take turns."""
-
-
 def train_candidate(
     material: Material, candidate: Candidate, settings: Settings, seed: int
 ) -> Trained:
     """Trains a candidate; runs in a worker.
+
+    In a thread other than the first, as on a cluster, it runs in a process of its own: Keras draws
+    the first weights from Python's random numbers, of which all threads of a process draw.
 
     Args:
         material: to train and to test on.
@@ -153,6 +153,8 @@ def train_candidate(
     Raises:
         UsageError: the losses are no numbers any more.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return in_own_process(train_candidate, material, candidate, settings, seed)
     import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
 
     from trainer.export import keras_scores  # noqa: PLC0415
@@ -169,12 +171,11 @@ def train_candidate(
         for part in (material.training, held_out)
     )
     sized = replace(settings, experts=candidate.experts, units=candidate.units)
-    with _TRAINING:
-        keras.utils.clear_session()  # or a worker would grow with every candidate
-        schema = patterns.encoded.schema
-        fitted = fit(schema, candidate.tasks, sized, seed, training, validation)
-        distinct, number = np.unique(patterns.number[held_out], return_inverse=True)
-        raw = keras_scores(fitted.model, patterns.encoded.take(distinct), candidate.tasks)
+    keras.utils.clear_session()  # or a worker would grow with every candidate
+    schema = patterns.encoded.schema
+    fitted = fit(schema, candidate.tasks, sized, seed, training, validation)
+    distinct, number = np.unique(patterns.number[held_out], return_inverse=True)
+    raw = keras_scores(fitted.model, patterns.encoded.take(distinct), candidate.tasks)
     number = number.reshape(-1)
     aucs = []
     for column, task in enumerate(tasks):

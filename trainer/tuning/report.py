@@ -132,11 +132,19 @@ def draw(found: Found, results: Mapping[Candidate, Trained], path: Path, grid: b
     figure = Figure(figsize=(3.6 * panels, 3.6), layout="constrained")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis, task in zip(axes, tasks, strict=False):
-        for number, step in enumerate(found.steps, 1):
-            if step.why != "experts" and step.candidate.tasks == (task,):
-                _point(axis, number, step.candidate.units, step.accuracies[0], step.enough)
+        steps = {
+            number: step
+            for number, step in enumerate(found.steps, 1)
+            if step.why != "experts" and step.candidate.tasks == (task,)
+        }
+        sizes = [step.candidate.units for step in steps.values()]
+        axis.plot(sizes, [step.accuracies[0] for step in steps.values()], "0.8", linewidth=0.8)
+        for number, step in steps.items():
+            _point(axis, number, step.candidate.units, step.accuracies[0], step.enough)
         axis.axhline(found.goal.target, color="0.5", linestyle=":")
-        axis.set_xscale("log", base=2)
+        if sizes:
+            axis.set_xscale("log", base=2)
+            axis.set_xticks(sizes, [str(size) for size in sizes], fontsize="small")
         axis.set(title=task, xlabel="units of one expert", ylabel="AUC")
     axis = axes[len(tasks)]
     for number, step in enumerate(found.steps, 1):
@@ -155,7 +163,7 @@ def draw(found: Found, results: Mapping[Candidate, Trained], path: Path, grid: b
     for column, task in enumerate(tasks):
         axis.plot([], [], "o", color=f"C{column}", label=task)
     axis.legend(fontsize="small")
-    axis.set(title=f"all tasks, {found.units} units", xlabel="experts", ylabel="AUC")
+    axis.set(title=f"all tasks, experts of {found.units} units", xlabel="experts", ylabel="AUC")
     axis.set_xticks(range(1, len(tasks) + 1))
     if grid:
         _cost(axes[-1], found, results)
