@@ -302,15 +302,13 @@ def _learn(
 
     from trainer.export import convert  # noqa: PLC0415
     from trainer.fit import fit_further  # noqa: PLC0415
-    from trainer.models.lmmoe import expert_layers, extended, own_layers  # noqa: PLC0415
+    from trainer.models.lmmoe import extended  # noqa: PLC0415
 
     names = [task.name for task in material.tasks]
     keras.utils.set_random_seed(result.seed)
     sizes = (settings.experts, settings.units, settings.tower_units)
     model = extended(run.model(result.seed), run.schema, names, *sizes)
-    kept = expert_layers(model) if "experts" in addition.frozen else []
-    if "heads" in addition.frozen:
-        kept += [layer for name in run.task_names for layer in own_layers(model, name)]
+    kept = frozen_layers(model, run.task_names, addition.frozen)
     for layer in kept:
         layer.trainable = False
     again = rehearsed(material.dataset, material.old, addition.rehearsal, result.seed)
@@ -328,6 +326,24 @@ def _learn(
     for layer in kept:
         layer.trainable = True
     return fitted, tflite, Areas(result.seed, before, added, recovered)
+
+
+def frozen_layers(
+    model: "keras.Model", old_names: Sequence[str], frozen: Sequence[Frozen]
+) -> list["keras.Layer"]:
+    """The layers of a network that stay as they are.
+
+    Args:
+        model: with the new task.
+        old_names: the other tasks.
+        frozen: what is to stay.
+    """
+    from trainer.models.lmmoe import expert_layers, own_layers  # noqa: PLC0415 -- TensorFlow
+
+    kept = expert_layers(model) if "experts" in frozen else []
+    if "heads" in frozen:
+        kept += [layer for name in old_names for layer in own_layers(model, name)]
+    return kept
 
 
 def _recovered(

@@ -12,10 +12,19 @@ from flow_rows import rows
 
 from sensor.errors import LabelError
 from sensor.model.schema import FeatureSchema
-from trainer.add_task import ADDITION, Addition, _check, _material, extended_split
+from trainer.add_task import (
+    ADDITION,
+    Addition,
+    _check,
+    _material,
+    extended_split,
+    frozen_layers,
+)
 from trainer.cli import main
 from trainer.datasets.dataset import SourceRecord, add_source, create, load
+from trainer.datasets.examples import Examples
 from trainer.datasets.splits import Split
+from trainer.fit import paradigm_of
 from trainer.models.lmmoe import build, expert_layers, extended, own_layers
 from trainer.runs import load as load_run
 from trainer.runs import train
@@ -212,3 +221,38 @@ def test_the_new_network_begins_with_the_scores_of_the_old_one():
     names = {layer.name for layer in own_layers(new, "scan") if layer.weights}
     assert names == {"gate_scan", "tower_scan_0", "scan"}
     assert [layer.name for layer in expert_layers(new)] == ["expert_0", "expert_1"]
+
+
+def test_with_experts_and_heads_frozen_old_tasks_keep_their_scores_bit_by_bit():
+    schema = FeatureSchema(lengths=(4,))
+    keras.utils.set_random_seed(2)
+    model = build(schema, (*OLD, "scan"), 2, 3, (4,))
+    for layer in frozen_layers(model, OLD, ("experts", "heads")):
+        layer.trainable = False
+    assert {path.split("/")[0] for path in (v.path for v in model.trainable_variables)} == {
+        "gate_scan",
+        "tower_scan_0",
+        "scan",
+    }
+    for frozen, count in (((), 0), (("experts",), 2), (("heads",), 6)):
+        layers = [each for each in frozen_layers(model, OLD, frozen) if each.weights]
+        assert len(layers) == count
+    generator = np.random.default_rng(0)
+    x = generator.random((32, 4, len(schema.channels))).astype(np.float32)
+    c = generator.random((32, len(schema.context))).astype(np.float32)
+    labels = (generator.random((32, 3)) > 0.5).astype(np.int8)
+    examples = Examples(x, c, labels, np.ones((32, 3), np.float32))
+    before = model.predict({"x": x, "c": c}, verbose=0)
+    settings = Settings(batch_size=8)
+    paradigm_of(model, (*OLD, "scan"), settings, 0, examples, 1).epoch(examples)
+    after = model.predict({"x": x, "c": c}, verbose=0)
+    assert all(np.array_equal(before[task], after[task]) for task in OLD)
+    assert not np.array_equal(before["scan"], after["scan"])
+
+
+def test_a_run_that_was_made_before_there_were_paradigms_to_choose_loads(work, tmp_path):
+    document = json.loads((work / "run" / "run.json").read_text())
+    for name in ("paradigm", "unknown", "minisets", "weighting"):
+        del document["settings"][name]
+    (tmp_path / "run.json").write_text(json.dumps(document))
+    assert load_run(tmp_path).settings == SETTINGS

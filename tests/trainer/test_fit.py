@@ -12,7 +12,8 @@ from flow_rows import rows
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import LabelledRows, Patterns, task_labels
-from trainer.fit import fit
+from trainer.fit import fit, paradigm_of
+from trainer.models.lmmoe import build
 from trainer.paradigms.aurora import Aurora
 from trainer.settings import Settings
 from trainer.tasks import TASKS as SPECS
@@ -65,3 +66,17 @@ def test_the_weights_are_those_of_the_best_epoch():
 def test_epochs_are_the_limit_and_all_are_logged(fitted):
     assert len(fitted.training_losses) == len(fitted.validation_losses) == SMALL.epochs
     assert fitted.training_losses[-1] < fitted.training_losses[0]
+
+
+@pytest.mark.parametrize("paradigm", ["aurora", "rainbow"])
+def test_the_learning_rate_has_run_its_half_cosine_when_the_epochs_end(paradigm):
+    settings = Settings(paradigm=paradigm, minisets=2, batch_size=16, weighting="dynamic")
+    examples = drawn(56, 0).examples()
+    model = build(SCHEMA, TASKS, experts=1, units=2)
+    made = paradigm_of(model, TASKS, settings, 0, examples, 2)
+    assert float(made._optimizer.learning_rate) == pytest.approx(settings.learning_rate)
+    made.epoch(examples)
+    made.epoch(examples)
+    assert float(made._optimizer.learning_rate) == pytest.approx(settings.learning_rate / 100)
+    assert 16 < len(examples) <= 32  # two batches, or two minisets of one batch
+    assert int(made._optimizer.iterations) == 2 * 2
