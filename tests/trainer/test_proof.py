@@ -312,8 +312,12 @@ def test_folds_are_added_up_and_those_that_lack_are_named(material, tmp_path):
                 "by_group": {"device1": false} if false else {},
             },
         }
-        models = {"lmmoe": [{"syn_dos": entry}]}
-        kept(the_bench, f"fold-{fold}", lambda m=models: {"benign_hours": 8.0, "models": m})
+        found = {
+            "settings": {"experts": 2, "units": 16, "epochs": 5},
+            "benign_hours": 8.0,
+            "models": {"lmmoe": [{"syn_dos": entry}]},
+        }
+        kept(the_bench, f"fold-{fold}", lambda found=found: found)
     text = page(the_bench, "2030-01-02", 200)
     # Three in 24 hours: 7.7537 at most.
     row = "| syn_dos | lmmoe | 21 | 3 | 4.5 | 7.75 | device1 3 | 0.5000–0.7000 |"
