@@ -192,6 +192,16 @@ def test_reflected_ssdp_is_udp_reflection_too(reflectors: tuple[str, ...], value
     ]
 
 
+def test_nobody_is_asked_whether_reflection_by_another_protocol_is_an_ssdp_flood() -> None:
+    plan = plan_with("ssdp_flood", Claim("10.0.0.8/32", "*", f"{VICTIM}/32", "53", "udp", "1"))
+    attack = dataclasses.replace(plan.attacks[0], task="udp_reflection")
+    rows = label_rows(dataclasses.replace(plan, attacks=(attack,)), [REPORT])
+    assert [row.line().split(",")[7:] for row in rows] == [
+        ["udp_reflection", "1"],
+        ["ssdp_flood", "unknown"],
+    ]
+
+
 def test_flows_of_ipv6_and_kinds_of_icmp_are_counted_apart(tmp_path: Path) -> None:
     """An echo and its answer are one flow; an error message is another."""
     one, other = "fd00::7", "fd00::9"

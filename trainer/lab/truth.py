@@ -106,12 +106,16 @@ def _labelled(attack: Attack) -> Iterator[tuple[str, Claim]]:
 
     Reflected SSDP is UDP reflection too. Sent straight to the victim it is none, but where one
     side is not seen it looks like the one half or the other of it: nobody is asked about that.
+    Nor whether reflection by another protocol is an SSDP flood: the ports that tell them apart are
+    no feature.
     """
     for claim in attack.claims:
         yield attack.task, claim
         if attack.task == "ssdp_flood":
             value = claim.value if attack.reflectors else "unknown"
             yield "udp_reflection", replace(claim, value=value)
+        elif attack.task == "udp_reflection":
+            yield "ssdp_flood", replace(claim, value="unknown")
 
 
 def _connection_row(attack: Attack, connection: dict[str, Any]) -> Row:
