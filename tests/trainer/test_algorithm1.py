@@ -156,6 +156,8 @@ def test_a_search_that_is_ended_says_what_is_known_by_then():
     result = found(alone, enough_from(2), limit=2)
     assert (result.units, result.experts, result.meets, result.finished) == (0, 0, False, False)
     assert [size.state for size in result.sizes] == ["open"] * 3
+    result = found(alone, enough_from(2), limit=3)
+    assert (result.units, result.sizes[0].units, result.sizes[0].state) == (16, 16, "open")
     result = found(alone, enough_from(2), limit=4)
     assert result.units == 12
     assert [(size.state, size.units) for size in result.sizes][:2] == [("open", 12), ("open", 0)]

@@ -103,6 +103,20 @@ def test_a_damaged_result_is_made_again(tmp_path, damage):
     assert json.loads(file.read_text()) == whole
 
 
+def test_a_result_under_another_s_name_is_none(tmp_path):
+    with trainings(Table(by_size), tmp_path) as answers:
+        answers(Question(A, ()))
+    (of_a,) = (tmp_path / FOLDER).iterdir()
+    with trainings(Table(by_size), tmp_path) as answers:
+        answers(Question(B, ()))
+    (of_b,) = set((tmp_path / FOLDER).iterdir()) - {of_a}
+    of_b.write_text(of_a.read_text())
+    table = Table(by_size)
+    with trainings(table, tmp_path) as answers:
+        assert answers(Question(B, ())) == (0.75,)
+    assert table.submitted == [B]
+
+
 def test_an_interrupted_search_loses_no_finished_training(tmp_path):
     goal = Goal(TASKS, 0.98, 0.01, 4, 64)
     with trainings(Table(by_size), tmp_path / "whole") as answers:
@@ -149,6 +163,14 @@ def test_when_the_time_is_over_no_training_begins(tmp_path):
         now[0] = 9.9
         assert answers(Question(C, ())) == (1.0,)
     assert table.submitted == [A, B, C]
+
+
+def test_nothing_is_begun_in_advance_when_the_time_is_over(tmp_path):
+    clock = iter([0.0, 0.0, 10.0]).__next__  # as it is made, for A, for B
+    table = Table(by_size)
+    with trainings(table, tmp_path, 2, seconds=10, clock=clock) as answers:
+        assert answers(Question(A, (B,))) == (0.625,)
+    assert table.submitted == [A]
 
 
 def test_all_are_trained_with_never_more_than_there_are_workers(tmp_path):

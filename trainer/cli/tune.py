@@ -106,6 +106,13 @@ _DEFAULTS = Settings()
     help="Epochs without improvement after which to stop.",
 )
 @click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Examples a step; few flows in few epochs need many steps.",
+)
+@click.option(
     "--seed", type=SEED, default=0, show_default=True, help="Of the networks and the flows drawn."
 )
 @click.option(
@@ -149,6 +156,7 @@ def tune(
     tower_units: tuple[int, ...],
     epochs: int,
     patience: int,
+    batch_size: int,
     seed: int,
     minutes: float | None,
     step: int | None,
@@ -172,7 +180,9 @@ def tune(
     given = {"validation": validation, "test": test}
     split = split_by_source(dataset, given, (0.2, 0.2), split_seed)
     material = Material.draw(dataset, split, goal.tasks, flows, seed)
-    settings = Settings(tower_units=tower_units, epochs=epochs, patience=patience)
+    settings = Settings(
+        tower_units=tower_units, epochs=epochs, patience=patience, batch_size=batch_size
+    )
     made_of = {
         "sources": {record.name: record.identity for record in dataset.sources},
         "split": asdict(split),
