@@ -224,8 +224,7 @@ def _line(candidate: Candidate, trained: Trained) -> str:
     tasks = ", ".join(
         f"{task} {area:.4f}" for task, area in zip(candidate.tasks, trained.aucs, strict=True)
     )
-    experts = "expert" if candidate.experts == 1 else "experts"
-    return f"{candidate.experts} {experts} of {candidate.units} units: {tasks}"
+    return f"{candidate}: {tasks}"
 
 
 def _say(

@@ -65,6 +65,9 @@ class Candidate:
     experts: int
     tasks: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return f"{self.experts} expert{'s' * (self.experts > 1)} of {self.units} units"
+
 
 Accuracies = tuple[float, ...]
 """Of a candidate's tasks, in their order."""

@@ -40,10 +40,7 @@ def summary(found: Found, results: Mapping[Candidate, Trained], fresh: int) -> l
     if common in results:
         areas = ", ".join(f"{area:.4f}" for area in results[common].aucs)
         verdict = "enough" if found.meets else "NOT enough for every task, but the nearest"
-        lines.append(
-            f"{found.experts} experts of {found.units} units: AUC {areas}, "
-            f"{results[common].parameters} parameters, {verdict}"
-        )
+        lines.append(f"{common}: AUC {areas}, {results[common].parameters} parameters, {verdict}")
     lines.append(
         f"{len(found.asked)} networks asked about, {most_questions(found.goal)} at most; "
         f"{fresh} trained now"
@@ -62,10 +59,7 @@ def judged(verdict: Verdict) -> list[str]:
     distance = "–" if verdict.distance is None else f"{verdict.distance:+.1%}"
     best = "no network of the grid is enough"
     if verdict.best:
-        best = (
-            f"the smallest that is enough has {verdict.best.experts} experts of "
-            f"{verdict.best.units} units, {verdict.parameters} parameters"
-        )
+        best = f"the smallest that is enough has {verdict.best}, {verdict.parameters} parameters"
     lines = [f"grid: {len(verdict.candidates)} networks; {best}"]
     lines.append(
         f"distance of the search from it {distance}; {verdict.asked} trainings, "
