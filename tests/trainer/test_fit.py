@@ -76,6 +76,8 @@ def test_the_learning_rate_has_run_its_half_cosine_when_the_epochs_end(paradigm)
     made = paradigm_of(model, TASKS, settings, 0, examples, 2)
     assert float(made._optimizer.learning_rate) == pytest.approx(settings.learning_rate)
     made.epoch(examples)
+    half = settings.learning_rate * (0.01 + 0.99 * 0.5)
+    assert float(made._optimizer.learning_rate) == pytest.approx(half)
     made.epoch(examples)
     assert float(made._optimizer.learning_rate) == pytest.approx(settings.learning_rate / 100)
     assert 16 < len(examples) <= 32  # two batches, or two minisets of one batch
