@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
     "proof": ("trainer.cli.proof", "Measure detection on captures of other networks."),
+    "reproduce": ("trainer.cli.reproduce", "Make a paper's tables and figures again."),
     "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle in one step."),
 }
 """Module and one line of help for every command."""

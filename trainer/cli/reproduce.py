@@ -1,0 +1,129 @@
+"""``multa-trainer reproduce``: the evaluations of papers, made again."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import click
+
+from sensor.errors import OutputError
+from trainer.executors import executor
+from trainer.lab.recording_set import RecordingSet, read_set
+from trainer.reproduce.courses import FIG5, STEPS, TABLE2, TASKS, TURN
+from trainer.reproduce.figures import curve
+from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material, draw, gather
+from trainer.reproduce.page import page, raw
+from trainer.reproduce.results import Result, Results
+
+
+@click.group()
+def reproduce() -> None:
+    """Make tables and figures of a paper again, on data that can be had."""
+
+
+@reproduce.command()
+@click.argument("steps", nargs=-1, type=click.Choice(list(STEPS)), metavar="[STEP]...")
+@click.option(
+    "--recordings",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/recordings"),
+    show_default=True,
+    help="Folder of the lab's recordings.",
+)
+@click.option(
+    "--set",
+    "set_name",
+    default="homes",
+    show_default=True,
+    help="Set of the recordings: a name, or the path of a list.",
+)
+@click.option(
+    "--work",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("out/multa"),
+    show_default=True,
+    help="Folder for dataset and results; what is there is not made again.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page to write (Markdown), with its pictures and numbers beside it.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Networks that are trained side by side; by default one for each processor.",
+)
+def multa(
+    steps: tuple[str, ...],
+    recordings: Path,
+    set_name: str,
+    work: Path,
+    out: Path | None,
+    jobs: int | None,
+) -> None:
+    """Makes Table II and Fig. 5 of MULTA again, each a STEP (table2, fig5); minutes on two cores.
+
+    Without a STEP, all are done. Each network's figures are kept in WORK, so an interrupted call
+    goes on where it stopped; the page says what has not been run.
+    """
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    wanted = read_set(set_name)
+    with executor(jobs or 0) as workers:
+        material = draw(gather(wanted, recordings, work, workers), wanted.parts())
+        results = Results(material, work)
+        with contextlib.ExitStack() as last:
+            if out is not None:
+                last.callback(_write, out, material, wanted, results)
+            for step in steps or STEPS:
+                results.make(STEPS[step][1].values(), workers, say)
+
+
+def _write(out: Path, material: Material, wanted: RecordingSet, results: Results) -> None:
+    """Writes the page, its pictures and its numbers, whatever ended the steps."""
+    found = results.known([*TABLE2.values(), *FIG5.values()])
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        pictures = _draw(out, found)
+        out.write_text(page(material, wanted, found, pictures), encoding="utf-8")
+        numbers = json.dumps(raw(material, found), indent=1) + "\n"
+        out.with_suffix(".json").write_text(numbers, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror}; name a file that can be written") from None
+
+
+def _draw(out: Path, found: list[Result]) -> dict[str, str]:
+    """Draws the steps that have results; names of the pictures."""
+    from trainer.reproduce.pictures import plot_curves  # noqa: PLC0415 -- matplotlib is slow to load
+
+    there = {result.course for result in found}
+    pictures = {}
+    if there & set(TABLE2):
+        panels = {
+            f"{words}, {part}": {
+                course.title: curve(found, name, part)
+                for name, course in TABLE2.items()
+                if course.phases[0].layout == layout and name in there
+            }
+            for layout, words in (
+                ("own", "attacks in their own sets"),
+                ("others", "half elsewhere"),
+            )
+            for part in (LEFT_OUT, IN_SOURCE)
+        }
+        panels = {title: panel for title, panel in panels.items() if panel}
+        pictures["table2"] = f"{out.stem}-table2.png"
+        plot_curves(panels, 2, out.parent / pictures["table2"])
+    if there & set(FIG5):
+        panels = {
+            f"{course.title}, {part}": {task: curve(found, name, part, task) for task in TASKS}
+            for name, course in FIG5.items()
+            for part in (LEFT_OUT, IN_SOURCE)
+            if name in there
+        }
+        pictures["fig5"] = f"{out.stem}-fig5.png"
+        plot_curves(panels, 2, out.parent / pictures["fig5"], turns=TURN)
+    return pictures

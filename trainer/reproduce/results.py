@@ -1,0 +1,146 @@
+"""Results of courses: trained side by side, each a file as soon as it is there, none made twice."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from sensor.errors import OutputError
+from trainer.executors import Workers
+from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS, Course
+from trainer.reproduce.material import Material
+from trainer.reproduce.training import Followed, follow
+
+FORMAT = 1
+"""Raised when what a course measures changes."""
+
+FOLDER = "courses"
+"""Within the work folder; a file for each course and seed."""
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A network's figures.
+
+    Attributes:
+        course: its name.
+        seed: of the network.
+        date: on which it was trained.
+        followed: the figures.
+    """
+
+    course: str
+    seed: int
+    date: str
+    followed: Followed
+
+
+class Results:
+    """The results of courses on some material, in a folder.
+
+    Args:
+        material: that is trained and tested on.
+        work: folder of the results.
+    """
+
+    def __init__(self, material: Material, work: Path) -> None:
+        self._material = material
+        self._of_material = material.identity
+        self._folder = work / FOLDER
+
+    def known(self, courses: Iterable[Course]) -> list[Result]:
+        """What is there, by course and seed."""
+        each = [self._read(course, seed) for course in courses for seed in SEEDS]
+        return [result for result in each if result is not None]
+
+    def make(self, courses: Iterable[Course], workers: Workers, say: Say) -> None:
+        """Trains what is not there.
+
+        Whatever ends it, what was trained stays, so the same call goes on where it stopped.
+
+        Raises:
+            OutputError: the folder can't be written.
+            MultaError: a training failed.
+        """
+        waiting: list[tuple[Course, int]] = []
+        for course in courses:
+            for seed in SEEDS:
+                if self._read(course, seed) is None:
+                    waiting.append((course, seed))
+                else:
+                    say(f"{course.name}, seed {seed}: unchanged")
+        running: dict[Future[Followed], tuple[Course, int]] = {}
+        while waiting or running:
+            # No more at once than there are workers, so that an end loses no queue of them.
+            while waiting and len(running) < workers.count:
+                course, seed = waiting.pop(0)
+                asked = workers.submit(follow, self._material, course, SETTINGS, seed)
+                running[asked] = (course, seed)
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                course, seed = running.pop(future)
+                followed = future.result()
+                self._write(course, seed, followed)
+                say(f"{course.name}, seed {seed}: trained in {followed.seconds:.0f} s")
+
+    def _read(self, course: Course, seed: int) -> Result | None:
+        """A result from its file; one of other material or settings, or a damaged one, is none."""
+        key, path = self._place(course, seed)
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            if document["of"] != key:
+                return None
+            entries = document["followed"]
+            followed = Followed(
+                {int(epoch): areas for epoch, areas in entries["areas"].items()},
+                int(entries["parameters"]),
+                tuple(entries["examples"]),
+                float(entries["seconds"]),
+            )
+            return Result(course.name, seed, str(document["date"]), followed)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def _write(self, course: Course, seed: int, followed: Followed) -> None:
+        key, path = self._place(course, seed)
+        document = {
+            "of": key,
+            "course": course.name,
+            "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
+            "followed": asdict(followed),
+        }
+        written = path.with_suffix(".new")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+            written.replace(path)
+        except OSError as error:
+            raise OutputError(
+                f"{self._folder}: {error.strerror or error}; name a folder that can be written "
+                "(--work)"
+            ) from None
+
+    def _place(self, course: Course, seed: int) -> tuple[dict[str, Any], Path]:
+        """What decides the result, as JSON has it, and the file that is named by it."""
+        settings = asdict(SETTINGS)
+        for unused in ("epochs", "patience", "paradigm"):
+            del settings[unused]
+        key: dict[str, Any] = json.loads(
+            json.dumps(
+                {
+                    "format": FORMAT,
+                    "material": self._of_material,
+                    "tasks": TASKS,
+                    "course": course.document(),
+                    "settings": settings,
+                    "seed": seed,
+                }
+            )
+        )
+        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+        return key, self._folder / f"{course.name}-{seed}-{digest[:12]}.json"

@@ -1,0 +1,120 @@
+"""Follows a course: trains a network as it says, and measures it on the way."""
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.model.encoding import Encoded
+from trainer.datasets.examples import LabelledRows, Patterns
+from trainer.evaluation import flow_scores
+from trainer.executors import in_own_process
+from trainer.metrics import roc_auc
+from trainer.reproduce.courses import TASKS, Course
+from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material
+from trainer.settings import Settings
+from trainer.tasks import chosen
+
+Areas = dict[str, list[float]]
+"""ROC-AUC over the drawn flows of each tested part, in the order of `TASKS`."""
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What became of a network.
+
+    Attributes:
+        areas: after each measured epoch of the course.
+        parameters: weights of the network.
+        examples: distinct labelled patterns of each phase, when it began.
+        seconds: that it took, measuring included.
+    """
+
+    areas: dict[int, Areas]
+    parameters: int
+    examples: tuple[int, ...]
+    seconds: float
+
+
+def follow(material: Material, course: Course, settings: Settings, seed: int) -> Followed:
+    """Trains a network; runs in a worker.
+
+    Within a phase it learns as `trainer.fit.fit` does, but every phase goes to its end and its
+    last epoch counts: the paper's table has epochs, not best ones.
+
+    Args:
+        material: to train and to test on.
+        course: the way.
+        settings: all else; its epochs, patience and paradigm are not used.
+        seed: of the network and of the order of examples.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return in_own_process(follow, material, course, settings, seed)
+    import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
+
+    from trainer.export import keras_scores  # noqa: PLC0415
+    from trainer.fit import paradigm_of  # noqa: PLC0415
+    from trainer.models.lmmoe import build  # noqa: PLC0415
+
+    # It warns of a function traced anew for every network, which is what is meant here.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    begin = time.perf_counter()
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    tasks = chosen(TASKS)
+    schema = material.dataset.schema
+    model = build(schema, TASKS, settings.experts, settings.units, settings.tower_units)
+    settings = replace(settings, paradigm=course.paradigm)
+    patterns = Patterns.of(material.dataset)
+
+    def score(encoded: Encoded) -> NDArray[np.float32]:
+        return keras_scores(model, encoded, TASKS)
+
+    areas: dict[int, Areas] = {}
+    sizes = []
+    done = 0
+    for number, phase in enumerate(course.phases):
+        training = LabelledRows(
+            patterns,
+            material.labels(phase.layout, phase.known),
+            material.dataset.flow,
+            material.learnt(course, number),
+            tasks,
+        )
+        examples = training.examples()
+        sizes.append(len(examples))
+        paradigm = paradigm_of(model, TASKS, settings, seed, examples, phase.epochs)
+        for epoch in range(phase.epochs):
+            if epoch >= settings.settle_after:
+                examples = training.settled_examples(score)
+            paradigm.epoch(examples)
+            done += 1
+            if done in course.measured:
+                areas[done] = measured(material, patterns, score(patterns.encoded))
+    seconds = time.perf_counter() - begin
+    return Followed(areas, int(model.count_params()), tuple(sizes), seconds)
+
+
+def measured(material: Material, patterns: Patterns, scores: NDArray[np.float32]) -> Areas:
+    """Areas of all tasks and tested parts.
+
+    Args:
+        material: the rows.
+        patterns: of these rows.
+        scores: ``(patterns, tasks)``.
+    """
+    areas: Areas = {}
+    truth = material.truth
+    for part in (IN_SOURCE, LEFT_OUT):
+        rows = material.parts[part]
+        tested = material.dataset.take(rows)
+        number = patterns.number[rows]
+        flows = (
+            flow_scores(tested, number, task, truth[rows, column], scores[number, column])
+            for column, task in enumerate(chosen(TASKS))
+        )
+        areas[part] = [roc_auc(each.labels, each.scores) for each in flows]
+    return areas
