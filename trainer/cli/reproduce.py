@@ -78,8 +78,8 @@ def multa(
         with contextlib.ExitStack() as last:
             if out is not None:
                 last.callback(_write, out, material, wanted, results)
-            for step in steps or STEPS:
-                results.make(STEPS[step][1].values(), workers, say)
+            chosen = [course for step in steps or STEPS for course in STEPS[step][1].values()]
+            results.make(chosen, workers, say)
 
 
 def _write(out: Path, material: Material, wanted: RecordingSet, results: Results) -> None:

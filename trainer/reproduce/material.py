@@ -39,7 +39,7 @@ LEARNT, IN_SOURCE, LEFT_OUT = "learnt", "in-source", "left-out"
 """Parts of the rows: earlier flows of the part train of the recordings, later ones of the same,
 and the recordings of the part test."""
 
-MOST = {LEARNT: 60, IN_SOURCE: 60, LEFT_OUT: 150}
+MOST = {LEARNT: 40, IN_SOURCE: 40, LEFT_OUT: 100}
 """Flows that are drawn of each recording and each combination of labels of all known tasks."""
 
 SEED = 0

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -59,7 +59,7 @@ class Results:
         each = [self._read(course, seed) for course in courses for seed in SEEDS]
         return [result for result in each if result is not None]
 
-    def make(self, courses: Iterable[Course], workers: Workers, say: Say) -> None:
+    def make(self, courses: Sequence[Course], workers: Workers, say: Say) -> None:
         """Trains what is not there.
 
         Whatever ends it, what was trained stays, so the same call goes on where it stopped.
@@ -69,8 +69,9 @@ class Results:
             MultaError: a training failed.
         """
         waiting: list[tuple[Course, int]] = []
-        for course in courses:
-            for seed in SEEDS:
+        # Seed by seed, so that what is cut short has a figure in every column.
+        for seed in SEEDS:
+            for course in courses:
                 if self._read(course, seed) is None:
                     waiting.append((course, seed))
                 else:
