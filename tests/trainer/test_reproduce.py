@@ -205,6 +205,7 @@ def test_recordings_without_an_attack_are_refused(dataset, toys):
         (([0.95, 0.96], [0.97, 0.98]), ([0.90, 0.91], [0.97, 0.98]), "holds in part"),
         (([0.90, 0.91], [0.97, 0.98]), ([0.95, 0.96], [0.97, 0.98]), "does not hold: Aurora"),
         (([0.97, 0.98], [0.97, 0.98]), ([0.96, 0.98], [0.97, 0.98]), "does not hold: wrong"),
+        (([0.97, 0.98], [0.97, 0.98]), ([0.90], [0.97, 0.98]), "open"),
     ],
 )
 def test_the_paper_s_explanation_is_held_against_the_areas(right, wrong, begins):

@@ -44,25 +44,28 @@ class Difference:
 
     Attributes:
         median: of the one less that of the other.
-        apart: whether every seed of one is above every seed of the other.
+        apart: whether every seed of one is above every seed of the other; None where one of them
+            has a single seed, which tells no spread.
     """
 
     median: float
-    apart: bool
+    apart: bool | None
 
     @classmethod
     def of(cls, one: Sequence[float], other: Sequence[float]) -> "Difference":
         """Both with at least one area."""
         apart = min(one) > max(other) or max(one) < min(other)
-        return cls(float(np.median(one) - np.median(other)), apart)
+        told = min(len(one), len(other)) > 1
+        return cls(float(np.median(one) - np.median(other)), apart if told else None)
 
     @property
     def below(self) -> bool:
         """Whether the one is below the other beyond the spread of seeds."""
-        return self.apart and self.median < 0
+        return bool(self.apart) and self.median < 0
 
     def __str__(self) -> str:
-        return f"{self.median:+.4f}, seeds' ranges {'apart' if self.apart else 'overlap'}"
+        words = {True: "seeds' ranges apart", False: "seeds' ranges overlap", None: "a single seed"}
+        return f"{self.median:+.4f}, {words[self.apart]}"
 
 
 def explanation(right: Difference, wrong: Difference) -> str:
@@ -72,6 +75,8 @@ def explanation(right: Difference, wrong: Difference) -> str:
         right: filled Aurora less Rainbow where every filled label is right.
         wrong: the same where half of an attack's labels are wrong.
     """
+    if right.apart is None or wrong.apart is None:
+        return "open: a single seed tells no spread"
     if wrong.below and not right.below:
         return "holds: Aurora is behind Rainbow only where filled labels are wrong"
     if wrong.below and wrong.median < right.median:

@@ -102,8 +102,8 @@ def _preamble(material: Material, wanted: RecordingSet, results: Sequence[Result
         f"{SETTINGS.tower_units[0]}, {size}, {SETTINGS.batch_size} examples a step, Adam from "
         f"{SETTINGS.learning_rate:g} along half a cosine over the epochs that are shown, no early "
         f"stopping. Seeds {', '.join(map(str, SEEDS))}; numbers with brackets are median "
-        "[smallest, largest] of the seeds. A network is trained in one thread, so a seed gives the "
-        f"same network again. {len(results)} of {count} networks are here, trained in "
+        "[smallest, largest] of the seeds."
+        f" {len(results)} of {count} networks are here, trained in "
         f"{minutes:.0f} minutes of busy cores altogether."
     )
 
