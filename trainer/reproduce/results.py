@@ -1,7 +1,5 @@
 """Results of courses: trained side by side, each a file as soon as it is there, none made twice."""
 
-import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import asdict, dataclass
@@ -9,8 +7,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from sensor.errors import OutputError
 from trainer.executors import Workers
+from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS, Course
 from trainer.reproduce.material import Material
 from trainer.reproduce.training import Followed, follow
@@ -92,10 +90,9 @@ class Results:
     def _read(self, course: Course, seed: int) -> Result | None:
         """A result from its file; one of other material or settings, or a damaged one, is none."""
         key, path = self._place(course, seed)
+        if (document := read_kept(path, key)) is None:
+            return None
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if document["of"] != key:
-                return None
             entries = document["followed"]
             followed = Followed(
                 {int(epoch): areas for epoch, areas in entries["areas"].items()},
@@ -104,44 +101,25 @@ class Results:
                 float(entries["seconds"]),
             )
             return Result(course.name, seed, str(document["date"]), followed)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def _write(self, course: Course, seed: int, followed: Followed) -> None:
         key, path = self._place(course, seed)
-        document = {
-            "of": key,
-            "course": course.name,
-            "date": f"{datetime.now(timezone.utc):%Y-%m-%d}",
-            "followed": asdict(followed),
-        }
-        written = path.with_suffix(".new")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            written.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
-            written.replace(path)
-        except OSError as error:
-            raise OutputError(
-                f"{self._folder}: {error.strerror or error}; name a folder that can be written "
-                "(--work)"
-            ) from None
+        date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
+        write_kept(path, key, course=course.name, date=date, followed=asdict(followed))
 
     def _place(self, course: Course, seed: int) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
         settings = asdict(SETTINGS)
         for unused in ("epochs", "patience", "paradigm"):
             del settings[unused]
-        key: dict[str, Any] = json.loads(
-            json.dumps(
-                {
-                    "format": FORMAT,
-                    "material": self._of_material,
-                    "tasks": TASKS,
-                    "course": course.document(),
-                    "settings": settings,
-                    "seed": seed,
-                }
-            )
+        key, digest = identity(
+            format=FORMAT,
+            material=self._of_material,
+            tasks=TASKS,
+            course=course.document(),
+            settings=settings,
+            seed=seed,
         )
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return key, self._folder / f"{course.name}-{seed}-{digest[:12]}.json"

@@ -5,8 +5,6 @@ goes on where it stopped. Workers that would be idle train what the search says 
 first what comes in any case, then what may turn out not to be needed.
 """
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -16,8 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from sensor.errors import OutputError
 from trainer.executors import Workers
+from trainer.kept import identity, make_folder, read_kept, write_kept
 from trainer.settings import Settings
 from trainer.tuning.algorithm1 import Accuracies, Candidate, Question
 from trainer.tuning.candidates import Material, Trained, train_candidate
@@ -75,10 +73,7 @@ class Trainings:
         self._running: dict[Candidate, Future[Trained]] = {}
         self.results: dict[Candidate, Trained] = {}
         self.fresh: set[Candidate] = set()
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _unwritable(self._folder, error) from None
+        make_folder(self._folder)
 
     def __enter__(self) -> "Trainings":  # noqa: PYI034 -- typing has Self from 3.11 on
         return self
@@ -142,15 +137,7 @@ class Trainings:
         for candidate in [each for each, future in self._running.items() if future.done()]:
             trained = self._running.pop(candidate).result()
             key, path = self._place(candidate)
-            written = path.with_suffix(".new")
-            try:
-                written.write_text(
-                    json.dumps({"of": key, "trained": asdict(trained)}, indent=1) + "\n",
-                    encoding="utf-8",
-                )
-                written.replace(path)
-            except OSError as error:
-                raise _unwritable(self._folder, error) from None
+            write_kept(path, key, trained=asdict(trained))
             self.fresh.add(candidate)
             self._keep(candidate, trained)
 
@@ -163,13 +150,12 @@ class Trainings:
         if candidate in self.results:
             return True
         key, path = self._place(candidate)
+        if (document := read_kept(path, key)) is None:
+            return False
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-            if document["of"] != key:
-                return False
             entries = document["trained"]
             trained = Trained(**{**entries, "aucs": tuple(map(float, entries["aucs"]))})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return False
         self._keep(candidate, trained)
         return True
@@ -178,24 +164,13 @@ class Trainings:
         """What decides the result, as JSON has it, and the file that is named by it."""
         settings = asdict(self._settings)
         del settings["units"], settings["experts"]
-        key: dict[str, Any] = json.loads(
-            json.dumps(
-                {
-                    "format": FORMAT,
-                    "material": self._of_material,
-                    "tasks": candidate.tasks,
-                    "units": candidate.units,
-                    "experts": candidate.experts,
-                    "settings": settings,
-                    "seed": self._seed,
-                }
-            )
+        key, digest = identity(
+            format=FORMAT,
+            material=self._of_material,
+            tasks=candidate.tasks,
+            units=candidate.units,
+            experts=candidate.experts,
+            settings=settings,
+            seed=self._seed,
         )
-        digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
         return key, self._folder / f"{digest[:24]}.json"
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{folder}: {error.strerror or error}; name a folder that can be written (--work)"
-    )
