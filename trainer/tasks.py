@@ -4,7 +4,8 @@ The further ones are known to label files, and networks may be trained and evalu
 shipped bundle has none of them.
 
 Thresholds and calibration here are those of an untrained network; `multa-trainer train` chooses
-them. The MITRE ATT&CK techniques are those whose descriptions name the attack.
+them. The MITRE ATT&CK techniques are those whose descriptions name the attack; categories are those
+of Suricata's ``classification.config``.
 """
 
 from collections.abc import Sequence
@@ -99,6 +100,30 @@ FURTHER = (
         incident=IncidentRule("responder", open_flows=10, open_seconds=60),
         mitre_technique_id=("T1499.002",),
     ),
+    TaskSpec(
+        name="malware_cc",
+        policy="repeat",
+        threshold=0.5,
+        signature_id=8,
+        signature="MULTA malware_cc: malware talks to those who command it",
+        category="Malware Command and Control Activity Detected",
+        severity=1,
+        # The originator is the infected host. One that calls home does so again and again.
+        incident=IncidentRule("originator", open_flows=5, open_seconds=600),
+        mitre_technique_id=("T1071",),
+    ),
+    TaskSpec(
+        name="dns_tunnel",
+        policy="repeat",
+        threshold=0.5,
+        signature_id=9,
+        signature="MULTA dns_tunnel: data in DNS queries, over HTTPS or plain",
+        category="Potentially Bad Traffic",
+        severity=2,
+        # A tunnel is one connection with many windows.
+        incident=IncidentRule("originator", open_flows=1, open_seconds=60, open_rows=3),
+        mitre_technique_id=("T1071.004", "T1572"),
+    ),
 )
 
 NAMES = tuple(task.name for task in TASKS)
@@ -106,6 +131,9 @@ NAMES = tuple(task.name for task in TASKS)
 
 KNOWN = tuple(task.name for task in (*TASKS, *FURTHER))
 """All names that a label file may use."""
+
+PLAYED = KNOWN[:7]
+"""Those that the lab plays and labels; of others, its recordings hold none."""
 
 
 def chosen(names: Sequence[str]) -> tuple[TaskSpec, ...]:

@@ -13,6 +13,7 @@ from sensor.model.schema import FeatureSchema
 from trainer.comparison import Held, Scored
 from trainer.datasets.dataset import Dataset, SourceRecord
 from trainer.datasets.examples import Patterns
+from trainer.datasets.labels import MASKED
 from trainer.datasets.sources import Capture, Source
 from trainer.proof.experiments import (
     FOLDS,
@@ -24,13 +25,13 @@ from trainer.proof.experiments import (
     shipped,
 )
 from trainer.proof.judgement import judge
-from trainer.proof.material import LAB, Material
+from trainer.proof.material import LAB, Material, nothing_unplayed
 from trainer.proof.matrix import matrix
 from trainer.proof.page import page
 from trainer.proof.steps import REFLECTIONS, STEPS, Bench, kept
 from trainer.runs import RUN
 from trainer.settings import Settings
-from trainer.tasks import KNOWN, chosen
+from trainer.tasks import KNOWN, PLAYED, chosen
 
 DEVICES = 40
 
@@ -170,6 +171,17 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
     # The second flow's only row is its early one: without it the flow would be gone.
     assert dataset_of(sequence, alone).flow.tolist() == [0, 1]
     assert dataset_of(sequence, alone).batch.row.tolist() == [1, 0]
+
+
+def test_recordings_of_the_lab_hold_nothing_that_the_lab_does_not_play(material):
+    unknown = np.full_like(material.dataset.labels, MASKED)
+    told = nothing_unplayed(replace(material.dataset, labels=unknown), set(material.parts))
+    of_lab = np.array([record.name in material.parts for record in told.sources])[told.source]
+    known = {
+        name for name, column in zip(KNOWN, told.labels[of_lab].T, strict=True) if column.any()
+    }
+    assert known == set(PLAYED)  # still masked, −1; all others are 0
+    assert (told.labels[~of_lab] == MASKED).all()
 
 
 def test_days_between_joined_captures_are_no_hours(material):

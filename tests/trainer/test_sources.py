@@ -12,7 +12,7 @@ from sensor.errors import ConfigurationError, LabelError, MissingInputError
 from trainer.cli import main
 from trainer.datasets.dataset import load
 from trainer.datasets.sources import captures, groups, read_sources, recordings
-from trainer.tasks import KNOWN
+from trainer.tasks import KNOWN, PLAYED
 
 ARCHIVE = """
 [[archives]]
@@ -157,3 +157,21 @@ def test_the_shipped_catalogue_names_every_capture_of_the_archives_or_says_why_n
     assert all("/ndpi" in str(each.path) or each.group for each in found)
     assert {each.source.role for each in found} == {"train", "left-out", "reported"}
     assert len({each.group for each in found if each.group.startswith("sentinel-")}) == 31
+
+
+def test_reflections_by_other_protocols_are_no_floods_that_the_ports_alone_tell_apart():
+    reflections = [each for each in read_sources() if each.group.startswith("reflection-")]
+    assert len(reflections) == 4
+    for each in reflections:
+        assert "*,*,*,*,udp,ssdp_flood,unknown" in each.labels
+        assert any(row.endswith("udp,udp_reflection,1") for row in each.labels)
+
+
+def test_every_task_has_attacks_of_the_lab_or_of_others_and_tunnels_are_not_all_of_a_capture():
+    sources = read_sources()
+    told = {row.split(",")[-2] for each in sources for row in each.labels if row.endswith(",1")}
+    assert told | set(PLAYED) == set(KNOWN)
+    doh = [each for each in sources if each.group == "doh" and each.labels]
+    assert [row.rsplit(",", 1)[1] for each in doh for row in each.labels] == ["1", "unknown"]
+    # Only what goes to the resolvers; the same hosts browse too.
+    assert all(row.split(",")[2] == "104.16.248.0/23" for each in doh for row in each.labels)

@@ -1,8 +1,9 @@
 """What the proof is made on: the public captures and the recordings of the lab, as one dataset."""
 
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from trainer.datasets.splits import without_repeated_flows
 from trainer.decisions import spanned_seconds
 from trainer.lab.recording_set import recorded
 from trainer.recipe import read_recipe
-from trainer.tasks import KNOWN
+from trainer.tasks import KNOWN, PLAYED
 
 LAB = "lab"
 """Group of every recording of the lab: they share the machine, the services and the tools."""
@@ -80,6 +81,19 @@ class Material:
         return tuple(name for name in names if name in present)
 
 
+def nothing_unplayed(dataset: Dataset, recorded_in_lab: Collection[str]) -> Dataset:
+    """Labels in which the lab's recordings are 0 for whatever the lab does not play.
+
+    Their label files cover what the lab can play; it runs no malware and no DNS tunnel either.
+    """
+    of_lab = [record.name in recorded_in_lab for record in dataset.sources]
+    rows, labels = np.array(of_lab)[dataset.source], dataset.labels.copy()
+    for column, task in enumerate(dataset.tasks):
+        if task not in PLAYED:
+            labels[rows, column] = 0
+    return replace(dataset, labels=labels)
+
+
 def gather(
     data: Path,
     lab_folder: Path,
@@ -110,8 +124,11 @@ def gather(
                 "it"
             )
     schema = FeatureSchema(fields=(*DEFAULT_FIELDS, *OPTIONAL_FIELDS))
-    folder = work / f"dataset-{schema.fingerprint()[:12]}"
+    # Another version may know other tasks, and datasets of different tasks are never mixed.
+    known_tasks = zlib.crc32(",".join(KNOWN).encode())
+    folder = work / f"dataset-{schema.fingerprint()[:12]}-{known_tasks:08x}"
     collect([*lab, *recordings(found, work / "labels")], folder, schema, KNOWN, executor)
-    wide, repeated = without_repeated_flows(load([folder]))
+    names = {each.name for each in lab}
+    wide, repeated = without_repeated_flows(nothing_unplayed(load([folder]), names))
     known = {each.name: each for each in found}
     return Material(wide.without_optional_fields(), known, wanted.parts(), repeated, wide)

@@ -33,7 +33,7 @@ from trainer.datasets.splits import split_by_time
 from trainer.lab.recording_set import RecordingSet, recorded
 from trainer.paradigms.rehearsal import rehearsed
 from trainer.reproduce.courses import TASKS, Course, Known, Layout
-from trainer.tasks import KNOWN, chosen
+from trainer.tasks import PLAYED, chosen
 
 LEARNT, IN_SOURCE, LEFT_OUT = "learnt", "in-source", "left-out"
 """Parts of the rows: earlier flows of the part train of the recordings, later ones of the same,
@@ -130,7 +130,7 @@ def gather(wanted: RecordingSet, folder: Path, work: Path, executor: Executor) -
             )
     schema = FeatureSchema()
     place = work / f"dataset-{schema.fingerprint()[:12]}"
-    collect(recordings, place, schema, KNOWN, executor)
+    collect(recordings, place, schema, PLAYED, executor)
     return load([place]).of_sources([each.name for each in recordings])
 
 
