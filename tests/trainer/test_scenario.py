@@ -75,6 +75,8 @@ def test_every_shipped_scenario_is_valid_and_described() -> None:
         assert {attack.task for attack in read_scenario(name).attacks} == set(ATTACKS)
 
 
+RENEGOTIATION = "ssl_renegotiation"
+
 RESERVED = {
     "stacks": {"bsd", "lwip"},
     "groups": {"printer"},
@@ -108,6 +110,15 @@ def test_what_is_left_out_is_in_no_other_scenario(name: str) -> None:
     }
     for key in ("wan_rate_kbit", "lan_rate_kbit", "loss_burst"):
         assert isinstance(scenario.network[key], Fixed)
+
+
+@pytest.mark.parametrize("name", shipped_scenarios())
+def test_the_openssl_program_renegotiates_in_scenarios_for_tests_only(name: str) -> None:
+    tools = [
+        rule.settings["tool"] for rule in read_scenario(name).attacks if rule.task == RENEGOTIATION
+    ]
+    by_it = any("s_client" in (tool.words if isinstance(tool, Words) else ()) for tool in tools)
+    assert by_it == (name in {"mixed_other", "left_out"})
 
 
 def test_the_scenario_that_is_left_out_has_all_of_it() -> None:
