@@ -13,6 +13,7 @@ from sensor.errors import UsageError
 from sensor.model.encoding import Encoded
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.examples import Examples, LabelledRows
+from trainer.datasets.lone_flows import some_alone
 from trainer.export import keras_scores
 from trainer.models.lmmoe import build
 from trainer.paradigms import aurora, rainbow
@@ -21,6 +22,9 @@ from trainer.settings import Settings
 from trainer.weighting.interface import weighting_of
 
 LOG = logging.getLogger(__name__)
+
+_ALONE = 1
+"""Sets the draws of lone flows apart from those of the order of examples, of the same seed."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ def fit_further(
     """
     examples, held_out = training.examples(), validation.examples()
     paradigm = paradigm_of(model, task_names, settings, seed, examples, settings.epochs)
+    drawing = np.random.default_rng([seed, _ALONE])
 
     def score(encoded: Encoded) -> NDArray[np.float32]:
         return keras_scores(model, encoded, task_names)
@@ -87,7 +92,8 @@ def fit_further(
         if len(training_losses) >= settings.settle_after:
             examples = training.settled_examples(score)
             held_out = validation.settled_examples(score)
-        training_losses.append(paradigm.global_loss(paradigm.epoch(examples)))
+        shown = some_alone(examples, training.tasks, settings.alone, drawing)
+        training_losses.append(paradigm.global_loss(paradigm.epoch(shown)))
         each = paradigm.losses(held_out)
         validation_losses.append(paradigm.global_loss(each))
         if not (math.isfinite(training_losses[-1]) and math.isfinite(validation_losses[-1])):

@@ -34,6 +34,8 @@ class Settings:
             labels are made (`trainer.paradigms.negative_filling`); the latter is Aurora's.
         minisets: of each task in an epoch of Rainbow.
         weighting: of the tasks' losses (`trainer.weighting`).
+        alone: share of the examples that an epoch shows as lone flows
+            (`trainer.datasets.lone_flows`).
 
     Raises:
         UsageError: a value is of another type or out of its range.
@@ -52,6 +54,7 @@ class Settings:
     unknown: Unknown = "mask"
     minisets: int = 8
     weighting: WeightingName = "fixed"
+    alone: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuses what no network could be fitted with."""
@@ -62,6 +65,7 @@ class Settings:
         widths = widths and all(_is_whole(width, 1) for width in self.tower_units)
         _require("tower_units", widths, "a list of whole numbers from 1 on")
         _require("learning_rate", _is_positive(self.learning_rate), "a number above 0")
+        _require("alone", _is_share(self.alone), "a number from 0 to below 1")
         weights = isinstance(self.task_weights, tuple)
         weights = weights and all(map(_is_positive, self.task_weights))
         _require("task_weights", weights, "a list of numbers above 0")
@@ -86,6 +90,10 @@ def _is_whole(value: object, least: int) -> bool:
 
 def _is_positive(value: object) -> bool:
     return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+
+
+def _is_share(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1  # type: ignore[operator]
 
 
 def _require(name: str, holds: bool, what: str) -> None:  # noqa: FBT001 -- private

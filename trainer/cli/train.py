@@ -129,6 +129,13 @@ _DEFAULTS = Settings()
     help="Weight the tasks' losses equally, by learnt uncertainties, or by how fast they fall.",
 )
 @click.option(
+    "--alone",
+    type=FiniteRange(0, 1, max_open=True),
+    default=_DEFAULTS.alone,
+    show_default=True,
+    help="Share of the examples that an epoch shows as if no other flow had begun lately.",
+)
+@click.option(
     "--seed",
     "seeds",
     type=SEED,

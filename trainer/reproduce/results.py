@@ -112,7 +112,7 @@ class Results:
     def _place(self, course: Course, seed: int) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
         settings = asdict(SETTINGS)
-        for unused in ("epochs", "patience", "paradigm"):
+        for unused in ("epochs", "patience", "paradigm", "alone"):
             del settings[unused]
         key, digest = identity(
             format=FORMAT,
