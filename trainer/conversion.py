@@ -56,7 +56,9 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     def _forward(self, x: Any, c: Any) -> dict[str, Any]:
         steps = tf.unstack(x, axis=1)
         states = [state for kernel in self.groups for state in self._experts(steps, kernel)]
-        gate_input = tf.concat([*states, c], axis=1)
+        gate_input = c
+        if self.spec["gates"] == "states":
+            gate_input = tf.concat([*states, c], axis=1)
         return {task: self._task(task, states, gate_input, c) for task in self.spec["tasks"]}
 
     def _experts(self, steps: list[Any], kernel: Any) -> list[Any]:

@@ -70,6 +70,7 @@ def convert(
         "lengths": schema.lengths,
         "tasks": tasks,
         "quantization": quantization,
+        "gates": "states" if "gate_input" in layers else "context",
         "tower_layers": sum(name.startswith(f"tower_{tasks[0]}_") for name in layers),
     }
     weights = {

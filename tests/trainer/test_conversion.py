@@ -33,6 +33,12 @@ CASES = {
         2e-3,
         4,
     ),
+    "gates that see the context": (
+        {"experts": 2, "units": 12, "gates": "context"},
+        "float16",
+        2e-3,
+        1,
+    ),
     "one expert without towers": (
         {"experts": 1, "units": 6, "tower_units": ()},
         "float16",

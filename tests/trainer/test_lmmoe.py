@@ -49,7 +49,8 @@ def plain_lmmoe(model, x, c, length) -> dict[str, list[np.ndarray]]:
         gate = np.ones(1)
         if len(states) > 1:
             kernel, bias = weights(f"gate_{task}")
-            logits = np.concatenate([*states, c]) @ kernel + bias
+            seen = c if len(kernel) == len(c) else np.concatenate([*states, c])
+            logits = seen @ kernel + bias
             gate = np.exp(logits) / np.exp(logits).sum()
         hidden = np.concatenate([sum(g * h for g, h in zip(gate, states, strict=True)), c])
         i = 0
@@ -64,7 +65,13 @@ def plain_lmmoe(model, x, c, length) -> dict[str, list[np.ndarray]]:
 
 @pytest.mark.parametrize(
     "sizes",
-    [{}, {"experts": 1}, {"experts": 3, "tower_units": ()}, {"tower_units": (6, 4)}],
+    [
+        {},
+        {"experts": 1},
+        {"experts": 3, "tower_units": ()},
+        {"tower_units": (6, 4)},
+        {"gates": "context"},
+    ],
 )
 def test_scores_and_gates_equal_the_plain_form_without_padding(inputs, sizes):
     model = seeded(**sizes)
@@ -94,6 +101,11 @@ def test_the_number_of_weights_is_that_of_the_formula():
     # Experts: (13 + 16)·4·16 each. A task: gate (2·16 + 6 + 1)·2, tower (16 + 6 + 1)·8, output 9.
     model = seeded(experts=2, units=16)
     assert model.count_params() == 2 * 29 * 64 + 3 * (39 * 2 + 23 * 8 + 9) == 4_525
+
+
+def test_gates_that_see_the_context_alone_have_its_weights_alone():
+    model = seeded(gates="context")
+    assert model.get_layer("gate_syn_dos").get_weights()[0].shape == (len(SCHEMA.context), 2)
 
 
 def test_the_valid_channel_starts_as_keras_own_bias():

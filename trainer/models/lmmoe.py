@@ -27,6 +27,7 @@ Two things keep the network exact and cheap:
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -44,6 +45,7 @@ def build(
     experts: int,
     units: int,
     tower_units: Sequence[int] = (8,),
+    gates: Literal["states", "context"] = "states",
 ) -> keras.Model:
     """An untrained LMMoE; seed it with ``keras.utils.set_random_seed``.
 
@@ -59,6 +61,7 @@ def build(
         experts: E, the number of LSTM experts.
         units: u, the state size of an expert.
         tower_units: widths of a tower's hidden layers.
+        gates: what they see: the experts' states and the context, or the context alone.
 
     Raises:
         ConfigurationError: the schema has no field ``valid`` or no context field, or a task's name
@@ -82,7 +85,9 @@ def build(
 
     lstms = [keras.layers.LSTM(units, use_bias=False, name=f"expert_{e}") for e in range(experts)]
     states = [lstm(x) for lstm in lstms]
-    gate_input = keras.layers.Concatenate(name="gate_input")([*states, c])
+    gate_input = c
+    if gates == "states":
+        gate_input = keras.layers.Concatenate(name="gate_input")([*states, c])
     if experts > 1:
         joined = keras.layers.Concatenate(name="states")(states)
         stacked = keras.layers.Reshape((experts, units), name="experts")(joined)
