@@ -67,7 +67,7 @@ class ContextWindows:
         """Forgets all starts."""
         log = np.arange(self._expired[-1], self._begun) % self._size
         for scope, keys in enumerate(self._keys):
-            slots = np.unique(self._slot[scope, log])
+            slots = self._distinct(self._slot[scope, log])
             self._counts[scope, slots] = 0
             keys.delete(slots)
         self._begun, self._expired = 0, [0, 0]
@@ -101,12 +101,18 @@ class ContextWindows:
             self._expired[window] += leaving
         self._count(flows, log, entries, leaves, counts)
         for scope, keys in enumerate(self._keys):
-            slots = np.unique(self._slot[scope, entries[-1]])
-            keys.delete(slots[self._counts[scope, slots] == 0])
+            slots = self._slot[scope, entries[-1]]
+            keys.delete(self._distinct(slots[self._counts[scope, slots] == 0]))
         youngest_forgotten = np.arange(first, self._begun) - (REMEMBERED + 1)
         known = np.flatnonzero(youngest_forgotten >= 0)
         age = clock_ns[known] - self._time[youngest_forgotten[known] % self._size]
         saturated[known] = age < WINDOWS_NS[-1]
+
+    def _distinct(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
+        # numpy.unique would sort, and load numpy.ma, which holds more than a megabyte.
+        among = np.zeros(self._counts.shape[1], np.bool_)
+        among[slots] = True
+        return np.flatnonzero(among).astype(np.int32)
 
     def _count(
         self,

@@ -40,7 +40,7 @@ class KeyIndex:
         self._cells: Slots = np.zeros(1 << bits, np.int32)
         self._mask = np.int64((1 << bits) - 1)
         self._shift = np.uint64(64 - bits)
-        self._cell_of = np.zeros(slots + FIRST_SLOT, np.int64)
+        self._cell_of = np.zeros(slots + FIRST_SLOT, np.int32)
         self._stack: Slots = np.arange(slots + FIRST_SLOT - 1, FIRST_SLOT - 1, -1, dtype=np.int32)
         self.free = slots
         self._deleted = 0

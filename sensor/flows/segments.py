@@ -186,12 +186,12 @@ def _reused_ports(
     of_packet = _segment_of(start, slot.size)
     initial = np.where(fresh[start], 0, closed_bits[slot[start]]).astype(np.uint8)
     closing, _ = _closings(of_packet, flags, from_lower, initial)
-    reopened = np.unique(of_packet[opening[opening > closing[of_packet[opening]]]])
-    if not reopened.size:
+    reopened = of_packet[opening[opening > closing[of_packet[opening]]]].tolist()
+    if not reopened:
         return []
     stop = np.append(start[1:], slot.size)
     found = []
-    for segment in reopened.tolist():
+    for segment in dict.fromkeys(reopened):
         begin, end = int(closing[segment]) + 1, int(stop[segment])
         begin = max(begin, int(start[segment]))
         closed = CLOSED

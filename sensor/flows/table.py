@@ -185,7 +185,7 @@ class FlowTable:
         gap[1:] = time[1:] - time[:-1]
         gap[segments.start] = time[segments.start] - flow["last_ns"]
         last = np.maximum(time[segments.stop - 1], flow["last_ns"])
-        for segment in np.unique(of_packet[gap < 0]).tolist():
+        for segment in dict.fromkeys(of_packet[gap < 0].tolist()):
             # packets out of order: the time since the flow's latest packet so far
             part = slice(int(segments.start[segment]), int(segments.stop[segment]))
             latest = np.maximum.accumulate(np.append(flow["last_ns"][segment], time[part]))
