@@ -5,6 +5,7 @@ from trainer.comparison import Comparison
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.splits import PARTS
 from trainer.evaluation import as_markdown, table
+from trainer.evasion.forgery import ADVERSARY, forgery_table
 from trainer.runs import Run
 
 _ROLES = {
@@ -31,6 +32,10 @@ _LIMITS = """\
 - A flood slower than its incident rule, or spread over more victims than that, raises no alert.
 - Floods are judged by flows: a flood of packets within one established flow is none.
 """
+
+_EVASION = """\
+What padding, delaying and splitting an attack within a budget do to its detection is measured in \
+`docs/results/evasion.md` of the project: an attack that is slowed down enough stays unseen."""
 
 
 def model_card(
@@ -81,6 +86,8 @@ def model_card(
         parts += ["## Figures within the training recordings", f"{_what(in_source)} {flatters}"]
         parts += [as_markdown(table(in_source.models))]
     parts += ["## Limits, and what it does not do", _LIMITS.rstrip()]
+    parts += ["## Who can provoke its alerts, and who can evade them", ADVERSARY]
+    parts += [forgery_table(run.task_names), _EVASION]
     parts += ["## Data", _sources(run, dataset), tuning]
     return "\n\n".join(parts) + "\n"
 

@@ -15,6 +15,7 @@ from trainer.datasets.dataset import Dataset, SourceRecord
 from trainer.datasets.examples import Patterns
 from trainer.datasets.labels import MASKED
 from trainer.datasets.sources import Capture, Source
+from trainer.proof.acceptance import REFLECTIONS
 from trainer.proof.experiments import (
     FOLDS,
     ablations,
@@ -28,10 +29,10 @@ from trainer.proof.judgement import judge
 from trainer.proof.material import LAB, Material, nothing_unplayed
 from trainer.proof.matrix import matrix
 from trainer.proof.page import page
-from trainer.proof.steps import REFLECTIONS, STEPS, Bench, kept
+from trainer.proof.steps import STEPS, Bench, kept
 from trainer.runs import RUN
 from trainer.settings import Settings
-from trainer.tasks import KNOWN, PLAYED, chosen
+from trainer.tasks import KNOWN, NAMES, PLAYED, chosen
 
 DEVICES = 40
 
@@ -93,7 +94,7 @@ def material():
 
 def test_no_device_is_on_two_sides_of_a_fold_and_each_is_held_out_once(material):
     tested = []
-    for experiment in by_device(material):
+    for experiment in by_device(material, NAMES):
         split = experiment.split
         sides = [
             {material.group(name) for name in part} - {LAB, "flood"}
@@ -129,7 +130,7 @@ def test_a_protocol_that_is_left_out_is_neither_learnt_nor_tuned_on(material):
 
 
 def test_the_shipped_split_learns_from_the_lab_alone(material):
-    split = shipped(material, Settings()).split
+    split = shipped(material, NAMES, Settings()).split
     assert (split.train, split.validation) == (("lab-train",), ("lab-validation",))
     assert {"lab-test", "flood", "scan", "device0-0"} <= set(split.test)
 
@@ -152,7 +153,7 @@ def test_ablations_leave_out_context_and_early_rows_that_are_scored_again():
         np.array([0, 0, 1]),
     )
     alone = Material(wide.without_optional_fields(), {}, {"lab-train": "train"}, 0, wide)
-    each = ablations(alone)
+    each = ablations(alone, NAMES)
     sequence, with_early, full, with_fields = each[:4]
     assert [(other.context, other.early, other.ttl_window) for other in each[4:]] == [
         (other.context, other.early, other.ttl_window) for other in each[:4]
@@ -309,7 +310,8 @@ def test_the_page_says_what_was_measured_and_what_was_not_run(material, tmp_path
     assert "a protocol left out: ROC-AUC ≥ 0.9 on three of four | not run yet |" in text
     assert cells[3] == "100%"
     # None in 4.44 hours: 2.9957 · 24 / 4.44.
-    assert cells[-3:] == ["0, 0.0", f"{2.9957 * 24 / (2 * DEVICES * 200 / 3600):.2f}", "0"]
+    assert cells[-4:-1] == ["0, 0.0", f"{2.9957 * 24 / (2 * DEVICES * 200 / 3600):.2f}", "0"]
+    assert cells[-1] == "–"  # nothing is unknown
 
 
 def test_folds_are_added_up_and_those_that_lack_are_named(material, tmp_path):

@@ -82,7 +82,7 @@ def flows_of(recording: Recording) -> PacketFlows:
         if recording.labels is None
         else read_labels(recording.labels, KNOWN)
     )
-    labeller, table = Labeller(labels, KNOWN), _NumberingTable(FeatureSchema())
+    labeller, table = Labeller(labels, KNOWN), NumberingTable(FeatureSchema())
     ordinals, each = [np.zeros(0, np.int64)], [np.zeros((0, len(KNOWN)), np.int8)]
 
     def label(batches: Sequence[SequenceBatch]) -> None:
@@ -103,7 +103,7 @@ def flows_of(recording: Recording) -> PacketFlows:
     return PacketFlows(np.concatenate([np.zeros(0, np.int64), *table.numbered]), of_flow)
 
 
-class _NumberingTable(FlowTable):
+class NumberingTable(FlowTable):
     """The flow table, which also says to which flow it gave each packet.
 
     Attributes:

@@ -44,7 +44,7 @@ from trainer.uncertainty import DRAWS
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Page to write (Markdown).",
+    help="Page to write (Markdown); pictures and the page of evasion are written beside it.",
 )
 @click.option(
     "--jobs",
@@ -76,13 +76,20 @@ def proof(
 
 def _write(out: Path, bench: Bench) -> None:
     """Writes the page and its picture, whatever ended the steps."""
-    from trainer.plots import plot_reliability  # noqa: PLC0415 -- matplotlib is slow to load
+    from trainer.evasion import page as of_evasion  # noqa: PLC0415 -- matplotlib is slow to load
+    from trainer.plots import plot_reliability  # noqa: PLC0415
 
+    date = f"{datetime.now(timezone.utc):%Y-%m-%d}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        text = page(bench, f"{datetime.now(timezone.utc):%Y-%m-%d}", DRAWS)
-        out.write_text(text, encoding="utf-8")
-        if bins := reliability_bins(current_results(bench)):
+        out.write_text(page(bench, date, DRAWS), encoding="utf-8")
+        results = current_results(bench)
+        if bins := reliability_bins(results):
             plot_reliability(bins, out.parent / PICTURE)
+        if found := results.get("evasion"):
+            (out.parent / of_evasion.PAGE).write_text(
+                of_evasion.page(found, found["date"]), encoding="utf-8"
+            )
+            of_evasion.plot(found, out.parent / of_evasion.PICTURE)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror}; name a file that can be written") from None

@@ -40,7 +40,8 @@ def _lab(result: Mapping[str, Any] | None) -> list[Row]:
     if result is None:
         return [[name, NOT_RUN, ""] for name in names]
     seeds = [entry for seed in result["models"][NETWORK] for entry in seed.values()]
-    least = min(entry["roc_auc"] for entry in seeds)
+    # A task of which nothing was recorded has no area.
+    least = min(entry["roc_auc"] for entry in seeds if entry["roc_auc"] is not None)
     found = sum(entry["incidents"]["found"] for entry in seeds)
     wanted = sum(entry["incidents"]["attacks"] for entry in seeds)
     times = [time for entry in seeds for time in entry["incidents"]["seconds_to_alert"]]
@@ -122,7 +123,11 @@ def _reflections(each: Sequence[Mapping[str, Any]]) -> Row:
     if not each:
         return [name, NOT_RUN, ""]
     areas = [
-        statistics.median(seed["udp_reflection"]["roc_auc"] for seed in result["models"][NETWORK])
+        statistics.median(
+            seed["udp_reflection"]["roc_auc"]
+            for seed in result["models"][NETWORK]
+            if seed["udp_reflection"]["roc_auc"] is not None
+        )
         for result in each
     ]
     good = sum(area >= 0.9 for area in areas)

@@ -14,7 +14,6 @@ from trainer.proof.material import Material
 from trainer.runs import RUN, Run, train
 from trainer.runs import load as load_run
 from trainer.settings import Settings
-from trainer.tasks import NAMES
 
 FOLDS = 5
 """Parts into which devices and networks are divided for cross-validation."""
@@ -58,13 +57,13 @@ def fold_of(group: str) -> int:
     return zlib.crc32(group.encode()) % FOLDS
 
 
-def shipped(material: Material, settings: Settings) -> Experiment:
+def shipped(material: Material, tasks: tuple[str, ...], settings: Settings) -> Experiment:
     """The shipped bundle's split: the lab alone, tested on the lab's left-out part and all else."""
     tested = material.names(lambda _: True)
     return Experiment(
         "shipped",
         "trained on the recipe's recordings of the lab alone; no public capture was seen",
-        NAMES,
+        tasks,
         Split(
             "source",
             material.recorded("train"),
@@ -75,7 +74,7 @@ def shipped(material: Material, settings: Settings) -> Experiment:
     )
 
 
-def by_device(material: Material) -> list[Experiment]:
+def by_device(material: Material, tasks: tuple[str, ...]) -> list[Experiment]:
     """Cross-validation: in turn, one fold of devices and networks is held out, the others learnt.
 
     Of those that are learnt from, the fold after the held-out one sets thresholds and calibration.
@@ -96,7 +95,7 @@ def by_device(material: Material) -> list[Experiment]:
             Experiment(
                 f"fold-{fold}",
                 f"trained on the lab and on public devices and networks of other folds than {fold}",
-                NAMES,
+                tasks,
                 Split(
                     "source",
                     (*material.recorded("train"), *learnt),
@@ -113,13 +112,13 @@ def by_device(material: Material) -> list[Experiment]:
     return each
 
 
-def ablations(material: Material) -> list[Experiment]:
+def ablations(material: Material, tasks: tuple[str, ...]) -> list[Experiment]:
     """Features left out or added, at the same small size: the shipped split, then in-source.
 
     In-source, networks learn from the first 55 % of the flows of each recording of the lab and are
     tested on its last 30 %.
     """
-    full = replace(shipped(material, SMALL), about="as shipped, trained small")
+    full = replace(shipped(material, tasks, SMALL), about="as shipped, trained small")
     left_out = [
         replace(full, name="sequence-only", context=False, early=False),
         replace(full, name="with-early", context=False),

@@ -14,6 +14,7 @@ from sensor.model.schema import TaskSpec
 from trainer.comparison import Held, Scored
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import task_labels
+from trainer.datasets.labels import MASKED
 from trainer.datasets.splits import share_seen
 from trainer.decisions import spanned_seconds
 from trainer.evaluation import figures, flow_scores, without_nan
@@ -23,7 +24,7 @@ from trainer.proof.material import Material
 from trainer.reliability import reliability
 from trainer.uncertainty import bootstrap
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a judgement holds something else, so that results of before are not kept."""
 
 
@@ -93,6 +94,7 @@ def _of_seed(
             else {},
         }
         document["scans_called"] = _scans_called(dataset, task, scores)
+        document["unknown_called"] = _unknown_called(dataset, task, scores)
         document["groups"] = _counts(material, dataset, groups, flows.rows, flows.labels)
         document["seen"] = share_seen(flows.patterns, held.trained) if held.trained.size else None
         document["reliability"] = [vars(each) for each in reliability(flows.labels, flows.scores)]
@@ -156,6 +158,15 @@ def _scans_called(dataset: Dataset, task: TaskSpec, scores: NDArray[np.floating]
         return None
     scans = dataset.labels[:, dataset.tasks.index("scan")] == 1
     return incidents_about(dataset, task, scores, scans) if scans.any() else None
+
+
+def _unknown_called(dataset: Dataset, task: TaskSpec, scores: NDArray[np.floating]) -> int | None:
+    """Incidents raised by flows of which it is unknown whether they are one; None without any.
+
+    They are neither right nor wrong: reflection by another protocol called an SSDP flood, say.
+    """
+    unknown = dataset.labels[:, dataset.tasks.index(task.name)] == MASKED
+    return incidents_about(dataset, task, scores, unknown) if unknown.any() else None
 
 
 def _share(positive: NDArray[np.bool_]) -> float:

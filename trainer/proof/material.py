@@ -1,9 +1,9 @@
 """What the proof is made on: the public captures and the recordings of the lab, as one dataset."""
 
 import zlib
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
+from trainer.datasets.extraction import Recording
 from trainer.datasets.sources import Capture, captures, read_sources, recordings
 from trainer.datasets.splits import without_repeated_flows
 from trainer.decisions import spanned_seconds
@@ -35,6 +36,7 @@ class Material:
         parts: of the lab's recordings in the recipe, by name of the source.
         repeated: flows that were removed because another source holds them.
         wide: the dataset with the optional fields of packets.
+        lab: the lab's recordings, by name of the source.
     """
 
     dataset: Dataset
@@ -42,6 +44,7 @@ class Material:
     parts: dict[str, str]
     repeated: int
     wide: Dataset
+    lab: Mapping[str, Recording] = field(default_factory=dict)
 
     def group(self, source: str) -> str:
         """Network or device of a source."""
@@ -131,4 +134,6 @@ def gather(
     names = {each.name for each in lab}
     wide, repeated = without_repeated_flows(nothing_unplayed(load([folder]), names))
     known = {each.name: each for each in found}
-    return Material(wide.without_optional_fields(), known, wanted.parts(), repeated, wide)
+    by_name = {each.name: each for each in lab}
+    narrow = wide.without_optional_fields()
+    return Material(narrow, known, wanted.parts(), repeated, wide, by_name)

@@ -14,6 +14,10 @@ from trainer.audit import audit
 from trainer.comparison import Held, held_out
 from trainer.datasets.splits import Split
 from trainer.evaluation import without_nan
+from trainer.evasion.attacked import read
+from trainer.evasion.augmentation import augmentation
+from trainer.evasion.measure import evasion
+from trainer.proof.acceptance import REFLECTIONS, SCANS, Trial, measured, rows_of, trials
 from trainer.proof.experiments import (
     FOLDS,
     SEEDS,
@@ -31,10 +35,7 @@ from trainer.proof.matrix import matrix
 from trainer.recipe import read_recipe
 from trainer.runs import RUN, Run
 from trainer.runs import load as load_run
-from trainer.tasks import NAMES, chosen
-
-REFLECTIONS = ("reflection-dvr", "reflection-isakmp", "reflection-snmp", "reflection-dns")
-SCANS = ("pcaphunt-ports", "pcaphunt-hosts", "esnet", "ndpi-synscan")
+from trainer.tasks import chosen
 
 Say = Callable[[str], object]
 
@@ -56,6 +57,13 @@ class Bench:
     say: Say
 
     @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Those of the run that is judged, or of the recipe."""
+        if self.run is not None:
+            return load_run(self.run).task_names
+        return read_recipe("iot-gateway").tasks
+
+    @cached_property
     def shipped(self) -> tuple[Experiment, Run, Held]:
         """The run that is judged, and what all models make of whatever it has not learnt from."""
         experiment, run = _shipped_run(self)
@@ -65,7 +73,7 @@ class Bench:
 
 def _shipped_run(bench: Bench) -> tuple[Experiment, Run]:
     recipe = read_recipe("iot-gateway")
-    experiment = shipped(bench.material, recipe.settings)
+    experiment = shipped(bench.material, bench.tasks, recipe.settings)
     if bench.run is not None:
         return experiment, load_run(bench.run)
     rows = dataset_of(experiment, bench.material)
@@ -109,6 +117,13 @@ def _reported(bench: Bench) -> dict[str, Any]:
     return _tested(bench, (*material.benign(), *lucid))
 
 
+def _reflections(bench: Bench) -> dict[str, Any]:
+    """Reflection by protocols that the lab may not have, among all benign captures."""
+    material = bench.material
+    replies = material.names(lambda capture: capture.group in REFLECTIONS)
+    return _tested(bench, (*material.benign(), *replies))
+
+
 def _scans(bench: Bench) -> dict[str, Any]:
     """Scans alone: whether they are called floods."""
     return _tested(bench, bench.material.names(lambda capture: _is_scan(capture.source.labels)))
@@ -118,18 +133,23 @@ def _is_scan(labels: Sequence[str]) -> bool:
     return any(",scan,1" in label for label in labels)
 
 
-def experiments(material: Material) -> dict[str, list[Experiment]]:
-    """The experiments of each step that trains networks of its own."""
+def experiments(material: Material, tasks: tuple[str, ...]) -> dict[str, list[Experiment]]:
+    """The experiments of each step that trains networks of its own.
+
+    Args:
+        material: to learn from and to test on.
+        tasks: of those that learn what the judged run does.
+    """
     return {
         "reflection": left_out_groups(material, "udp_reflection", REFLECTIONS),
         "scan": left_out_groups(material, "scan", SCANS),
-        "by-device": by_device(material),
-        "ablation": ablations(material),
+        "by-device": by_device(material, tasks),
+        "ablation": ablations(material, tasks),
     }
 
 
 def _of_experiments(step: str) -> Callable[[Bench], dict[str, Any]]:
-    return lambda bench: _experiments(bench, experiments(bench.material)[step])
+    return lambda bench: _experiments(bench, experiments(bench.material, bench.tasks)[step])
 
 
 def _experiments(bench: Bench, wanted: Sequence[Experiment]) -> dict[str, Any]:
@@ -147,6 +167,34 @@ def _experiments(bench: Bench, wanted: Sequence[Experiment]) -> dict[str, Any]:
     return {"experiments": results}
 
 
+def _acceptance(bench: Bench) -> dict[str, Any]:
+    """Every task on what was learnt from and on what was left out; each trial kept on its own."""
+    lines: list[dict[str, Any]] = []
+    for trial in trials(bench.material):
+
+        def made(trial: Trial = trial) -> dict[str, Any]:
+            rows = rows_of(trial, bench.material)
+            folder = bench.work / "runs" / trial.experiment.name
+            run = run_of(trial.experiment, rows, folder, SEEDS, 1.0)
+            return {"lines": measured(trial, held_out(run, rows))}
+
+        lines += kept(bench, trial.experiment.name, made)["lines"]
+    return {"lines": lines}
+
+
+def _evasion(bench: Bench) -> dict[str, Any]:
+    """The lab's left-out attacks, changed within budgets; and whether training on such helps."""
+    _, run = _shipped_run(bench)
+    material = bench.material
+    learnt, tested = (
+        [read(material.lab[name]) for name in material.recorded(part)] for part in ("train", "test")
+    )
+    return {
+        **evasion(run, tested),
+        "augmented": augmentation(material, run.task_names, learnt, tested, bench.work / "runs"),
+    }
+
+
 def _matrix(bench: Bench) -> dict[str, Any]:
     origins = {
         "syn_dos": (LAB, "stopddos-syn", "lucid"),
@@ -159,12 +207,12 @@ def _matrix(bench: Bench) -> dict[str, Any]:
 def _audit(bench: Bench) -> dict[str, Any]:
     """Single inputs: learnt from the lab, and held against the public captures."""
     material = bench.material
-    experiment = shipped(material, read_recipe("iot-gateway").settings)
+    experiment = shipped(material, bench.tasks, read_recipe("iot-gateway").settings)
     publics = material.names(lambda capture: capture.source.role != "reported")
     split = Split("source", experiment.split.train, (), publics)
     dataset = material.dataset.of_sources((*split.train, *split.test))
     rows = split.rows(dataset)
-    findings = audit(dataset, chosen(NAMES), rows["train"], rows["test"])
+    findings = audit(dataset, chosen(bench.tasks), rows["train"], rows["test"])
     each: dict[str, Any] = without_nan({"findings": [vars(finding) for finding in findings]})
     return each
 
@@ -173,9 +221,12 @@ STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "lab": ("the lab's left-out recordings", _lab),
     "left-out": ("StopDDoS among all benign captures, with the counting rule", _left_out),
     "reported": ("lucid, reported only", _reported),
+    "reflections": ("reflection by other protocols", _reflections),
     "scans": ("scans called floods", _scans),
     "matrix": ("what one origin teaches about another", _matrix),
     "audit": ("single inputs across networks", _audit),
+    "acceptance": ("every task, in-source and left out", _acceptance),
+    "evasion": ("attacks that are padded, delayed and split", _evasion),
     "reflection": (
         "each protocol of UDP reflection left out in turn",
         _of_experiments("reflection"),
