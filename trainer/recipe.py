@@ -47,6 +47,7 @@ class Recipe:
     Attributes:
         version: of the bundle.
         recordings: what is learnt, tuned and tested on.
+        tasks: names of the network's outputs, in order.
         settings: of every fit.
         seeds: networks of the run that is exported.
         per_day: budget of false incidents.
@@ -54,6 +55,7 @@ class Recipe:
 
     version: str
     recordings: RecordingSet
+    tasks: tuple[str, ...]
     settings: Settings
     seeds: tuple[int, ...]
     per_day: float
@@ -80,15 +82,27 @@ def read_recipe(name: str) -> Recipe:
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}") from None
     where = str(path)
-    top = _entries(document, where, {"version", "recordings", "training"})
+    top = _entries(document, where, {"version", "recordings", "tasks", "training"})
     if not isinstance(top["version"], str) or not top["version"]:
         raise ConfigurationError(f'{where}: version is no text; write version = "1"')
     if not isinstance(top["recordings"], str) or not isinstance(top["training"], dict):
         raise ConfigurationError(
             f'{where}: write recordings = "homes", or the path of such a list, and [training]'
         )
+    tasks = _tasks(top["tasks"], where)
     training = _training(top["training"], f"{where}: training")
-    return Recipe(top["version"], read_set(top["recordings"]), *training)
+    return Recipe(top["version"], read_set(top["recordings"]), tasks, *training)
+
+
+def _tasks(names: Any, where: str) -> tuple[str, ...]:
+    if not isinstance(names, list) or not names or not all(isinstance(each, str) for each in names):
+        raise ConfigurationError(f'{where}: tasks is no list of names; write tasks = ["syn_dos"]')
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigurationError(f"{where}: tasks names {twice[0]} twice")
+    try:
+        return tuple(task.name for task in chosen(names))
+    except UsageError as error:
+        raise ConfigurationError(f"{where}: tasks: {error}") from None
 
 
 def _training(document: dict[str, Any], where: str) -> tuple[Settings, tuple[int, ...], float]:
@@ -137,7 +151,7 @@ def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tu
     by_source = split_by_source(dataset, given, (0, 0), 0)
     rows = by_source.rows(dataset)
     say("audit: trees on every single input")
-    findings = audit(dataset, chosen(dataset.tasks), rows["train"], rows["validation"])
+    findings = audit(dataset, chosen(recipe.tasks), rows["train"], rows["validation"])
     write_findings(findings, work / TABLE)
     require_no_leak(findings, str(dataset_folder))
     folders = (work / "run", work / "run-in-source")
@@ -147,7 +161,7 @@ def train_both(recipe: Recipe, dataset_folder: Path, work: Path, say: Say) -> tu
             say(f"{folder.name}: unchanged")
             continue
         say(f"{folder.name}: training {len(seeds)} networks")
-        train(dataset, dataset.tasks, recipe.settings, split, seeds, recipe.per_day, folder)
+        train(dataset, recipe.tasks, recipe.settings, split, seeds, recipe.per_day, folder)
     return folders
 
 
@@ -159,7 +173,7 @@ def _is_done(
     run = load_run(folder)
     identities = {record.name: record.identity for record in dataset.sources}
     same = asdict(run.settings) == asdict(recipe.settings) and run.split == split
-    same = same and run.identities == identities
+    same = same and run.identities == identities and run.task_names == recipe.tasks
     same = same and run.per_day == recipe.per_day and run.schema == dataset.schema
     return same and tuple(result.seed for result in run.seeds) == tuple(seeds)
 

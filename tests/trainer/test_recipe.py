@@ -20,6 +20,7 @@ from trainer.runs import load as load_run
 TOY = """
 version = "3"
 recordings = "homes"
+tasks = ["syn_dos", "ssdp_flood", "ssl_renegotiation"]
 [training]
 experts = 2
 units = 8
@@ -56,11 +57,14 @@ def test_the_shipped_recipe_has_all_parts_and_three_seeds():
     ("text", "message"),
     [
         ("version = ", "Invalid value"),
-        ("version = '1'", "recordings, training is missing or unknown"),
+        ("version = '1'", "recordings, tasks, training is missing or unknown"),
         (TOY.replace("seeds", "seed"), "training lacks seeds"),
         (TOY.replace("units", "unit"), "training.unit is unknown"),
         (TOY.replace('"homes"', "3"), "write recordings = "),
         (TOY.replace('"3"', "3"), "version is no text"),
+        (TOY.replace('["syn_dos"', '[1, "syn_dos"'), "tasks is no list of names"),
+        (TOY.replace('"ssdp_flood"', '"syn_dos"'), "tasks names syn_dos twice"),
+        (TOY.replace('"ssdp_flood"', '"syn_doz"'), "tasks: unknown task 'syn_doz'; known are"),
         (TOY.replace("[4]", "[-4]"), "training.seeds is no list of num"),
         (TOY.replace("= 2\nunits", "= 0\nunits"), "training.experts is"),
         (TOY.replace("12", "1.5"), "training.epochs is not a whole num"),
@@ -131,6 +135,8 @@ def test_a_recipe_goes_from_recordings_to_a_bundle_and_repeats_nothing(write, tm
     split = load_run(run).split
     assert _is_done(run, recipe, dataset, split, (4,))
     assert not _is_done(run, recipe, dataset, split, (4, 5))
+    fewer = replace(recipe, tasks=recipe.tasks[:2])
+    assert not _is_done(run, fewer, dataset, split, (4,))
     longer = replace(recipe, settings=replace(recipe.settings, epochs=13))
     assert not _is_done(run, longer, dataset, split, (4,))
     relabelled = replace(dataset.sources[0], labels_sha256="0" * 64)

@@ -37,6 +37,6 @@ def recipe(name: str, work: Path, out: Path) -> None:
         click.echo(line, err=True)
 
     recordings = record_missing(plan.recordings, work / "recordings", say)
-    extract_all(recordings, work / "dataset")
+    extract_all(recordings, work / "dataset", plan.tasks)
     run, in_source = train_both(plan, work / "dataset", work, say)
     export_run(run, (work / "dataset",), in_source, out, plan.version)
