@@ -2,7 +2,6 @@
 
 import json
 import os
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
-from toy_recordings import toy_recording
+from toy_set import Here, toy_set
 
 from sensor.errors import LabelError
 from trainer.cli import main
@@ -25,34 +24,14 @@ from trainer.reproduce.material import IN_SOURCE, LEARNT, LEFT_OUT, MOST, draw, 
 from trainer.reproduce.results import Result
 from trainer.reproduce.training import Followed, follow, measured
 
-PARTS = {1: "train", 2: "train", 3: "test", 4: "validation"}
 EVERY = [(name, seed) for name in (*TABLE2, *FIG5) for seed in SEEDS]
 IN_TURN = [(name, seed) for seed in SEEDS for name in (*TABLE2, *FIG5)]
-
-
-class Here(Executor):
-    """Runs what is asked for when it is asked for."""
-
-    def submit(self, fn, /, *args, **kwargs):
-        future = Future()
-        future.set_result(fn(*args, **kwargs))
-        return future
 
 
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory):
     """Recordings of a list, the validation part's not among them, and a dataset of them."""
-    folder = tmp_path_factory.mktemp("toys")
-    lines = [
-        f'{{ part = "{part}", scenario = "toy", seed = {seed}, duration_s = 120 }},'
-        for seed, part in PARTS.items()
-    ]
-    text = 'version = "7"\ndescription = "Toys."\nrecordings = [\n' + "\n".join(lines) + "\n]\n"
-    (folder / "toys.toml").write_text(text)
-    for seed, part in PARTS.items():
-        if part != "validation":
-            toy_recording(folder / "recordings" / f"toy-{seed}", seed)
-    return folder
+    return toy_set(tmp_path_factory.mktemp("toys"))
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +230,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert len(dataset.sources) == 3
 
     def run(*steps):
+        steps = steps or ("table2", "fig5")
         out = ["--work", toys / "work", "--out", tmp_path / "page.md"]
         given = ["--recordings", toys / "recordings", "--set", toys / "toys.toml", *out]
         try:
@@ -262,7 +242,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert run() == 130
     assert trained == IN_TURN[:4]
     page = (tmp_path / "page.md").read_text()
-    assert "3 of 27 networks are here" in page
+    assert "3 of 27 of these networks are here" in page
     assert "| paper (Kitsune): Aurora |" in page
     assert "not run yet" in page
 
@@ -272,7 +252,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert run() == 0
     assert trained[4:] == [IN_TURN[0], *IN_TURN[3:]]
     page = (tmp_path / "page.md").read_text()
-    assert "27 of 27 networks are here" in page
+    assert "27 of 27 of these networks are here" in page
     row = next(line for line in page.splitlines() if line.startswith("| 6 |"))
     ours, rainbow = "0.9510 [0.9500, 0.9520]", "0.9610 [0.9600, 0.9620]"
     cells = ["0.9633", "0.9763", ours, ours, rainbow, ours, ours, ours, rainbow]

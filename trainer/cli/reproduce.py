@@ -10,8 +10,10 @@ from sensor.errors import OutputError
 from trainer.executors import executor
 from trainer.lab.recording_set import RecordingSet, read_set
 from trainer.reproduce.courses import FIG5, STEPS, TABLE2, TASKS, TURN
+from trainer.reproduce.fig4.standing import PARTS, points
+from trainer.reproduce.fig4.step import Fig4, Step
 from trainer.reproduce.figures import curve
-from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material, draw, gather
+from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material, draw, gather, used
 from trainer.reproduce.page import page, raw
 from trainer.reproduce.results import Result, Results
 
@@ -22,7 +24,7 @@ def reproduce() -> None:
 
 
 @reproduce.command()
-@click.argument("steps", nargs=-1, type=click.Choice(list(STEPS)), metavar="[STEP]...")
+@click.argument("steps", nargs=-1, type=click.Choice([*STEPS, "fig4"]), metavar="[STEP]...")
 @click.option(
     "--recordings",
     type=click.Path(path_type=Path, file_okay=False),
@@ -62,10 +64,11 @@ def multa(
     out: Path | None,
     jobs: int | None,
 ) -> None:
-    """Makes Table II and Fig. 5 of MULTA again, each a STEP (table2, fig5); minutes on two cores.
+    """Makes Table II, Fig. 5 and Fig. 4 of MULTA again, each a STEP (table2, fig5, fig4).
 
-    Without a STEP, all are done. Each network's figures are kept in WORK, so an interrupted call
-    goes on where it stopped; the page says what has not been run.
+    Without a STEP, all are done, which takes an hour or two on two cores. Each network's figures
+    are kept in WORK, so an interrupted call goes on where it stopped; the page says what has not
+    been run. Fig. 4 times what it compares: best on an idle machine.
     """
 
     def say(line: str) -> None:
@@ -73,26 +76,50 @@ def multa(
 
     wanted = read_set(set_name)
     with executor(jobs or 0) as workers:
-        material = draw(gather(wanted, recordings, work, workers), wanted.parts())
+        dataset = gather(wanted, recordings, work, workers)
+        material = draw(dataset, wanted.parts())
         results = Results(material, work)
+        balance = Step(material, dataset, wanted.parts(), used(wanted, recordings), work)
         with contextlib.ExitStack() as last:
             if out is not None:
-                last.callback(_write, out, material, wanted, results)
-            chosen = [course for step in steps or STEPS for course in STEPS[step][1].values()]
+                last.callback(
+                    lambda: _write(out, material, wanted, results, balance.known(workers))
+                )
+            chosen = [
+                course
+                for step in steps or STEPS
+                if step in STEPS
+                for course in STEPS[step][1].values()
+            ]
             results.make(chosen, workers, say)
+            if not steps or "fig4" in steps:
+                balance.make(workers, say)
 
 
-def _write(out: Path, material: Material, wanted: RecordingSet, results: Results) -> None:
+def _write(
+    out: Path, material: Material, wanted: RecordingSet, results: Results, fig4: Fig4
+) -> None:
     """Writes the page, its pictures and its numbers, whatever ended the steps."""
     found = results.known([*TABLE2.values(), *FIG5.values()])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         pictures = _draw(out, found)
-        out.write_text(page(material, wanted, found, pictures), encoding="utf-8")
-        numbers = json.dumps(raw(material, found), indent=1) + "\n"
+        if fig4.variants:
+            pictures["fig4"] = _draw_fig4(out, fig4)
+        out.write_text(page(material, wanted, found, fig4, pictures), encoding="utf-8")
+        numbers = json.dumps(raw(material, found, fig4), indent=1) + "\n"
         out.with_suffix(".json").write_text(numbers, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror}; name a file that can be written") from None
+
+
+def _draw_fig4(out: Path, fig4: Fig4) -> str:
+    """Draws areas against cost; name of the picture."""
+    from trainer.reproduce.pictures import plot_balance  # noqa: PLC0415 -- matplotlib is slow to load
+
+    name = f"{out.stem}-fig4.png"
+    plot_balance(points(fig4), len(points(fig4)) // len(PARTS), out.parent / name)
+    return name
 
 
 def _draw(out: Path, found: list[Result]) -> dict[str, str]:

@@ -28,6 +28,7 @@ from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
 from trainer.datasets.examples import task_labels
+from trainer.datasets.extraction import Recording
 from trainer.datasets.labels import MASKED
 from trainer.datasets.splits import split_by_time
 from trainer.lab.recording_set import RecordingSet, recorded
@@ -120,8 +121,7 @@ def gather(wanted: RecordingSet, folder: Path, work: Path, executor: Executor) -
         MissingInputError: a recording is missing.
         MultaError: one can't be extracted.
     """
-    parts = wanted.parts()
-    recordings = [each for each in recorded(wanted, folder) if parts[each.name] != "validation"]
+    recordings = used(wanted, folder)
     for each in recordings:
         if not each.capture.exists():
             raise MissingInputError(
@@ -132,6 +132,12 @@ def gather(wanted: RecordingSet, folder: Path, work: Path, executor: Executor) -
     place = work / f"dataset-{schema.fingerprint()[:12]}"
     collect(recordings, place, schema, PLAYED, executor)
     return load([place]).of_sources([each.name for each in recordings])
+
+
+def used(wanted: RecordingSet, folder: Path) -> list[Recording]:
+    """The recordings of the parts train and test."""
+    parts = wanted.parts()
+    return [each for each in recorded(wanted, folder) if parts[each.name] != "validation"]
 
 
 def draw(dataset: Dataset, parts_of: dict[str, str]) -> Material:
@@ -163,6 +169,17 @@ def draw(dataset: Dataset, parts_of: dict[str, str]) -> Material:
     parts = {part: rows[kept] for part, rows in parts.items()}
     _require_classes(drawn, parts)
     return Material(drawn, parts, _sets(drawn, parts[LEARNT], learnt_from, generator))
+
+
+def drawn_between(dataset: Dataset, parts_of: dict[str, str]) -> NDArray[np.bool_]:
+    """``(rows,)`` bool: flows of the part train after those that are learnt, before those tested.
+
+    As many of each kind as are learnt, with draws of their own.
+    """
+    of_train = np.array([parts_of[record.name] == "train" for record in dataset.sources])
+    rows = split_by_time(dataset).rows(dataset)["validation"] & of_train[dataset.source]
+    generator = np.random.default_rng([SEED, 1])
+    return _drawn(dataset, rows.astype(np.bool_), MOST[LEARNT], generator)
 
 
 def _drawn(

@@ -1,6 +1,6 @@
-"""Areas over epochs, drawn."""
+"""Areas over epochs, and areas against cost, drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,4 +41,29 @@ def plot_curves(panels: Mapping[str, Panel], columns: int, path: Path, turns: in
         axis.grid(visible=True, alpha=0.3)
         axis.label_outer()
         axis.legend(fontsize="small", loc="lower right")
+    figure.savefig(path, dpi=110)
+
+
+Points = Mapping[str, Sequence[tuple[float, float]]]
+"""Areas and costs by family, in the order in which they are joined."""
+
+
+def plot_balance(panels: Mapping[tuple[str, str], Points], columns: int, path: Path) -> None:
+    """Draws what areas cost, as in Fig. 4 of MULTA: lower right is better.
+
+    Args:
+        panels: by part and by what the cost is, row by row.
+        columns: of the grid.
+        path: of the picture.
+    """
+    rows = -(-len(panels) // columns)
+    figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
+    for axis, ((part, cost), families) in zip(axes, panels.items(), strict=True):
+        for name, points in families.items():
+            joined = "-" if len(points) > 1 else ""
+            axis.plot(*zip(*points, strict=True), f"o{joined}", markersize=4, label=name)
+        axis.set(title=part, xlabel="ROC-AUC, average of tasks", ylabel=cost, yscale="log")
+        axis.grid(visible=True, which="both", alpha=0.3)
+    axes[0].legend(fontsize="small")
     figure.savefig(path, dpi=110)

@@ -1,7 +1,7 @@
 """Results of courses: trained side by side, each a file as soon as it is there, none made twice."""
 
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,6 +11,7 @@ from trainer.executors import Workers
 from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS, Course
 from trainer.reproduce.material import Material
+from trainer.reproduce.side_by_side import side_by_side
 from trainer.reproduce.training import Followed, follow
 
 FORMAT = 1
@@ -74,18 +75,16 @@ class Results:
                     waiting.append((course, seed))
                 else:
                     say(f"{course.name}, seed {seed}: unchanged")
-        running: dict[Future[Followed], tuple[Course, int]] = {}
-        while waiting or running:
-            # No more at once than there are workers, so that an end loses no queue of them.
-            while waiting and len(running) < workers.count:
-                course, seed = waiting.pop(0)
-                asked = workers.submit(follow, self._material, course, SETTINGS, seed)
-                running[asked] = (course, seed)
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                course, seed = running.pop(future)
-                followed = future.result()
-                self._write(course, seed, followed)
-                say(f"{course.name}, seed {seed}: trained in {followed.seconds:.0f} s")
+
+        def begin(each: tuple[Course, int]) -> "Future[Followed]":
+            return workers.submit(follow, self._material, each[0], SETTINGS, each[1])
+
+        def keep(each: tuple[Course, int], followed: Followed) -> None:
+            course, seed = each
+            self._write(course, seed, followed)
+            say(f"{course.name}, seed {seed}: trained in {followed.seconds:.0f} s")
+
+        side_by_side(waiting, begin, keep, workers.count)
 
     def _read(self, course: Course, seed: int) -> Result | None:
         """A result from its file; one of other material or settings, or a damaged one, is none."""
@@ -112,7 +111,7 @@ class Results:
     def _place(self, course: Course, seed: int) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
         settings = asdict(SETTINGS)
-        for unused in ("epochs", "patience", "paradigm", "alone"):
+        for unused in ("epochs", "patience", "paradigm", "alone", "groups", "feeds"):
             del settings[unused]
         key, digest = identity(
             format=FORMAT,

@@ -3,13 +3,15 @@
 import logging
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensor.model.encoding import Encoded
-from trainer.datasets.examples import LabelledRows, Patterns
+from trainer.datasets.examples import Examples, LabelledRows, Patterns
 from trainer.evaluation import flow_scores
 from trainer.executors import in_own_process
 from trainer.metrics import roc_auc
@@ -17,6 +19,9 @@ from trainer.reproduce.courses import TASKS, Course
 from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material
 from trainer.settings import Settings
 from trainer.tasks import chosen
+
+if TYPE_CHECKING:
+    import keras
 
 Areas = dict[str, list[float]]
 """ROC-AUC over the drawn flows of each tested part, in the order of `TASKS`."""
@@ -56,7 +61,6 @@ def follow(material: Material, course: Course, settings: Settings, seed: int) ->
     import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
 
     from trainer.export import keras_scores  # noqa: PLC0415
-    from trainer.fit import paradigm_of  # noqa: PLC0415
     from trainer.models.lmmoe import build  # noqa: PLC0415
 
     # It warns of a function traced anew for every network, which is what is meant here.
@@ -69,9 +73,6 @@ def follow(material: Material, course: Course, settings: Settings, seed: int) ->
     model = build(schema, TASKS, settings.experts, settings.units, settings.tower_units)
     settings = replace(settings, paradigm=course.paradigm)
     patterns = Patterns.of(material.dataset)
-
-    def score(encoded: Encoded) -> NDArray[np.float32]:
-        return keras_scores(model, encoded, TASKS)
 
     areas: dict[int, Areas] = {}
     sizes = []
@@ -86,35 +87,72 @@ def follow(material: Material, course: Course, settings: Settings, seed: int) ->
         )
         examples = training.examples()
         sizes.append(len(examples))
-        paradigm = paradigm_of(model, TASKS, settings, seed, examples, phase.epochs)
-        for epoch in range(phase.epochs):
-            if epoch >= settings.settle_after:
-                examples = training.settled_examples(score)
-            paradigm.epoch(examples)
+        for _ in learn(model, training, examples, settings, seed, phase.epochs):
             done += 1
             if done in course.measured:
-                areas[done] = measured(material, patterns, score(patterns.encoded))
+                scores = keras_scores(model, patterns.encoded, TASKS)
+                areas[done] = measured(material, patterns, scores)
     seconds = time.perf_counter() - begin
     return Followed(areas, int(model.count_params()), tuple(sizes), seconds)
 
 
-def measured(material: Material, patterns: Patterns, scores: NDArray[np.float32]) -> Areas:
-    """Areas of all tasks and tested parts.
+def learn(
+    model: "keras.Model",
+    training: LabelledRows,
+    examples: Examples,
+    settings: Settings,
+    seed: int,
+    epochs: int,
+) -> Iterator[None]:
+    """Trains a network for some epochs, each of them when the next item is asked for.
+
+    Args:
+        model: of the tasks of the rows.
+        training: the rows.
+        examples: that are made of them.
+        settings: all else but the epochs.
+        seed: of the order of the examples.
+        epochs: over which the learning rate falls.
+    """
+    from trainer.export import keras_scores  # noqa: PLC0415
+    from trainer.fit import paradigm_of  # noqa: PLC0415
+
+    names = [task.name for task in training.tasks]
+
+    def score(encoded: Encoded) -> NDArray[np.float32]:
+        return keras_scores(model, encoded, names)
+
+    paradigm = paradigm_of(model, names, settings, seed, examples, epochs)
+    for epoch in range(epochs):
+        if epoch >= settings.settle_after:
+            examples = training.settled_examples(score)
+        paradigm.epoch(examples)
+        yield
+
+
+def measured(
+    material: Material,
+    patterns: Patterns,
+    scores: NDArray[np.floating],
+    names: Sequence[str] = TASKS,
+) -> Areas:
+    """Areas of tasks in all tested parts.
 
     Args:
         material: the rows.
         patterns: of these rows.
         scores: ``(patterns, tasks)``.
+        names: of the tasks.
     """
     areas: Areas = {}
-    truth = material.truth
+    truth = material.truth[:, [TASKS.index(name) for name in names]]
     for part in (IN_SOURCE, LEFT_OUT):
         rows = material.parts[part]
         tested = material.dataset.take(rows)
         number = patterns.number[rows]
         flows = (
             flow_scores(tested, number, task, truth[rows, column], scores[number, column])
-            for column, task in enumerate(chosen(TASKS))
+            for column, task in enumerate(chosen(names))
         )
         areas[part] = [roc_auc(each.labels, each.scores) for each in flows]
     return areas

@@ -109,6 +109,10 @@ class Trainings:
             self._gather()
         return self.results[wanted].aucs
 
+    def known(self, candidate: Candidate) -> Trained | None:
+        """The result of a candidate that has one, be it from the folder."""
+        return self.results[candidate] if self._known(candidate) else None
+
     def train_all(self, candidates: Sequence[Candidate]) -> None:
         """Trains candidates that don't depend on each other, whatever the time budget."""
         waiting = [each for each in dict.fromkeys(candidates) if not self._known(each)]
@@ -163,7 +167,8 @@ class Trainings:
     def _place(self, candidate: Candidate) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
         settings = asdict(self._settings)
-        del settings["units"], settings["experts"]
+        for decided_by_candidate in ("units", "experts", "groups", "feeds"):
+            del settings[decided_by_candidate]
         key, digest = identity(
             format=FORMAT,
             material=self._of_material,
