@@ -307,7 +307,7 @@ def _learn(
     names = [task.name for task in material.tasks]
     keras.utils.set_random_seed(result.seed)
     sizes = (settings.experts, settings.units, settings.tower_units)
-    model = extended(run.model(result.seed), run.schema, names, *sizes)
+    model = extended(run.model(result.seed), run.schema, names, *sizes, settings.wiring)
     kept = frozen_layers(model, run.task_names, addition.frozen)
     for layer in kept:
         layer.trainable = False
@@ -316,12 +316,12 @@ def _learn(
     fitted = fit_further(
         model, names, settings, result.seed, training, material.rows(material.validation)
     )
-    tflite = convert(model, run.schema)
+    tflite = convert(model, run.schema, wiring=settings.wiring)
     before = material.areas(run.tflite(result.seed), material.tasks[:-1])
     added, recovered = material.areas(tflite, material.tasks), {}
     if addition.recover:
         fitted = _recovered(fitted, names, settings, result.seed, material)
-        tflite = convert(model, run.schema)
+        tflite = convert(model, run.schema, wiring=settings.wiring)
         recovered = material.areas(tflite, material.tasks)
     for layer in kept:
         layer.trainable = True

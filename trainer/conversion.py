@@ -56,10 +56,15 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     def _forward(self, x: Any, c: Any) -> dict[str, Any]:
         steps = tf.unstack(x, axis=1)
         states = [state for kernel in self.groups for state in self._experts(steps, kernel)]
-        gate_input = c
-        if self.spec["gates"] == "states":
-            gate_input = tf.concat([*states, c], axis=1)
-        return {task: self._task(task, states, gate_input, c) for task in self.spec["tasks"]}
+        scores: dict[str, Any] = {}
+        for task in self.spec["order"]:
+            its = [states[expert] for expert in self.spec["experts_of"][task]]
+            gate_input = c
+            if self.spec["gates"] == "states":
+                gate_input = tf.concat([*its, c], axis=1)
+            fed = [scores[giver] for giver in self.spec["fed"][task]]
+            scores[task] = self._task(task, its, gate_input, [c, *fed])
+        return {task: scores[task] for task in self.spec["tasks"]}
 
     def _experts(self, steps: list[Any], kernel: Any) -> list[Any]:
         """Final states of the experts of one matrix; i, f, g and o are the LSTM's gates."""
@@ -76,14 +81,15 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
                 joined = tf.concat([steps[t + 1], state], axis=1)
         return list(tf.split(state, width // self.spec["units"], axis=1))
 
-    def _task(self, task: str, states: list[Any], gate_input: Any, c: Any) -> Any:
+    def _task(self, task: str, states: list[Any], gate_input: Any, beside: list[Any]) -> Any:
+        """Score of a task; its tower reads what is beside the mix too."""
         mix = states[0]
         if len(states) > 1:
             gate = tf.nn.softmax(self._dense(f"gate_{task}", gate_input))
             shares = tf.split(gate, len(states), axis=1)
             # Not add_n: the accelerated kernels have no such operator.
             mix = reduce(operator.add, map(operator.mul, shares, states))
-        hidden = tf.concat([mix, c], axis=1)
+        hidden = tf.concat([mix, *beside], axis=1)
         for i in range(self.spec["tower_layers"]):
             hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
         return tf.sigmoid(self._dense(task, hidden))

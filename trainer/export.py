@@ -27,6 +27,7 @@ from sensor.model.golden import TOLERANCE, GoldenVectors
 from sensor.model.inference import Inference, calibrate
 from sensor.model.schema import FeatureSchema, TaskSpec
 from sensor.model.verification import verify
+from trainer.models.wiring import SHARED, Wiring
 
 GOLDEN_ROWS = 64
 """Golden vectors of a bundle, at most."""
@@ -41,7 +42,10 @@ _CONVERSION_TIMEOUT_S = 600
 
 
 def convert(
-    model: keras.Model, schema: FeatureSchema, quantization: Literal["float16", "int8"] = "float16"
+    model: keras.Model,
+    schema: FeatureSchema,
+    quantization: Literal["float16", "int8"] = "float16",
+    wiring: Wiring = SHARED,
 ) -> bytes:
     """The TFLite file of a trained `trainer.models.lmmoe.build` model.
 
@@ -55,6 +59,7 @@ def convert(
             ``int8`` stores the large matrices in 8 bits and quantizes the activations as it runs:
             10 to 30 % faster on LiteRT, up to four times slower on tflite-runtime; the AUC stays,
             but single scores were seen to move by 0.5 and to differ by 0.07 between runtimes.
+        wiring: with which the network was built.
 
     Raises:
         HostError: the conversion failed; the message ends with the converter's last line.
@@ -70,7 +75,10 @@ def convert(
         "lengths": schema.lengths,
         "tasks": tasks,
         "quantization": quantization,
-        "gates": "states" if "gate_input" in layers else "context",
+        "gates": "states" if any(name.startswith("gate_input") for name in layers) else "context",
+        "experts_of": wiring.experts_of(tasks, len(experts) // len(wiring.groups_of(tasks))),
+        "fed": {task: wiring.fed(task) for task in tasks},
+        "order": wiring.order(tasks),
         "tower_layers": sum(name.startswith(f"tower_{tasks[0]}_") for name in layers),
     }
     weights = {
@@ -195,7 +203,8 @@ def export(
         out: the bundle's folder; its name is the bundle's.
         version: of the model.
         labels: ``(rows, tasks)`` of `golden_rows`: 1, 0, or NaN where unknown; for the AUC.
-        tflite: result of `convert` for this model, where thresholds were chosen on its scores.
+        tflite: result of `convert` for this model, where thresholds were chosen on its scores, or
+            where the network has a wiring of its own.
 
     Raises:
         BundleError: parity is out of bounds, no golden row is stable, or the written bundle does

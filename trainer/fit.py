@@ -60,7 +60,8 @@ def fit(
         UsageError: the losses are no numbers any more.
     """
     keras.utils.set_random_seed(seed)
-    model = build(schema, task_names, settings.experts, settings.units, settings.tower_units)
+    sizes = (settings.experts, settings.units, settings.tower_units)
+    model = build(schema, task_names, *sizes, wiring=settings.wiring)
     return fit_further(model, task_names, settings, seed, training, validation)
 
 

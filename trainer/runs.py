@@ -130,7 +130,7 @@ class Run:
         from trainer.models.lmmoe import build  # noqa: PLC0415 -- TensorFlow takes seconds to load
 
         sizes = (self.settings.experts, self.settings.units, self.settings.tower_units)
-        model = build(self.schema, self.task_names, *sizes)
+        model = build(self.schema, self.task_names, *sizes, wiring=self.settings.wiring)
         path = self.folder / f"seed-{seed}.weights.h5"
         try:
             model.load_weights(path)
@@ -210,7 +210,7 @@ def train(
     results = []
     for seed in seeds:
         fitted = fit(dataset.schema, task_names, settings, seed, training, validation)
-        tflite = convert(fitted.model, dataset.schema)
+        tflite = convert(fitted.model, dataset.schema, wiring=settings.wiring)
         judged = freeze(
             seed,
             fitted,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from sensor.errors import UsageError
+from trainer.models.wiring import Wiring
 
 ParadigmName = Literal["aurora", "rainbow"]
 """How tasks learn: together from every row, or in turn from rows of their own."""
@@ -36,6 +37,9 @@ class Settings:
         weighting: of the tasks' losses (`trainer.weighting`).
         alone: share of the examples that an epoch shows as lone flows
             (`trainer.datasets.lone_flows`).
+        groups: tasks that share experts of their own, `experts` of them a group; none: all share
+            all (`trainer.models.wiring`).
+        feeds: pairs of tasks; the second one's tower reads the score of the first.
 
     Raises:
         UsageError: a value is of another type or out of its range.
@@ -55,9 +59,21 @@ class Settings:
     minisets: int = 8
     weighting: WeightingName = "fixed"
     alone: float = 0.0
+    groups: tuple[tuple[str, ...], ...] = ()
+    feeds: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def wiring(self) -> Wiring:
+        """Groups and feeds as the network takes them."""
+        return Wiring(self.groups, self.feeds)
 
     def __post_init__(self) -> None:
         """Refuses what no network could be fitted with."""
+        for name in ("groups", "feeds"):
+            # Files hold lists of lists.
+            _require(name, _is_names(getattr(self, name)), "a list of lists of tasks")
+            object.__setattr__(self, name, tuple(tuple(each) for each in getattr(self, name)))
+        _require("feeds", all(len(feed) == 2 for feed in self.feeds), "a list of pairs of tasks")
         for name in ("experts", "units", "epochs", "patience", "batch_size", "minisets"):
             _require(name, _is_whole(getattr(self, name), 1), "a whole number from 1 on")
         _require("settle_after", _is_whole(self.settle_after, 0), "a whole number from 0 on")
@@ -90,6 +106,11 @@ def _is_whole(value: object, least: int) -> bool:
 
 def _is_positive(value: object) -> bool:
     return type(value) in (int, float) and 0 < value < math.inf  # type: ignore[operator]
+
+
+def _is_names(value: object) -> bool:
+    lists = isinstance(value, list | tuple) and all(isinstance(x, list | tuple) for x in value)
+    return lists and all(type(name) is str for each in value for name in each)  # type: ignore[attr-defined]
 
 
 def _is_share(value: object) -> bool:

@@ -33,6 +33,7 @@ from trainer.proof.acceptance import (
 )
 from trainer.proof.acceptance_page import acceptance_table
 from trainer.proof.material import Material
+from trainer.proof.wirings import variants, wirings_table
 from trainer.tasks import KNOWN, chosen
 
 ATTACKED = {
@@ -226,3 +227,29 @@ def test_the_table_holds_medians_against_aims_and_reports_the_rest():
     assert cells["others"][-1] == ""
     # Of 0.96 and 0.7; what has no aim is not in it.
     assert cells["mean of the tasks with an aim"][:3] == ["≥ 0.94", "0.8300", "0.9000"]
+
+
+def test_variants_differ_in_their_wiring_and_in_nothing_else(material, every):
+    each = variants(material)
+    shared, apart, fed = (trial.experiment for trial in each.values())
+    assert shared == every[-1].experiment
+    for other in (apart, fed):
+        assert (other.split, other.tasks) == (shared.split, shared.tasks)
+        wiring = other.settings.wiring
+        assert sorted(wiring.order(shared.tasks)) == sorted(shared.tasks)
+        # As many experts in all.
+        assert other.settings.experts * len(wiring.groups_of(shared.tasks)) == 2
+    assert (apart.settings.feeds, fed.settings.groups) == ((), ())
+    told = [
+        {
+            "about": about,
+            "parameters": 100 + place,
+            "lines": [entry("scan", "scan", WITHIN, 0.9, area)],
+        }
+        for place, (about, area) in enumerate(zip(each, (0.9, 0.8, 0.7), strict=True))
+    ]
+    text = wirings_table(told)
+    assert "| weights | 100 | 101 | 102 |" in text
+    assert "| scan (in-source) | 0.9000 | 0.8000 | 0.7000 |" in text
+    assert "| mean, in-source | 0.9000 | 0.8000 | 0.7000 |" in text
+    assert "| mean, left-out | – | – | – |" in text

@@ -13,6 +13,7 @@ flatbuffer = pytest.importorskip("ai_edge_litert.schema_py_generated")
 
 from trainer.export import convert, converted_scores, keras_scores  # noqa: E402
 from trainer.models.lmmoe import build  # noqa: E402
+from trainer.models.wiring import SHARED, Wiring  # noqa: E402
 
 TASKS = ["syn_dos", "dns"]
 
@@ -39,6 +40,16 @@ CASES = {
         2e-3,
         1,
     ),
+    "experts of their own, and a score that feeds a task before it": (
+        {
+            "experts": 2,
+            "units": 12,
+            "wiring": Wiring((("syn_dos",), ("dns",)), (("dns", "syn_dos"),)),
+        },
+        "float16",
+        2e-3,
+        1,
+    ),
     "one expert without towers": (
         {"experts": 1, "units": 6, "tower_units": ()},
         "float16",
@@ -53,7 +64,7 @@ def test_the_converted_network_is_kerass(case):
     sizes, quantization, tolerance, matrices = CASES[case]
     schema = FeatureSchema(lengths=(3, 9))
     model = network(schema, **sizes)
-    tflite = convert(model, schema, quantization)
+    tflite = convert(model, schema, quantization, sizes.get("wiring", SHARED))
     parsed = TFLiteFile.parse(tflite)
     assert parsed.foreign == ()
     assert set(parsed.signatures) == {"n3", "n9"}

@@ -5,9 +5,9 @@ dense layers turns the gated mix into the task's score. Only stock Keras layers 
 saved model loads in safe mode; their names say what they are, and `trainer.conversion` reads the
 weights by these names:
 
-- ``expert_E``: one LSTM an expert;
-- ``gate_TASK``: softmax over the experts (its output is the task's gate weights); a single expert
-  has no gates;
+- ``expert_E``: one LSTM an expert, those of the first group of tasks first;
+- ``gate_TASK``: softmax over the experts of its group (its output is the task's gate weights); a
+  single expert has no gates;
 - ``tower_TASK_I``: dense layers of a task's tower;
 - ``TASK``: its output.
 
@@ -27,16 +27,17 @@ Two things keep the network exact and cheap:
 
 import re
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
 
 from sensor.errors import ConfigurationError
 from sensor.model.schema import FeatureSchema
+from trainer.models.wiring import SHARED, Wiring
 
 _LAYERS = ("x", "c", "states", "experts", "gate_input")
-_PREFIXES = ("expert_", "gate_", "mix_", "tower_")
+_PREFIXES = ("expert_", "experts_", "states_", "gate_", "mix_", "tower_")
 
 
 def build(
@@ -46,6 +47,7 @@ def build(
     units: int,
     tower_units: Sequence[int] = (8,),
     gates: Literal["states", "context"] = "states",
+    wiring: Wiring = SHARED,
 ) -> keras.Model:
     """An untrained LMMoE; seed it with ``keras.utils.set_random_seed``.
 
@@ -58,12 +60,14 @@ def build(
     Args:
         schema: says the channels; it needs the field ``valid`` and a context field.
         task_names: one output each; none is ``x`` or ``c`` or named like one of the layers above.
-        experts: E, the number of LSTM experts.
+        experts: E, the number of LSTM experts (of each group of tasks, where there are several).
         units: u, the state size of an expert.
         tower_units: widths of a tower's hidden layers.
         gates: what they see: the experts' states and the context, or the context alone.
+        wiring: which tasks share experts, and whose score feeds another.
 
     Raises:
+        UsageError: groups or feeds don't fit the tasks.
         ConfigurationError: the schema has no field ``valid`` or no context field, or a task's name
             is used twice or by a layer.
     """
@@ -83,26 +87,39 @@ def build(
     x = keras.Input((schema.n, channels), name="x")
     c = keras.Input((len(schema.context),), name="c")
 
-    lstms = [keras.layers.LSTM(units, use_bias=False, name=f"expert_{e}") for e in range(experts)]
+    of_task, groups = wiring.experts_of(task_names, experts), wiring.groups_of(task_names)
+    lstms = [
+        keras.layers.LSTM(units, use_bias=False, name=f"expert_{e}")
+        for e in range(experts * len(groups))
+    ]
     states = [lstm(x) for lstm in lstms]
-    gate_input = c
-    if gates == "states":
-        gate_input = keras.layers.Concatenate(name="gate_input")([*states, c])
-    if experts > 1:
-        joined = keras.layers.Concatenate(name="states")(states)
-        stacked = keras.layers.Reshape((experts, units), name="experts")(joined)
+    seen: dict[str, Any] = {}
+    stacked: dict[str, Any] = {}
+    for place, group in enumerate(groups):
+        its, end = [states[e] for e in of_task[group[0]]], f"_{place}" if len(groups) > 1 else ""
+        gate_input = c
+        if gates == "states":
+            gate_input = keras.layers.Concatenate(name=f"gate_input{end}")([*its, c])
+        seen |= dict.fromkeys(group, gate_input)
+        if experts > 1:
+            joined = keras.layers.Concatenate(name=f"states{end}")(its)
+            each = keras.layers.Reshape((experts, units), name=f"experts{end}")(joined)
+            stacked |= dict.fromkeys(group, each)
 
-    outputs = {}
-    for task in task_names:
-        mix = states[0]
+    outputs: dict[str, Any] = {}
+    for task in wiring.order(task_names):
+        mix = states[of_task[task][0]]
         if experts > 1:
             dense = keras.layers.Dense(experts, activation="softmax", name=f"gate_{task}")
-            mix = keras.layers.Dot(axes=1, name=f"mix_{task}")([dense(gate_input), stacked])
-        hidden = keras.layers.Concatenate(name=f"tower_input_{task}")([mix, c])
+            weights = dense(seen[task])
+            mix = keras.layers.Dot(axes=1, name=f"mix_{task}")([weights, stacked[task]])
+        fed = [outputs[giver] for giver in wiring.fed(task)]
+        hidden = keras.layers.Concatenate(name=f"tower_input_{task}")([mix, c, *fed])
         for i, width in enumerate(tower_units):
             name = f"tower_{task}_{i}"
             hidden = keras.layers.Dense(width, activation="relu", name=name)(hidden)
         outputs[task] = keras.layers.Dense(1, activation="sigmoid", name=task)(hidden)
+    outputs = {task: outputs[task] for task in task_names}
     model = keras.Model({"x": x, "c": c}, outputs, name="lmmoe")
 
     valid = schema.channels.index("valid")
@@ -120,6 +137,7 @@ def extended(
     experts: int,
     units: int,
     tower_units: Sequence[int] = (8,),
+    wiring: Wiring = SHARED,
 ) -> keras.Model:
     """The LMMoE of further tasks that has the weights of a trained one.
 
@@ -132,11 +150,12 @@ def extended(
         experts: the same.
         units: the same.
         tower_units: the same.
+        wiring: the same, so without groups, in which the further tasks have no place.
 
     Raises:
-        ConfigurationError: that of `build`.
+        UsageError, ConfigurationError: those of `build`.
     """
-    larger = build(schema, task_names, experts, units, tower_units)
+    larger = build(schema, task_names, experts, units, tower_units, wiring=wiring)
     for layer in model.layers:
         if layer.weights:
             larger.get_layer(layer.name).set_weights(layer.get_weights())

@@ -12,6 +12,7 @@ from trainer.proof.acceptance_page import acceptance_table
 from trainer.proof.aims import aims
 from trainer.proof.material import Material
 from trainer.proof.steps import STEPS, Bench, current_results, experiments
+from trainer.proof.wirings import wirings_table
 from trainer.reliability import Bin, calibration_error
 from trainer.uncertainty import poisson_upper
 
@@ -65,6 +66,9 @@ INTRODUCTIONS = {
     "above.",
     "evasion": "Attacks of the lab's left-out recordings, changed by an attacker within a budget: "
     "[evasion.md](evasion.md).",
+    "wirings": "The lab's part of the acceptance with other connections (`trainer/models/wiring.py`"
+    "): experts for chosen tasks only, and towers that read another task's score. ROC-AUC of the "
+    "network.",
     "reflection": "A network and trees for the task `udp_reflection`, trained with one protocol "
     "left out in turn. Aim: ROC-AUC ≥ 0.9 on three of four.",
     "scan": "The same for the task `scan`, with one origin left out in turn.",
@@ -179,6 +183,8 @@ def _section(name: str, result: Mapping[str, Any]) -> str:
         return _audit(result)
     if name == "acceptance":
         return acceptance_table(result)
+    if name == "wirings":
+        return wirings_table(result["variants"])
     if name == "evasion":
         return f"Made {result['date']}, of {result['recordings']} recordings."
     if name == "matrix":

@@ -32,6 +32,7 @@ from trainer.proof.experiments import (
 from trainer.proof.judgement import FORMAT, judge
 from trainer.proof.material import LAB, Material
 from trainer.proof.matrix import matrix
+from trainer.proof.wirings import variants
 from trainer.recipe import read_recipe
 from trainer.runs import RUN, Run
 from trainer.runs import load as load_run
@@ -167,19 +168,29 @@ def _experiments(bench: Bench, wanted: Sequence[Experiment]) -> dict[str, Any]:
     return {"experiments": results}
 
 
+def _tried(bench: Bench, trial: Trial) -> dict[str, Any]:
+    """A trial's figures, kept on their own."""
+
+    def made() -> dict[str, Any]:
+        rows = rows_of(trial, bench.material)
+        folder = bench.work / "runs" / trial.experiment.name
+        run = run_of(trial.experiment, rows, folder, SEEDS, 1.0)
+        parameters = run.model(SEEDS[0]).count_params()
+        return {"lines": measured(trial, held_out(run, rows)), "parameters": parameters}
+
+    return kept(bench, trial.experiment.name, made)
+
+
 def _acceptance(bench: Bench) -> dict[str, Any]:
-    """Every task on what was learnt from and on what was left out; each trial kept on its own."""
-    lines: list[dict[str, Any]] = []
-    for trial in trials(bench.material):
+    """Every task on what was learnt from and on what was left out."""
+    tried = [_tried(bench, trial) for trial in trials(bench.material)]
+    return {"lines": [line for each in tried for line in each["lines"]]}
 
-        def made(trial: Trial = trial) -> dict[str, Any]:
-            rows = rows_of(trial, bench.material)
-            folder = bench.work / "runs" / trial.experiment.name
-            run = run_of(trial.experiment, rows, folder, SEEDS, 1.0)
-            return {"lines": measured(trial, held_out(run, rows))}
 
-        lines += kept(bench, trial.experiment.name, made)["lines"]
-    return {"lines": lines}
+def _wirings(bench: Bench) -> dict[str, Any]:
+    """Sharing between chosen tasks, and scores that feed others."""
+    each = variants(bench.material)
+    return {"variants": [{**_tried(bench, trial), "about": about} for about, trial in each.items()]}
 
 
 def _evasion(bench: Bench) -> dict[str, Any]:
@@ -227,6 +238,7 @@ STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "audit": ("single inputs across networks", _audit),
     "acceptance": ("every task, in-source and left out", _acceptance),
     "evasion": ("attacks that are padded, delayed and split", _evasion),
+    "wirings": ("sharing between chosen tasks, and scores that feed others", _wirings),
     "reflection": (
         "each protocol of UDP reflection left out in turn",
         _of_experiments("reflection"),
