@@ -87,7 +87,9 @@ def test_what_changed_copies_teach_is_measured_beside_what_is_learnt_without(
     runs = {name: load_names(tmp_path / f"evasion-{name}") for name in ("plain", "changed")}
     assert runs == {"plain": ["a"], "changed": ["a", "changed copy of a"]}
     assert set(augmented["plain"]["false"]) == set(NAMES)
-    text = page({**result, "augmented": augmented}, "2030-01-02")
+    text = page(result, augmented, "2030-01-02")
+    assert "## Changed attacks in training" in text
+    assert "## Changed attacks in training" not in page(result, None, "2030-01-02")
     assert "on 2030-01-02" in text
     row = next(line for line in text.splitlines() if line.startswith("| as recorded"))
     assert "| 0.9517 |" in row

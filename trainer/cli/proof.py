@@ -88,7 +88,7 @@ def _write(out: Path, bench: Bench) -> None:
             plot_reliability(bins, out.parent / PICTURE)
         if found := results.get("evasion"):
             (out.parent / of_evasion.PAGE).write_text(
-                of_evasion.page(found, found["date"]), encoding="utf-8"
+                of_evasion.page(found, results.get("augmentation"), found["date"]), encoding="utf-8"
             )
             of_evasion.plot(found, out.parent / of_evasion.PICTURE)
     except OSError as error:

@@ -42,8 +42,14 @@ copies of the training attacks (another change for each recording: {changes}). B
 above. *False* are false incidents in the same recordings, of all seeds."""
 
 
-def page(result: Mapping[str, Any], date: str) -> str:
-    """The page as Markdown, of what the step of the proof has kept."""
+def page(result: Mapping[str, Any], augmented: Mapping[str, Any] | None, date: str) -> str:
+    """The page as Markdown.
+
+    Args:
+        result: of `trainer.evasion.measure.evasion`.
+        augmented: of `trainer.evasion.augmentation.augmentation`, if it has been tried.
+        date: of the result.
+    """
     changes = result["changes"]
     tasks = list(changes[0]["tasks"])
     parts = [
@@ -54,8 +60,7 @@ def page(result: Mapping[str, Any], date: str) -> str:
         rows = [["budget", "recall", "rule", "attacks found", "rule", "s to alert, median"]]
         rows += [_row(change, change["tasks"][task]) for change in changes]
         parts += [f"## {task}", as_markdown(rows)]
-    if "augmented" in result:
-        parts += [_augmented(result["augmented"])]
+    parts += [_augmented(augmented)] if augmented else []
     parts += ["## Who can provoke an alert, and whom it names", ADVERSARY, forgery_table(tasks)]
     return "\n\n".join(parts) + "\n"
 

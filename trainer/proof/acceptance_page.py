@@ -26,7 +26,8 @@ claimed. DoH tunnels and browsing are of one household, so a left-out capture is
 def acceptance_table(result: Mapping[str, Any]) -> str:
     """The result of the step as Markdown."""
     grouped: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for line in result["lines"]:
+    tasks = list(dict.fromkeys(line["task"] for line in result["lines"]))
+    for line in sorted(result["lines"], key=lambda line: tasks.index(line["task"])):
         grouped.setdefault((line["column"], line["name"]), []).append(line)
     parts = [HEAD]
     for column in (WITHIN, LEFT_OUT):

@@ -66,6 +66,8 @@ INTRODUCTIONS = {
     "above.",
     "evasion": "Attacks of the lab's left-out recordings, changed by an attacker within a budget: "
     "[evasion.md](evasion.md).",
+    "augmentation": "Whether small networks that learn from changed attacks recognise others: "
+    "[evasion.md](evasion.md).",
     "wirings": "The lab's part of the acceptance with other connections (`trainer/models/wiring.py`"
     "): experts for chosen tasks only, and towers that read another task's score. ROC-AUC of the "
     "network.",
@@ -185,8 +187,8 @@ def _section(name: str, result: Mapping[str, Any]) -> str:
         return acceptance_table(result)
     if name == "wirings":
         return wirings_table(result["variants"])
-    if name == "evasion":
-        return f"Made {result['date']}, of {result['recordings']} recordings."
+    if name in ("evasion", "augmentation"):
+        return f"Made {result['date']}."
     if name == "matrix":
         return "\n\n".join(map(_matrix, result["matrices"]))
     if name == "by-device":

@@ -14,7 +14,7 @@ from trainer.audit import audit
 from trainer.comparison import Held, held_out
 from trainer.datasets.splits import Split
 from trainer.evaluation import without_nan
-from trainer.evasion.attacked import read
+from trainer.evasion.attacked import Stream, read
 from trainer.evasion.augmentation import augmentation
 from trainer.evasion.measure import evasion
 from trainer.proof.acceptance import REFLECTIONS, SCANS, Trial, measured, rows_of, trials
@@ -193,17 +193,20 @@ def _wirings(bench: Bench) -> dict[str, Any]:
     return {"variants": [{**_tried(bench, trial), "about": about} for about, trial in each.items()]}
 
 
+def _streams(bench: Bench, part: str) -> list[Stream]:
+    return [read(bench.material.lab[name]) for name in bench.material.recorded(part)]
+
+
 def _evasion(bench: Bench) -> dict[str, Any]:
-    """The lab's left-out attacks, changed within budgets; and whether training on such helps."""
+    """The lab's left-out attacks, changed within budgets."""
     _, run = _shipped_run(bench)
-    material = bench.material
-    learnt, tested = (
-        [read(material.lab[name]) for name in material.recorded(part)] for part in ("train", "test")
-    )
-    return {
-        **evasion(run, tested),
-        "augmented": augmentation(material, run.task_names, learnt, tested, bench.work / "runs"),
-    }
+    return evasion(run, _streams(bench, "test"))
+
+
+def _augmentation(bench: Bench) -> dict[str, Any]:
+    """Whether training on changed attacks helps against such."""
+    learnt, tested = _streams(bench, "train"), _streams(bench, "test")
+    return augmentation(bench.material, bench.tasks, learnt, tested, bench.work / "runs")
 
 
 def _matrix(bench: Bench) -> dict[str, Any]:
@@ -238,6 +241,7 @@ STEPS: dict[str, tuple[str, Callable[[Bench], dict[str, Any]]]] = {
     "audit": ("single inputs across networks", _audit),
     "acceptance": ("every task, in-source and left out", _acceptance),
     "evasion": ("attacks that are padded, delayed and split", _evasion),
+    "augmentation": ("changed attacks in training", _augmentation),
     "wirings": ("sharing between chosen tasks, and scores that feed others", _wirings),
     "reflection": (
         "each protocol of UDP reflection left out in turn",
