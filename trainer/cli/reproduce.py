@@ -10,6 +10,7 @@ from sensor.errors import OutputError
 from trainer.executors import executor
 from trainer.lab.recording_set import RecordingSet, read_set
 from trainer.reproduce.courses import FIG5, STEPS, TABLE2, TASKS, TURN
+from trainer.reproduce.determinism import make_deterministic
 from trainer.reproduce.fig4.standing import PARTS, points
 from trainer.reproduce.fig4.step import Fig4, Step
 from trainer.reproduce.figures import curve
@@ -56,6 +57,11 @@ def reproduce() -> None:
     type=click.IntRange(1),
     help="Networks that are trained side by side; by default one for each processor.",
 )
+@click.option(
+    "--deterministic",
+    is_flag=True,
+    help="Have TensorFlow add in one order: the same networks bit by bit; kept apart from others.",
+)
 def multa(
     steps: tuple[str, ...],
     recordings: Path,
@@ -63,6 +69,8 @@ def multa(
     work: Path,
     out: Path | None,
     jobs: int | None,
+    *,
+    deterministic: bool,
 ) -> None:
     """Makes Table II, Fig. 5 and Fig. 4 of MULTA again, each a STEP (table2, fig5, fig4).
 
@@ -74,6 +82,8 @@ def multa(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
+    if deterministic:
+        make_deterministic()
     wanted = read_set(set_name)
     with executor(jobs or 0) as workers:
         dataset = gather(wanted, recordings, work, workers)

@@ -10,6 +10,7 @@ from typing import Any
 from trainer.executors import Workers
 from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS, Course
+from trainer.reproduce.determinism import determined
 from trainer.reproduce.material import Material
 from trainer.reproduce.side_by_side import side_by_side
 from trainer.reproduce.training import Followed, follow
@@ -19,6 +20,20 @@ FORMAT = 1
 
 FOLDER = "courses"
 """Within the work folder; a file for each course and seed."""
+
+_USED = (
+    "experts",
+    "units",
+    "tower_units",
+    "batch_size",
+    "learning_rate",
+    "settle_after",
+    "task_weights",
+    "unknown",
+    "minisets",
+    "weighting",
+)
+"""Settings that decide a result; epochs and paradigm are the course's."""
 
 Say = Callable[[str], object]
 
@@ -110,9 +125,8 @@ class Results:
 
     def _place(self, course: Course, seed: int) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
-        settings = asdict(SETTINGS)
-        for unused in ("epochs", "patience", "paradigm", "alone", "groups", "feeds"):
-            del settings[unused]
+        # By name: a setting that is added elsewhere makes no other network here.
+        settings = {name: getattr(SETTINGS, name) for name in _USED}
         key, digest = identity(
             format=FORMAT,
             material=self._of_material,
@@ -120,5 +134,6 @@ class Results:
             course=course.document(),
             settings=settings,
             seed=seed,
+            **determined(),
         )
         return key, self._folder / f"{course.name}-{seed}-{digest[:12]}.json"

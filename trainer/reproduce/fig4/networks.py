@@ -25,6 +25,7 @@ from trainer.datasets.examples import LabelledRows, Patterns
 from trainer.executors import Workers, in_own_process
 from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS
+from trainer.reproduce.determinism import determined
 from trainer.reproduce.fig4.variants import EPOCHS, Network, Variant
 from trainer.reproduce.material import IN_SOURCE, LEARNT, LEFT_OUT, Material
 from trainer.reproduce.results import Say
@@ -220,5 +221,6 @@ class Networks:
             learning_rate=SETTINGS.learning_rate,
             settle_after=SETTINGS.settle_after,
             seed=seed,
+            **determined(),
         )
         return key, self._folder / f"{network.name}-{seed}-{digest[:12]}.json"
