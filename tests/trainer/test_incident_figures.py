@@ -48,6 +48,14 @@ def test_a_flood_that_scores_is_found_with_its_time_to_alert():
     assert (figures.attacks, figures.found, figures.missed, figures.false) == (1, 1, 0, 0)
     # The tenth flow starts 0.9 s after the first and is decided a second after that.
     assert figures.seconds_to_alert == pytest.approx((1.9,))
+    assert figures.seconds_behind == pytest.approx((0.0,))
+
+
+def test_how_late_an_alert_is_counts_from_when_perfect_scores_would_raise_it():
+    # Five flows pass unseen, a tenth of a second apart.
+    figures = judge(flood(100), [1] * 20, [0.1] * 5 + [0.8] * 15)
+    assert figures.seconds_behind == pytest.approx((0.5,))
+    assert figures.seconds_to_alert == pytest.approx((2.4,))
 
 
 def test_a_flood_that_does_not_score_is_missed():

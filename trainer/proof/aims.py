@@ -36,6 +36,7 @@ def _lab(result: Mapping[str, Any] | None) -> list[Row]:
     names = (
         "lab, left out: ROC-AUC ≥ 0.99 for each task",
         "lab, left out: every incident alerted, within 2 s of its first packet",
+        "lab, left out: at most 2 s later than perfect scores would under the task's rule",
     )
     if result is None:
         return [[name, NOT_RUN, ""] for name in names]
@@ -45,6 +46,7 @@ def _lab(result: Mapping[str, Any] | None) -> list[Row]:
     found = sum(entry["incidents"]["found"] for entry in seeds)
     wanted = sum(entry["incidents"]["attacks"] for entry in seeds)
     times = [time for entry in seeds for time in entry["incidents"]["seconds_to_alert"]]
+    behind = [time for entry in seeds for time in entry["incidents"]["seconds_behind"]]
     late = sum(time > 2 for time in times)
     return [
         [names[0], f"least of tasks and seeds {least:.4f}", _met(least >= 0.99)],
@@ -55,6 +57,14 @@ def _lab(result: Mapping[str, Any] | None) -> list[Row]:
                 f"after {max(times, default=0):.1f} s"
             ),
             _met(found == wanted and not late),
+        ],
+        [
+            names[2],
+            (
+                f"{sum(time > 2 for time in behind)} of {len(behind)} found later than that, the "
+                f"last by {max(behind, default=0):.1f} s"
+            ),
+            _met(all(time <= 2 for time in behind)),
         ],
     ]
 
