@@ -18,14 +18,24 @@ from trainer.datasets.examples import Patterns
 from trainer.executors import Workers
 from trainer.lab.recording_set import read_set
 from trainer.reproduce import results
-from trainer.reproduce.courses import FIG5, SEEDS, SETTINGS, TABLE2, TASKS, Course, Phase
+from trainer.reproduce.courses import (
+    FIG5,
+    METADATA,
+    SEEDS,
+    SETTINGS,
+    TABLE1,
+    TABLE2,
+    TASKS,
+    Course,
+    Phase,
+)
 from trainer.reproduce.figures import Difference, curve, explanation
 from trainer.reproduce.material import IN_SOURCE, LEARNT, LEFT_OUT, MOST, draw, gather
 from trainer.reproduce.results import Result
 from trainer.reproduce.training import Followed, follow, measured
 
-EVERY = [(name, seed) for name in (*TABLE2, *FIG5) for seed in SEEDS]
-IN_TURN = [(name, seed) for seed in SEEDS for name in (*TABLE2, *FIG5)]
+EVERY = [(name, seed) for name in (*TABLE2, *TABLE1, *FIG5) for seed in SEEDS]
+IN_TURN = [(name, seed) for seed in SEEDS for name in (*TABLE2, *TABLE1, *FIG5)]
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +178,36 @@ def test_a_course_is_followed_through_all_its_phases(material):
     assert 0 < followed.examples[0] < followed.examples[1]
 
 
+def test_what_is_taken_away_is_seen_by_nobody_and_all_else_by_everybody(material):
+    columns = {name: [] for name in METADATA}
+    channels = material.dataset.schema.channels
+    whole, context = Patterns.of(material.dataset), len(material.dataset.schema.context)
+    for name in METADATA:
+        patterns = Patterns.of(material.without(name).dataset)
+        for rows in (0, len(material.dataset) // 2, -1):
+            one, other = (
+                [each[0] for each in of.encoded.expand(np.array([of.number[rows]]))]
+                for of in (whole, patterns)
+            )
+            apart = np.flatnonzero((one[0] != other[0]).any(axis=0))
+            columns[name] += [channels[channel] for channel in apart]
+            columns[name] += ["context"] * bool((one[1] != other[1]).any())
+            if name == "context":
+                assert (other[1] == np.zeros(context)).all()
+            assert not other[0][:, apart].any()
+    flags = {"fin", "syn", "rst", "psh", "ack", "tcp", "udp", "icmp"}
+    assert {name: set(each) - flags for name, each in columns.items()} == {
+        "size": {"ip_length", "payload_length"},
+        "interval": {"interarrival"},
+        "direction": {"direction"},
+        "headers": set(),
+        "context": {"context"},
+    }
+    assert set(columns["headers"]) & flags
+    assert material.without("") is material
+    assert "without" not in TABLE2["table2-own-filled"].document()
+
+
 def test_recordings_without_an_attack_are_refused(dataset, toys):
     parts = read_set(str(toys / "toys.toml")).parts()
     column = dataset.tasks.index("syn_dos")
@@ -230,7 +270,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert len(dataset.sources) == 3
 
     def run(*steps):
-        steps = steps or ("table2", "fig5")
+        steps = steps or ("table2", "table1", "fig5")
         out = ["--work", toys / "work", "--out", tmp_path / "page.md"]
         given = ["--recordings", toys / "recordings", "--set", toys / "toys.toml", *out]
         try:
@@ -242,7 +282,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert run() == 130
     assert trained == IN_TURN[:4]
     page = (tmp_path / "page.md").read_text()
-    assert "3 of 27 of these networks are here" in page
+    assert "3 of 42 of these networks are here" in page
     assert "| paper (Kitsune): Aurora |" in page
     assert "not run yet" in page
 
@@ -252,7 +292,7 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert run() == 0
     assert trained[4:] == [IN_TURN[0], *IN_TURN[3:]]
     page = (tmp_path / "page.md").read_text()
-    assert "27 of 27 of these networks are here" in page
+    assert "42 of 42 of these networks are here" in page
     row = next(line for line in page.splitlines() if line.startswith("| 6 |"))
     ours, rainbow = "0.9510 [0.9500, 0.9520]", "0.9610 [0.9600, 0.9620]"
     cells = ["0.9633", "0.9763", ours, ours, rainbow, ours, ours, ours, rainbow]
@@ -266,4 +306,4 @@ def test_a_reproduction_that_was_killed_goes_on_where_it_stopped(toys, dataset, 
     assert numbers["results"][0]["areas"]["2"]["left-out"] == [0.95, 0.95, 0.95]
 
     assert run("fig5") == 0
-    assert len(trained) == 4 + 25
+    assert len(trained) == 4 + 40

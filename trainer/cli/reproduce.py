@@ -72,7 +72,7 @@ def multa(
     *,
     deterministic: bool,
 ) -> None:
-    """Makes Table II, Fig. 5 and Fig. 4 of MULTA again, each a STEP (table2, fig5, fig4).
+    """Makes the evaluation of MULTA again, each a STEP: table2, table1, fig5, fig4.
 
     Without a STEP, all are done, which takes an hour or two on two cores. Each network's figures
     are kept in WORK, so an interrupted call goes on where it stopped; the page says what has not
@@ -110,7 +110,7 @@ def _write(
     out: Path, material: Material, wanted: RecordingSet, results: Results, fig4: Fig4
 ) -> None:
     """Writes the page, its pictures and its numbers, whatever ended the steps."""
-    found = results.known([*TABLE2.values(), *FIG5.values()])
+    found = results.known([course for _, step in STEPS.values() for course in step.values()])
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         pictures = _draw(out, found)

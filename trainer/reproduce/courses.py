@@ -55,6 +55,7 @@ class Course:
         phases: one after the other, on one network.
         paradigm: of every phase.
         measured: epochs, counted through all phases from 1, after which areas are measured.
+        without: key of `METADATA` that is taken away, in training and in testing; empty for none.
     """
 
     name: str
@@ -62,11 +63,14 @@ class Course:
     phases: tuple[Phase, ...]
     paradigm: ParadigmName
     measured: tuple[int, ...]
+    without: str = ""
 
     def document(self) -> dict[str, Any]:
         """What decides the result, less what it is called."""
         entries = asdict(self)
         del entries["name"], entries["title"]
+        if not self.without:
+            del entries["without"]
         return entries
 
 
@@ -115,8 +119,34 @@ FIG5 = dict(
 )
 """By name."""
 
+METADATA = {
+    "size": ("ip_length", "payload_length"),
+    "interval": ("interarrival_us",),
+    "direction": ("direction",),
+    "headers": ("tcp_flags", "protocol"),
+    "context": ("context",),
+}
+"""Columns of a row's packets, in the words of Table I; context is ours and not the paper's."""
+
+WHOLE = "table2-own-filled"
+"""The course of Table II with nothing taken away, in which every label that is learnt is right."""
+
+TABLE1 = {
+    f"table1-{name}": Course(
+        f"table1-{name}",
+        f"without {name}",
+        TABLE2[WHOLE].phases,
+        TABLE2[WHOLE].paradigm,
+        EPOCHS[-1:],
+        name,
+    )
+    for name in METADATA
+}
+"""By name."""
+
 STEPS = {
     "table2": ("Aurora and Rainbow over ten epochs (Table II)", TABLE2),
+    "table1": ("metadata taken away one at a time (Table I)", TABLE1),
     "fig5": ("tasks learnt one after the other (Fig. 5)", FIG5),
 }
 """What there is to do: in words, and its courses."""

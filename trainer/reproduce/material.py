@@ -16,7 +16,7 @@ a filled label should have been is known. Each training flow belongs to the set 
 import hashlib
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from trainer.datasets.labels import MASKED
 from trainer.datasets.splits import split_by_time
 from trainer.lab.recording_set import RecordingSet, recorded
 from trainer.paradigms.rehearsal import rehearsed
-from trainer.reproduce.courses import TASKS, Course, Known, Layout
+from trainer.reproduce.courses import METADATA, TASKS, Course, Known, Layout
 from trainer.tasks import PLAYED, chosen
 
 LEARNT, IN_SOURCE, LEFT_OUT = "learnt", "in-source", "left-out"
@@ -75,6 +75,14 @@ class Material:
         missing = self.sets[layout][:, None] != np.arange(len(TASKS))
         instead = np.where(truth == MASKED, truth, np.int8(0 if known == "filled" else MASKED))
         return np.where(missing, instead, truth)
+
+    def without(self, metadata: str) -> "Material":
+        """The same rows with the columns of one of `METADATA` at 0; all for an empty name."""
+        if not metadata:
+            return self
+        batch = self.dataset.batch
+        columns = {name: np.zeros_like(getattr(batch, name)) for name in METADATA[metadata]}
+        return replace(self, dataset=replace(self.dataset, batch=replace(batch, **columns)))
 
     def learnt(self, course: Course, number: int) -> NDArray[np.bool_]:
         """``(rows,)`` bool, the rows of a course's phase; phases count from 0."""

@@ -10,13 +10,16 @@ from trainer.lab.recording_set import RecordingSet
 from trainer.reproduce.courses import (
     EPOCHS,
     FIG5,
+    METADATA,
     REHEARSAL,
     SEEDS,
     SETTINGS,
     STEPS,
+    TABLE1,
     TABLE2,
     TASKS,
     TURN,
+    WHOLE,
 )
 from trainer.reproduce.fig4.claims import NOT_RUN, outcomes
 from trainer.reproduce.fig4.section import raw as numbers
@@ -58,6 +61,8 @@ def page(
         _measured_on(material),
         "## Table II: Aurora and Rainbow",
         *_table2(material, results, pictures),
+        "## Table I: what the metadata of packets are worth",
+        *_table1(results),
         "## Fig. 5: tasks learnt one after the other",
         *_fig5(material, results, pictures),
         "## Fig. 4: detection against cost",
@@ -106,9 +111,9 @@ def _preamble(material: Material, wanted: RecordingSet, results: Sequence[Result
         f"(`{wanted.name}`, version {wanted.version}), so its numbers stand beside ours in columns "
         "of their own and are not to be compared digit by digit. Three of the known tasks: "
         f"{', '.join(TASKS)}.\n\n"
-        f"Every network of Table II and Fig. 5: {SETTINGS.experts} experts of {SETTINGS.units} "
-        f"units, towers of {SETTINGS.tower_units[0]}, {size}, {SETTINGS.batch_size} examples a "
-        "step, Adam from "
+        f"Every network of Tables I and II and Fig. 5: {SETTINGS.experts} experts of "
+        f"{SETTINGS.units} units, towers of {SETTINGS.tower_units[0]}, {size}, "
+        f"{SETTINGS.batch_size} examples a step, Adam from "
         f"{SETTINGS.learning_rate:g} along half a cosine over the epochs that are shown, no early "
         f"stopping. Seeds {', '.join(map(str, SEEDS))}; numbers with brackets are median "
         "[smallest, largest] of the seeds."
@@ -205,6 +210,48 @@ def _by_task(results: Sequence[Result]) -> str:
     return as_markdown(rows)
 
 
+def _table1(results: Sequence[Result]) -> list[str]:
+    if not any(result.course in TABLE1 for result in results):
+        return [f"{NOT_RUN.capitalize()}."]
+    rows = [["network", *(f"{part}: {task}" for part in (LEFT_OUT, IN_SOURCE) for task in TASKS)]]
+    whole = {WHOLE: TABLE2[WHOLE]}
+    for name, course in {**whole, **TABLE1}.items():
+        title = course.title if course.without else "all metadata (Table II, own, filled)"
+        cells = [
+            summary(curve(results, name, part, task).get(_FINAL, []))
+            for part in (LEFT_OUT, IN_SOURCE)
+            for task in TASKS
+        ]
+        rows.append([f"{title}{_seeds(results, name)}", *cells])
+    columns = "; ".join(f"{name}: {', '.join(each)}" for name, each in METADATA.items())
+    words = (
+        "Table I lists which applications use which metadata of packets, and takes none away. Here "
+        f"one kind after the other is 0 in training and in testing ({columns}); the network, its "
+        "size, flows and epochs stay. What is taken away may be told by what stays: a packet's "
+        "size by its payload's, a direction by sizes. Context is not the paper's."
+    )
+    return [words, as_markdown(rows)]
+
+
+def _of_table1(results: Sequence[Result]) -> list[list[str]]:
+    """What each task loses most by."""
+    lines = []
+    for task in TASKS:
+        whole = curve(results, WHOLE, LEFT_OUT, task).get(_FINAL, [])
+        lost = {
+            course.without: Difference.of(areas, whole)
+            for name, course in TABLE1.items()
+            if whole and (areas := curve(results, name, LEFT_OUT, task).get(_FINAL, []))
+        }
+        claim = f"Table I, left-out, epoch {_FINAL}: what {task} needs most"
+        if not lost:
+            lines.append([claim, NOT_RUN, ""])
+            continue
+        name, difference = min(lost.items(), key=lambda each: each[1].median)
+        lines.append([claim, f"{name}: without it {difference}", ""])
+    return lines
+
+
 def _fig5(material: Material, results: Sequence[Result], pictures: dict[str, str]) -> list[str]:
     if not any(result.course in FIG5 for result in results):
         return [f"{NOT_RUN.capitalize()}."]
@@ -234,6 +281,7 @@ def _outcomes(results: Sequence[Result]) -> list[list[str]]:
     return [
         ["claim", "measured", ""],
         *_of_table2(results),
+        *_of_table1(results),
         *_of_fig5(results),
     ]
 

@@ -69,6 +69,7 @@ def follow(material: Material, course: Course, settings: Settings, seed: int) ->
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     tasks = chosen(TASKS)
+    material = material.without(course.without)
     schema = material.dataset.schema
     model = build(schema, TASKS, settings.experts, settings.units, settings.tower_units)
     settings = replace(settings, paradigm=course.paradigm)
