@@ -70,6 +70,9 @@ def main(arguments: list[str] | None = None) -> None:
     # Before TensorFlow is imported: no banner, and sums in the same order on every machine.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    # Threads of gradient-boosted trees sleep while they wait for each other: spinning, they take
+    # a hundred times longer on a machine that is busy otherwise.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         with _ended_by_signals():
