@@ -80,6 +80,14 @@ def test_what_was_made_of_something_else_is_trained(tmp_path, other):
     assert table.submitted == [A]
 
 
+def test_a_setting_that_came_later_is_named_where_it_is_used(tmp_path):
+    for settings, named in ((Settings(), False), (Settings(alone=0.25), True)):
+        with trainings(Table(by_size), tmp_path, settings=settings) as answers:
+            key, _ = answers._place(A)
+        assert ("alone" in key["settings"]) == named
+        assert "units" not in key["settings"]
+
+
 def test_the_size_of_the_settings_does_not_matter(tmp_path):
     """A candidate has its own."""
     with trainings(Table(by_size), tmp_path) as answers:

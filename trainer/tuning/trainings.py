@@ -25,6 +25,24 @@ FORMAT = 1
 FOLDER = "candidates"
 """Within the work folder; a file a candidate."""
 
+_OF_CANDIDATE = ("experts", "units", "groups", "feeds")
+"""Settings that the candidate decides."""
+
+_FIRST = (
+    "tower_units",
+    "epochs",
+    "patience",
+    "batch_size",
+    "learning_rate",
+    "settle_after",
+    "task_weights",
+    "paradigm",
+    "unknown",
+    "minisets",
+    "weighting",
+)
+"""Settings that every result names."""
+
 Told = Callable[[Candidate, Trained], object]
 """Told of every result once, a cached one too."""
 
@@ -166,9 +184,13 @@ class Trainings:
 
     def _place(self, candidate: Candidate) -> tuple[dict[str, Any], Path]:
         """What decides the result, as JSON has it, and the file that is named by it."""
-        settings = asdict(self._settings)
-        for decided_by_candidate in ("units", "experts", "groups", "feeds"):
-            del settings[decided_by_candidate]
+        default = Settings()
+        # A setting that came later counts where it is used, so what was kept before stays valid.
+        settings = {
+            name: value
+            for name, value in asdict(self._settings).items()
+            if name in _FIRST or (name not in _OF_CANDIDATE and value != getattr(default, name))
+        }
         key, digest = identity(
             format=FORMAT,
             material=self._of_material,

@@ -199,7 +199,7 @@ def _attempts(found: Fig4) -> str:
         rows.append([variant.name, count, f"{lowest:+.4f}", within])
     return (
         "1: narrower towers, or none. 2: gates that see the context and not the experts' states. "
-        "3: more experts of one unit. The level is the best median that singles of any size reach, "
+        "3: experts of a single unit. The level is the best median that singles of any size reach, "
         "task by task; every variant is held against it, smallest first. Sizes are chosen on what "
         f"is tested, for all families alike.\n\n{as_markdown(rows)}"
     )

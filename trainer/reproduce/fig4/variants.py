@@ -109,14 +109,16 @@ ATTEMPTS = (
     # 2: gates that do not look at the states.
     common("attempt", 2, 2, (4,), "context"),
     common("attempt", 2, 2, (), "context"),
-    # 3: more experts of a single unit.
+    # 3: experts of a single unit.
+    common("attempt", 2, 1),
+    common("attempt", 2, 1, (8,), "context"),
     common("attempt", 3, 1, ()),
 )
 """What was tried to make the LMMoE smaller; the least singles are given the same towers."""
 
 FIXED = (
     *BY_HAND,
-    *(singles(units) for units in (2, 4, 8, 16)),
+    *(singles(units) for units in (1, 2, 4, 8, 16)),
     *ATTEMPTS,
     *(common("shared", 1, units) for units in (2, 4, 8, 16)),
     *(singles(2, towers) for towers in ((4,), ())),
