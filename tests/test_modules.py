@@ -25,6 +25,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/tasks.py": "tests/test_shipped_bundle.py and tests/trainer/test_evaluation.py",
     "trainer/bundling.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/card.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/cli/fitting.py": "tests/trainer/test_tune.py, through the command",
     "trainer/cli/evaluate.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/comparison.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/evasion/augmentation.py": "tests/trainer/test_measure.py",

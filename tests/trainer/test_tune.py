@@ -119,7 +119,7 @@ def test_the_printed_settings_are_a_recipe_s(dataset, table, tmp_path, capsys):
     assert run("tune", dataset, "--validation", "rec1", "--work", tmp_path) == 0
     assert table.submitted
     recipe = capsys.readouterr().out.split("\n\n")[1]
-    text = f'version = "1"\nrecordings = "homes"\n{recipe}seeds = [0]\n'
+    text = f'version = "1"\nrecordings = "homes"\ntasks = ["syn_dos"]\n{recipe}seeds = [0]\n'
     path = tmp_path / "recipe.toml"
     path.write_text(f"{text}false_incidents_per_day = 1.0\n")
     assert (read_recipe(str(path)).settings.experts, read_recipe(str(path)).settings.units) == (

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import click
 
 from sensor.errors import UsageError
+from trainer.cli.fitting import of_fit, of_parts
 from trainer.cli.ranges import SEED, FiniteRange
 from trainer.datasets.dataset import load
 from trainer.datasets.splits import split_by_source, split_by_time, without_repeated_flows
@@ -40,15 +41,7 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Hold out whole sources, or the last flows of each.",
 )
-@click.option("--validation", multiple=True, metavar="SOURCE", help="Tune on this source.")
-@click.option("--test", multiple=True, metavar="SOURCE", help="Leave this source out.")
-@click.option(
-    "--split-seed",
-    type=SEED,
-    default=0,
-    show_default=True,
-    help="Draws the parts where no source is named.",
-)
+@of_parts
 @click.option("--task", "tasks", multiple=True, type=click.Choice(KNOWN), help="Learn only these.")
 @click.option(
     "--experts",
@@ -64,35 +57,7 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Units of an expert.",
 )
-@click.option(
-    "--tower-units",
-    type=click.IntRange(1),
-    multiple=True,
-    default=_DEFAULTS.tower_units,
-    show_default=True,
-    help="Width of a hidden layer of each task's tower; may be given again.",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(1),
-    default=_DEFAULTS.epochs,
-    show_default=True,
-    help="At most so many passes over the examples.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(1),
-    default=_DEFAULTS.patience,
-    show_default=True,
-    help="Epochs without improvement after which to stop.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=_DEFAULTS.batch_size,
-    show_default=True,
-    help="Examples a step.",
-)
+@of_fit()
 @click.option(
     "--learning-rate",
     type=FiniteRange(0, min_open=True),

@@ -12,6 +12,7 @@ import click
 from tqdm import tqdm
 
 from sensor.errors import OutputError
+from trainer.cli.fitting import of_fit, of_parts
 from trainer.cli.ranges import SEED, FiniteRange
 from trainer.datasets.dataset import load
 from trainer.datasets.splits import split_by_source, without_repeated_flows
@@ -67,15 +68,7 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Largest size of an expert.",
 )
-@click.option("--validation", multiple=True, metavar="SOURCE", help="Measure on this source.")
-@click.option("--test", multiple=True, metavar="SOURCE", help="Leave this source alone.")
-@click.option(
-    "--split-seed",
-    type=SEED,
-    default=0,
-    show_default=True,
-    help="Draws the parts where no source is named.",
-)
+@of_parts
 @click.option(
     "--flows",
     type=click.IntRange(1),
@@ -83,35 +76,7 @@ _DEFAULTS = Settings()
     show_default=True,
     help="Use at most so many flows of each part and each combination of labels.",
 )
-@click.option(
-    "--tower-units",
-    type=click.IntRange(1),
-    multiple=True,
-    default=_DEFAULTS.tower_units,
-    show_default=True,
-    help="Width of a hidden layer of each task's tower; may be given again.",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(1),
-    default=12,
-    show_default=True,
-    help="At most so many passes over the examples for each network.",
-)
-@click.option(
-    "--patience",
-    type=click.IntRange(1),
-    default=4,
-    show_default=True,
-    help="Epochs without improvement after which to stop.",
-)
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=128,
-    show_default=True,
-    help="Examples a step; few flows in few epochs need many steps.",
-)
+@of_fit(epochs=12, patience=4, batch_size=128)
 @click.option(
     "--seed", type=SEED, default=0, show_default=True, help="Of the networks and the flows drawn."
 )
