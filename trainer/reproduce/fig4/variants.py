@@ -118,7 +118,7 @@ ATTEMPTS = (
 
 FIXED = (
     *BY_HAND,
-    *(singles(units) for units in (1, 2, 4, 8, 16)),
+    *(singles(units) for units in (2, 4, 8, 16)),
     *ATTEMPTS,
     *(common("shared", 1, units) for units in (2, 4, 8, 16)),
     *(singles(2, towers) for towers in ((4,), ())),
