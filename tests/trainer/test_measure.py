@@ -91,6 +91,10 @@ def test_what_changed_copies_teach_is_measured_beside_what_is_learnt_without(
     assert "## Changed attacks in training" in text
     assert "## Changed attacks in training" not in page(result, None, "2030-01-02")
     assert "on 2030-01-02" in text
+    # The rule finds the flood as recorded, and no more when it is a thousand times slower.
+    row = next(line for line in text.splitlines() if line.startswith("| syn_dos |"))
+    assert row.split("|")[3].strip().endswith("(1000 times slower)")
+    assert row.split("|")[2].strip().endswith("(none)")
     row = next(line for line in text.splitlines() if line.startswith("| as recorded"))
     assert "| 0.9517 |" in row
     assert "| 1 / 1 |" in row

@@ -49,17 +49,17 @@ FORGERY: dict[str, tuple[str, str, str]] = {
             "the forged source, as the attacker. Block nobody because of it: only an address of "
             "one's own network behind a filter for forged sources is worth a look"
         ),
-        "slower, or from many addresses",
+        "slower, from many addresses, or with bytes in the probes",
     ),
     "brute_force": (
         _HANDSHAKE,
         "the server, which is attacked indeed; the peers are real addresses",
-        "slower, or spread over servers",
+        "slower, spread over servers, or in several small packets each",
     ),
     "slow_http": (
         _HANDSHAKE,
         "the server, which is attacked indeed; the peers are real addresses",
-        "with few connections at a time, or as fast as a slow client",
+        "with few connections at a time, or in several small packets each",
     ),
     "malware_cc": (
         "a neighbour on the watched link, who can play both ends; " + _HANDSHAKE,

@@ -31,8 +31,12 @@ Everything else in the recordings stays as it is; an attack that outlasts its re
 in silence. An attack counts as found if an incident about its address opens, whenever. Recall is \
 that of attack flows at the frozen threshold. Network: median [smallest, largest] of the seeds; \
 the counting rule is 30 new flows a second to one address. Benign flows are none of the \
-attacker's, so false incidents are those of [detection.md](detection.md).
-"""
+attacker's, so false incidents are those of [detection.md](detection.md)."""
+
+EVADES = """\
+The smallest of the tried budgets with which at least a quarter of the attacks that are found as \
+recorded are found no more (median of the seeds); in brackets the counting rule's, where it counts \
+for the task."""
 
 AUGMENTED = """\
 ## Changed attacks in training
@@ -56,6 +60,7 @@ def page(result: Mapping[str, Any], augmented: Mapping[str, Any] | None, date: s
         HEAD.format(date=date, tasks=", ".join(tasks), recordings=result["recordings"]),
         f"![recall by budget]({PICTURE})",
     ]
+    parts += ["## What evades", EVADES, _evades(changes, tasks)]
     for task in tasks:
         rows = [["budget", "recall", "rule", "attacks found", "rule", "s to alert, median"]]
         rows += [_row(change, change["tasks"][task]) for change in changes]
@@ -93,6 +98,31 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
 
 
 _UNITS = {"pad": "bytes more", "delay": "times slower", "split": "pieces a packet"}
+
+
+def _evades(changes: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> str:
+    rows = [["task", *_UNITS]]
+    for task in tasks:
+        cells = []
+        for kind in _UNITS:
+            models = [model for model in ("lmmoe", "rule") if model in changes[0]["tasks"][task]]
+            each = [_least(changes, task, kind, model) for model in models]
+            cells.append(each[0] + (f" ({each[1]})" if len(each) > 1 else ""))
+        rows.append([task, *cells])
+    return as_markdown(rows)
+
+
+def _least(changes: Sequence[Mapping[str, Any]], task: str, kind: str, model: str) -> str:
+    before, *_ = (_middle(change, task, model) for change in changes if change["kind"] == "none")
+    for change in changes:
+        if change["kind"] == kind and _middle(change, task, model) <= 0.75 * before:
+            return str(change["budget"])
+    return "none"
+
+
+def _middle(change: Mapping[str, Any], task: str, model: str) -> float:
+    counts = sorted(each["found"] for each in change["tasks"][task][model])
+    return float(counts[len(counts) // 2])
 
 
 def _row(change: Mapping[str, Any], models: Mapping[str, Any]) -> list[str]:
