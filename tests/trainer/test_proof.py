@@ -363,3 +363,23 @@ def test_single_inputs_and_matrices_are_tables_and_what_is_not_known_is_no_numbe
     (tmp_path / "run" / RUN).write_text("{}")
     text = page(Bench(material, tmp_path, tmp_path / "run", print), "2030-01-02", 200)
     assert text.count("**Not run yet: ") == len(STEPS)
+
+
+def test_the_page_has_a_section_for_each_further_step(material, tmp_path):
+    the_bench = bench(material, tmp_path, [])
+    figure = {"auc": 0.75, "recall": 0.5, "false": 0, "attack_flows": 4, "flows": 8}
+    line = {"name": "scan: a", "task": "scan", "column": "left-out", "auc": 0.9, "recall": None}
+    line |= {"attacks": 1, "sources": 2, "models": {"lmmoe": [figure]}}
+    made = {
+        "acceptance": {"lines": [line]},
+        "wirings": {"variants": [{"about": "all share", "parameters": 7, "lines": [line]}]},
+        "evasion": {"recordings": 1},
+        "augmentation": {},
+    }
+    for name, result in made.items():
+        kept(the_bench, name, lambda result=result: result, of_run=True)
+    text = page(the_bench, "2030-01-02", 200)
+    assert "| scan: a | ≥ 0.9 | 0.7500 | – | – | 0.5000 | 0 | 4 / 8 | 2 | **not met** |" in text
+    assert "| weights | 7 |" in text
+    assert text.count("[evasion.md](evasion.md)") == 2
+    assert text.count("**Not run yet: ") == len(STEPS) - len(made)
