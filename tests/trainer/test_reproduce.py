@@ -30,7 +30,7 @@ from trainer.reproduce.courses import (
     Phase,
 )
 from trainer.reproduce.figures import Difference, curve, explanation
-from trainer.reproduce.material import IN_SOURCE, LEARNT, LEFT_OUT, MOST, draw, gather
+from trainer.reproduce.material import IN_SOURCE, LEARNT, LEFT_OUT, MOST, RECORDINGS, draw, gather
 from trainer.reproduce.results import Result
 from trainer.reproduce.training import Followed, follow, measured
 
@@ -60,6 +60,12 @@ def flow_labels(material, rows, task):
     column = material.dataset.tasks.index(task)
     attack = rows & (material.dataset.labels[:, column] == 1)
     return set(material.dataset.flow[attack].tolist())
+
+
+def test_the_recordings_of_the_page_are_in_the_published_set():
+    own, published = read_set(str(RECORDINGS)), read_set("homes")
+    assert set(own.entries) <= set(published.entries)
+    assert {entry.part for entry in own.entries} == {"train", "test"}
 
 
 def test_training_flows_come_before_the_tested_ones_of_their_recording(material, dataset):

@@ -13,8 +13,17 @@ from trainer.reproduce.courses import FIG5, STEPS, TABLE2, TASKS, TURN
 from trainer.reproduce.determinism import make_deterministic
 from trainer.reproduce.fig4.standing import PARTS, points
 from trainer.reproduce.fig4.step import Fig4, Step
+from trainer.reproduce.fig4.variants import TITLES
 from trainer.reproduce.figures import curve
-from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material, draw, gather, used
+from trainer.reproduce.material import (
+    IN_SOURCE,
+    LEFT_OUT,
+    RECORDINGS,
+    Material,
+    draw,
+    gather,
+    used,
+)
 from trainer.reproduce.page import page, raw
 from trainer.reproduce.results import Result, Results
 
@@ -36,8 +45,8 @@ def reproduce() -> None:
 @click.option(
     "--set",
     "set_name",
-    default="homes",
-    show_default=True,
+    default=str(RECORDINGS),
+    show_default="parts of homes, version 2",
     help="Set of the recordings: a name, or the path of a list.",
 )
 @click.option(
@@ -128,7 +137,8 @@ def _draw_fig4(out: Path, fig4: Fig4) -> str:
     from trainer.reproduce.pictures import plot_balance  # noqa: PLC0415 -- matplotlib is slow to load
 
     name = f"{out.stem}-fig4.png"
-    plot_balance(points(fig4), len(points(fig4)) // len(PARTS), out.parent / name)
+    panels = points(fig4)
+    plot_balance(panels, len(panels) // len(PARTS), out.parent / name, TITLES["attempt"])
     return name
 
 

@@ -36,6 +36,9 @@ from trainer.paradigms.rehearsal import rehearsed
 from trainer.reproduce.courses import METADATA, TASKS, Course, Known, Layout
 from trainer.tasks import PLAYED, chosen
 
+RECORDINGS = Path(__file__).with_name("homes.toml")
+"""List of the recordings; `multa-trainer lab set homes` makes them, and others."""
+
 LEARNT, IN_SOURCE, LEFT_OUT = "learnt", "in-source", "left-out"
 """Parts of the rows: earlier flows of the part train of the recordings, later ones of the same,
 and the recordings of the part test."""

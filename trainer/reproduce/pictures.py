@@ -48,21 +48,24 @@ Points = Mapping[str, Sequence[tuple[float, float]]]
 """Areas and costs by family, in the order in which they are joined."""
 
 
-def plot_balance(panels: Mapping[tuple[str, str], Points], columns: int, path: Path) -> None:
+def plot_balance(
+    panels: Mapping[tuple[str, str], Points], columns: int, path: Path, apart: str = ""
+) -> None:
     """Draws what areas cost, as in Fig. 4 of MULTA: lower right is better.
 
     Args:
         panels: by part and by what the cost is, row by row.
         columns: of the grid.
         path: of the picture.
+        apart: a family whose points are no sizes of one thing, and are not joined.
     """
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(5 * columns, 4 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for axis, ((part, cost), families) in zip(axes, panels.items(), strict=True):
         for name, points in families.items():
-            joined = "-" if len(points) > 1 else ""
-            axis.plot(*zip(*points, strict=True), f"o{joined}", markersize=4, label=name)
+            style = "x" if name == apart else "o-"
+            axis.plot(*zip(*points, strict=True), style, markersize=4, label=name)
         axis.set(title=part, xlabel="ROC-AUC, average of tasks", ylabel=cost, yscale="log")
         axis.grid(visible=True, which="both", alpha=0.3)
     axes[0].legend(fontsize="small")

@@ -245,7 +245,9 @@ _INTRODUCTION = (
     "times are that file's. A network of a task that looks at the first rows only has fewer "
     "examples than one of all tasks, and would make fewer steps in as many epochs and detect less "
     "for that alone; so all make equally many steps, with smaller batches. A size is experts × "
-    "units and the width of a tower's hidden layer."
+    "units and the width of a tower's hidden layer. How much the LMMoE saves depends on how large "
+    "the LSTMs of one task each are allowed to be: where both sides may be as small as the level "
+    "allows, it is least."
 )
 
 _KITSUNE = (
@@ -255,6 +257,6 @@ _KITSUNE = (
     "mistake of sign: a flood of which each packet has another sender is in no stream with a past, "
     "and AfterImage keys nothing by the victim, so such a packet looks like the beginning of any "
     "conversation, which is what the autoencoders know best; benign traffic in the middle of a "
-    "conversation varies more. It was not tuned away. Networks of unequal tasks can't be told "
-    "apart by it either: what is unusual is unusual for every instance."
+    "conversation varies more. It was not tuned away. Nor can an instance tell attacks "
+    "apart: what is unusual is unusual for all three."
 )
