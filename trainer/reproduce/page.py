@@ -228,8 +228,8 @@ def _table1(results: Sequence[Result]) -> list[str]:
     words = (
         "Table I lists which applications use which metadata of packets, and takes none away. Here "
         f"one kind after the other is 0 in training and in testing ({columns}); the network, its "
-        "size, flows and epochs stay. What is taken away may be told by what stays: a packet's "
-        "size by its payload's, a direction by sizes. Context is not the paper's."
+        "size, flows and epochs stay. What is taken away may still be told by what "
+        "stays, as a direction by sizes. Context is not the paper's."
     )
     return [words, as_markdown(rows)]
 
