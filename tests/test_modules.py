@@ -63,6 +63,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/reproduce/training.py": "tests/trainer/test_reproduce.py",
     "trainer/plots.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/runs.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
+    "trainer/tuning/page.py": "tests/trainer/test_tune.py, through the command",
     "trainer/tuning/report.py": "tests/trainer/test_tune.py, through the command",
     "trainer/weighting/dynamic_average.py": "tests/trainer/test_weighting.py",
     "trainer/weighting/fixed.py": "tests/trainer/test_weighting.py",

@@ -113,6 +113,11 @@ def test_a_search_is_told_written_and_drawn(dataset, table, tmp_path, capsys):
     assert document["made_of"]["split"]["validation"] == ["rec1"]
     assert document["grid"] is None
     assert (tmp_path / "tuning.png").read_bytes().startswith(b"\x89PNG")
+    page = (tmp_path / "tuning.md").read_text()
+    step = "| 1 | start | 1 expert of 4 units | syn_dos | 0.9790 | 0.9800 | no | 400 |"
+    assert step in page
+    assert "on 1, of both at most 3000 flows" in page
+    assert "grid" not in page
 
 
 def test_the_printed_settings_are_a_recipe_s(dataset, table, tmp_path, capsys):
@@ -146,6 +151,16 @@ def test_a_grid_says_what_the_search_is_worth(dataset, table, tmp_path, capsys):
     judged = json.loads((tmp_path / "tuning.json").read_text())["grid"]
     assert judged["distance"] == 0.5
     assert len(judged["candidates"]) == 24
+    page = (tmp_path / "tuning.md").read_text()
+    best = "+50.0% (2 experts of 4 units, 800 parameters) | does not hold |"
+    assert f"| parameters above the grid's best, at most 10% | {best}" in page
+    share = "11 of 24, 46%; 46% of their time | does not hold |"
+    assert f"| share of the grid's trainings, at most 1/3 | {share}" in page
+    assert "0.1 of a worker's for its 11 trainings | holds |" in page
+    found = "| 2 experts of 6 units (found) | 1200 | 0.9750, 0.9750, 0.9750 | yes |"
+    assert found in page
+    smallest = page.index("| 1 expert of 1 units | 100 |")
+    assert smallest < page.index("| 1 expert of 2 units | 200 |") < page.index(found)
     assert (tmp_path / "tuning.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -24,7 +24,7 @@ from trainer.tuning.candidates import Material, Trained
 from trainer.tuning.grid import Verdict, grid, verdict
 from trainer.tuning.trainings import Trainings
 
-DOCUMENT, PICTURE = "tuning.json", "tuning.png"
+DOCUMENT, PAGE, PICTURE = "tuning.json", "tuning.md", "tuning.png"
 
 _DEFAULTS = Settings()
 
@@ -133,7 +133,7 @@ def tune(
 
     First the least size of an expert with which each task by itself meets the target, then the
     least number of such experts with which all tasks together do, less the accepted drop. Writes
-    tuning.json and tuning.png to WORK, and prints the lines of a recipe.
+    tuning.json, tuning.md and tuning.png to WORK, and prints the lines of a recipe.
 
     \b
     Example:
@@ -224,16 +224,19 @@ def _write(
     made_of: dict[str, Any],
     judgement: Verdict | None,
 ) -> None:
-    """Writes document and picture.
+    """Writes document, page and picture.
 
     Raises:
         OutputError: the folder can't be written.
     """
+    from trainer.tuning.page import page  # noqa: PLC0415 -- matplotlib is slow to load
     from trainer.tuning.report import document, draw  # noqa: PLC0415 -- matplotlib is slow to load
 
     try:
         text = json.dumps(document(found, trainings.results, seconds, made_of, judgement), indent=1)
         (work / DOCUMENT).write_text(text + "\n", encoding="utf-8")
+        told = page(found, trainings.results, seconds, made_of, judgement, PICTURE)
+        (work / PAGE).write_text(told, encoding="utf-8")
         draw(found, trainings.results, work / PICTURE, grid=judgement is not None)
     except OSError as error:
         raise OutputError(f"{work}: {error.strerror}; name a folder that can be written") from None
