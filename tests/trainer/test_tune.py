@@ -156,7 +156,7 @@ def test_a_grid_says_what_the_search_is_worth(dataset, table, tmp_path, capsys):
     assert f"| parameters above the grid's best, at most 10% | {best}" in page
     share = "11 of 24, 46%; 46% of their time | does not hold |"
     assert f"| share of the grid's trainings, at most 1/3 | {share}" in page
-    assert "0.1 of a worker's for its 11 trainings | holds |" in page
+    assert "11 trainings, some of them side by side, took 0.1 of a worker's | holds |" in page
     found = "| 2 experts of 6 units (found) | 1200 | 0.9750, 0.9750, 0.9750 | yes |"
     assert found in page
     smallest = page.index("| 1 expert of 1 units | 100 |")
