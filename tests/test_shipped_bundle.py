@@ -31,18 +31,61 @@ def told(capture):
     return [(each["event"], each["task"], each["address"]) for each in own]
 
 
-def test_the_demo_has_an_incident_of_each_task_about_its_victim():
-    starts = {
-        (task, address) for event, task, address in told(CAPTURES / "demo.pcap") if event == "start"
-    }
-    labels = (CAPTURES / "demo.labels.csv").read_text().splitlines()[2:]
-    attacked = set()
+def client_port(octets):
+    """Of a frame of TCP over IPv4 without options, to or from port 4433."""
+    source, destination = (int.from_bytes(octets[at : at + 2], "big") for at in (34, 36))
+    return source if destination == 4433 else destination
+
+
+def starts(capture):
+    """Task and address of the incidents that it opens."""
+    return {(task, address) for event, task, address in told(capture) if event == "start"}
+
+
+def attacked(name):
+    """Task and address of what a label file calls an attack."""
+    found = set()
+    labels = (CAPTURES / name).read_text().splitlines()[2:]
     for row in (line.split(",") for line in labels if line.endswith(",1")):
-        # a reflection is labelled by the spoofed requests, whose source is the victim
-        victim = row[2] if row[7] == "ssdp_flood" and row[5] == "1900" else row[4]
-        attacked.add((row[7], victim.removesuffix("/32")))
-    assert {task for task, _ in starts} == {"syn_dos", "ssdp_flood", "ssl_renegotiation"}
-    assert starts <= attacked
+        source, destination, port, task = row[2], row[4], row[5], row[7]
+        # A reflection is labelled by the spoofed requests, whose source is the victim; a scan is
+        # about who scans.
+        from_victim = task == "scan" or (task == "ssdp_flood" and port == "1900")
+        whom = {source if from_victim else destination}
+        # Reflected SSDP is reflection too. Of spoofed requests the rule takes the responder, who
+        # reflects them, of replies that are flows of their own the victim.
+        if task in {"ssdp_flood", "udp_reflection"}:
+            found |= {("udp_reflection", each.partition("/")[0]) for each in (source, destination)}
+        found |= {(task, each.partition("/")[0]) for each in whom}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "tasks"),
+    [
+        ("demo", ("syn_dos", "ssdp_flood", "ssl_renegotiation")),
+        (
+            "seven-tasks",
+            ("syn_dos", "ssdp_flood", "ssl_renegotiation", "udp_reflection", "scan", "slow_http"),
+        ),
+    ],
+)
+def test_a_recording_has_an_incident_of_each_task_and_none_that_is_wrong(name, tasks):
+    opened = starts(CAPTURES / f"{name}.pcap")
+    assert opened <= attacked(f"{name}.labels.csv")
+    assert set(tasks) <= {task for task, _ in opened} <= {*tasks, "udp_reflection"}
+
+
+def test_a_renegotiating_connection_is_alerted_without_any_other_flow(tmp_path):
+    capture = CAPTURES / "renegotiation-after-301.pcap"
+    with capture.open("rb") as file:
+        packets = [(octets, round(time * 10**9)) for time, octets in dpkt.pcap.Reader(file)]
+    clients = {client_port(octets) for octets, _ in packets}
+    assert len(clients) == 2
+    for client in clients:
+        alone = [each for each in packets if client_port(each[0]) == client]
+        one = write_pcap(tmp_path / f"{client}.pcap", *zip(*alone, strict=True), NANOS_LE)
+        assert {task for task, _ in starts(one)} == {"ssl_renegotiation"}
 
 
 @pytest.mark.parametrize(("onset", "quiet_frames"), [(40, 160), (301, 587)])

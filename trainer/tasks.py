@@ -1,7 +1,7 @@
-"""The tasks of the shipped bundle, the three of MULTA, section IV, and further ones.
+"""The three tasks of MULTA, section IV, and further ones.
 
-The further ones are known to label files, and networks may be trained and evaluated for them; the
-shipped bundle has none of them.
+All are known to label files, and networks may be trained and evaluated for them. Which the shipped
+bundle has, its recipe says (`trainer/recipes/iot-gateway.toml`).
 
 Thresholds and calibration here are those of an untrained network; `multa-trainer train` chooses
 them. The MITRE ATT&CK techniques are those whose descriptions name the attack; categories are those
@@ -127,7 +127,7 @@ FURTHER = (
 )
 
 NAMES = tuple(task.name for task in TASKS)
-"""Of the shipped bundle."""
+"""The three of MULTA."""
 
 KNOWN = tuple(task.name for task in (*TASKS, *FURTHER))
 """All names that a label file may use."""
