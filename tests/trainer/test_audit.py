@@ -113,7 +113,7 @@ def test_a_recipe_stops_before_it_trains(tmp_path, capsys):
         listed += "[[recordings]]\n" + "".join(f"{key} = {value!r}\n" for key, value in lines)
     (tmp_path / "toys.toml").write_text(listed)
     (tmp_path / "toy.toml").write_text(
-        f'version = "1"\nrecordings = "{tmp_path}/toys.toml"\n'
+        f'version = "1"\nrecordings = "{tmp_path}/toys.toml"\ntasks = ["syn_dos"]\n'
         "[training]\nseeds = [1]\nfalse_incidents_per_day = 1\n"
     )
     with pytest.raises(SystemExit) as stopped:

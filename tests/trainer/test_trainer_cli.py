@@ -335,7 +335,7 @@ def test_a_run_that_is_half_there_is_named(work, half, tmp_path, capsys):
 def test_an_interrupted_run_is_not_mixed_with_the_one_before(work, half, monkeypatch):
     (half / "evaluation.json").write_text("figures of the run before")
 
-    def interrupt(*_):
+    def interrupt(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("trainer.export.convert", interrupt)
