@@ -5,6 +5,7 @@ worker fails here with the worker's own line.
 """
 
 import importlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -102,6 +103,22 @@ def in_own_process(fn: Callable[..., T], *args: Any) -> T:
         raise error
     result: T = answer
     return result
+
+
+def begin_network(seed: int) -> None:
+    """Readies a worker for its next network: nothing is left of the one before, and it is seeded.
+
+    Without that a worker would grow with every network.
+
+    Args:
+        seed: of Python, numpy and Keras.
+    """
+    import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and few workers need it
+
+    # It warns of a function traced anew for every network, which is what is meant here.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
 
 
 def _answer() -> None:

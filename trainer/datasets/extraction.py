@@ -120,6 +120,21 @@ def _recording(name: str, capture: Path, labels: Path | None, *, benign: bool) -
     return Recording(name, capture, labels)
 
 
+def require_recorded(recordings: Iterable[Recording], maker: str) -> None:
+    """Refuses to begin without all captures.
+
+    Args:
+        recordings: that are wanted.
+        maker: the command that makes them.
+
+    Raises:
+        MissingInputError: one is not there.
+    """
+    for each in recordings:
+        if not each.capture.exists():
+            raise MissingInputError(f"{each.capture.parent}: no such recording; `{maker}` makes it")
+
+
 def extract(
     recording: Recording,
     schema: FeatureSchema,

@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.errors import MissingInputError
 from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
-from trainer.datasets.extraction import Recording
+from trainer.datasets.extraction import Recording, require_recorded
 from trainer.datasets.sources import Capture, captures, read_sources, recordings
 from trainer.datasets.splits import without_repeated_flows
 from trainer.decisions import spanned_seconds
@@ -120,12 +119,7 @@ def gather(
     found = captures(read_sources(), data)
     wanted = read_recipe(recipe).recordings
     lab = recorded(wanted, lab_folder)
-    for each in lab:
-        if not each.capture.exists():
-            raise MissingInputError(
-                f"{each.capture.parent}: no such recording; `multa-trainer recipe {recipe}` makes "
-                "it"
-            )
+    require_recorded(lab, f"multa-trainer recipe {recipe}")
     schema = FeatureSchema(fields=(*DEFAULT_FIELDS, *OPTIONAL_FIELDS))
     # Another version may know other tasks, and datasets of different tasks are never mixed.
     known_tasks = zlib.crc32(",".join(KNOWN).encode())

@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.errors import LabelError, MissingInputError
+from sensor.errors import LabelError
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.collection import collect
 from trainer.datasets.dataset import Dataset, load
 from trainer.datasets.examples import task_labels
-from trainer.datasets.extraction import Recording
+from trainer.datasets.extraction import Recording, require_recorded
 from trainer.datasets.labels import MASKED
 from trainer.datasets.splits import split_by_time
 from trainer.lab.recording_set import RecordingSet, recorded
@@ -133,12 +133,7 @@ def gather(wanted: RecordingSet, folder: Path, work: Path, executor: Executor) -
         MultaError: one can't be extracted.
     """
     recordings = used(wanted, folder)
-    for each in recordings:
-        if not each.capture.exists():
-            raise MissingInputError(
-                f"{each.capture.parent}: no such recording; `multa-trainer lab set {wanted.name}` "
-                "makes it"
-            )
+    require_recorded(recordings, f"multa-trainer lab set {wanted.name}")
     schema = FeatureSchema()
     place = work / f"dataset-{schema.fingerprint()[:12]}"
     collect(recordings, place, schema, PLAYED, executor)

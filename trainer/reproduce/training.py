@@ -1,6 +1,5 @@
 """Follows a course: trains a network as it says, and measures it on the way."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sensor.model.encoding import Encoded
 from trainer.datasets.examples import Examples, LabelledRows, Patterns
 from trainer.evaluation import flow_scores
-from trainer.executors import in_own_process
+from trainer.executors import begin_network, in_own_process
 from trainer.metrics import roc_auc
 from trainer.reproduce.courses import TASKS, Course
 from trainer.reproduce.material import IN_SOURCE, LEFT_OUT, Material
@@ -58,16 +57,12 @@ def follow(material: Material, course: Course, settings: Settings, seed: int) ->
     """
     if threading.current_thread() is not threading.main_thread():
         return in_own_process(follow, material, course, settings, seed)
-    import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
-
+    # TensorFlow takes seconds to load, and only workers need it.
     from trainer.export import keras_scores  # noqa: PLC0415
     from trainer.models.lmmoe import build  # noqa: PLC0415
 
-    # It warns of a function traced anew for every network, which is what is meant here.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     begin = time.perf_counter()
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
+    begin_network(seed)
     tasks = chosen(TASKS)
     material = material.without(course.without)
     schema = material.dataset.schema

@@ -7,7 +7,6 @@ Keras computes it: converting it changes no area by more than the export allows.
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.examples import LabelledRows, Patterns, task_labels
 from trainer.datasets.splits import Split, require_classes
-from trainer.executors import in_own_process
+from trainer.executors import begin_network, in_own_process
 from trainer.metrics import by_flow, roc_auc
 from trainer.settings import Settings
 from trainer.tasks import chosen
@@ -155,13 +154,10 @@ def train_candidate(
     """
     if threading.current_thread() is not threading.main_thread():
         return in_own_process(train_candidate, material, candidate, settings, seed)
-    import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
-
+    # TensorFlow takes seconds to load, and only workers need it.
     from trainer.export import keras_scores  # noqa: PLC0415
     from trainer.fit import fit  # noqa: PLC0415
 
-    # It warns of a function traced anew for every network, which is what is meant here.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     begin = time.perf_counter()
     tasks = chosen(candidate.tasks)
     labels = material.labels[:, [material.task_names.index(name) for name in candidate.tasks]]
@@ -171,7 +167,7 @@ def train_candidate(
         for part in (material.training, held_out)
     )
     sized = replace(settings, experts=candidate.experts, units=candidate.units)
-    keras.utils.clear_session()  # or a worker would grow with every candidate
+    begin_network(seed)
     schema = patterns.encoded.schema
     fitted = fit(schema, candidate.tasks, sized, seed, training, validation)
     distinct, number = np.unique(patterns.number[held_out], return_inverse=True)

@@ -9,7 +9,6 @@ the common one, with smaller batches where it has fewer examples.
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -22,7 +21,7 @@ import numpy as np
 
 from sensor.errors import OutputError
 from trainer.datasets.examples import LabelledRows, Patterns
-from trainer.executors import Workers, in_own_process
+from trainer.executors import Workers, begin_network, in_own_process
 from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.courses import SEEDS, SETTINGS, TASKS
 from trainer.reproduce.determinism import determined
@@ -85,16 +84,12 @@ def train(material: Material, network: Network, steps: int, seed: int) -> tuple[
     """
     if threading.current_thread() is not threading.main_thread():
         return in_own_process(train, material, network, steps, seed)
-    import keras  # noqa: PLC0415 -- TensorFlow takes seconds to load, and only workers need it
-
+    # TensorFlow takes seconds to load, and only workers need it.
     from trainer.export import convert, converted_scores  # noqa: PLC0415
     from trainer.models.lmmoe import build  # noqa: PLC0415
 
-    # It warns of a function traced anew for every network, which is what is meant here.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     begin = time.perf_counter()
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(seed)
+    begin_network(seed)
     schema, names = material.dataset.schema, network.tasks
     model = build(schema, names, network.experts, network.units, network.tower_units, network.gates)
     patterns = Patterns.of(material.dataset)
