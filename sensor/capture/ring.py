@@ -12,7 +12,6 @@ is: 32 blocks of 256 KiB at 100 ms tolerate 3 s, and the 8 MiB (which the kernel
 resident from the start) hold some 30,000 frames of which only headers are kept.
 """
 
-import ctypes
 import errno
 import mmap
 import os
@@ -33,8 +32,10 @@ from sensor.capture.block import (
     PacketBlock,
     one_link_type,
 )
+from sensor.capture.filters import attach, copy_bytes, copy_headers
 from sensor.capture.interfaces import WITH_ETHERNET_HEADER, Interface, describe
 from sensor.capture.link_types import ETHERNET
+from sensor.capture.ring_records import PACKETS, record_offsets
 from sensor.capture.silence import Silence
 from sensor.errors import (
     CaptureUnavailableError,
@@ -53,7 +54,6 @@ FULL_FRAMES = 262_144
 """A snap length that cuts nothing."""
 
 ETH_P_ALL = 3
-SO_ATTACH_FILTER = 26
 SOL_PACKET = 263
 PACKET_ADD_MEMBERSHIP = 1
 PACKET_RX_RING = 5
@@ -68,7 +68,7 @@ TP_STATUS_VLAN_TPID_VALID = 0x40
 
 # struct tpacket_block_desc and struct tpacket3_hdr, as indices of 32-bit words. Behind the latter,
 # which is padded to 48 bytes, stands the frame's struct sockaddr_ll with the type of its link.
-_BLOCK_STATUS, _BLOCK_PACKETS, _BLOCK_FIRST = 2, 3, 4
+_BLOCK_STATUS = 2
 _SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID, _HATYPE = 1, 2, 3, 4, 5, 6, 8, 9, 14
 _HEADER_BYTES = 60
 
@@ -109,7 +109,8 @@ class Ring:
                 must fit.
             blocks: of the ring, at least 8.
             timeout_ms: after which the kernel hands over a block that is not full.
-            snap_bytes: how much of each frame is copied.
+            snap_bytes: how much of a frame is copied at most; of most, and unless it is
+                `FULL_FRAMES`, only what is read (`sensor.capture.filters`).
             promiscuous: also frames for other stations.
 
         Raises:
@@ -137,6 +138,7 @@ class Ring:
             self._memory = self._map(snap_bytes)
             self._ring = np.frombuffer(self._memory, np.uint8)
             self._words = memoryview(self._memory).cast("I")
+            self._longs = self._ring.view(np.uint64)
             self._bind(self._found)
             self._look_at(self._found)
         except BaseException:
@@ -169,6 +171,14 @@ class Ring:
         if self._wake >= 0:
             os.eventfd_write(self._wake, 1)
 
+    @property
+    def pressed(self) -> bool:
+        """Whether half of the ring is full, what is held at present included."""
+        # Blocks are filled in turn, so one of them tells about all before it.
+        half = (self._next + self._blocks // 2 - len(self._held)) % self._blocks
+        status = self._words[half * (self._block_bytes // 4) + _BLOCK_STATUS]
+        return bool(status & TP_STATUS_USER)
+
     def close(self) -> None:
         """Closes the socket. The memory lives as long as somebody holds one of its blocks."""
         if self._wake >= 0:
@@ -179,7 +189,7 @@ class Ring:
     def _drain(self) -> Iterator[PacketBlock]:
         """What the kernel has received before now."""
         # Nothing new comes in; the timer still hands over what is there.
-        _attach_snap_length(self._socket, 0)
+        attach(self._socket, copy_bytes(0))
         until = time.monotonic() + 3 * self._timeout_ms / 1000
         poll = select.poll()
         poll.register(self._socket, select.POLLIN)
@@ -203,7 +213,8 @@ class Ring:
             if self._found.loopback:
                 # Everything leaves and arrives there: seen once is enough.
                 options(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-            _attach_snap_length(self._socket, snap_bytes)
+            whole = snap_bytes >= FULL_FRAMES
+            attach(self._socket, copy_bytes(snap_bytes) if whole else copy_headers(snap_bytes))
         except OSError as error:
             raise HostError(
                 f"interface {self.interface}: this kernel lacks TPACKET_V3 or socket filters "
@@ -237,26 +248,25 @@ class Ring:
         words, stride = self._words, self._block_bytes // 4
         # The kernel needs room to go on while these are being looked at.
         most = max(1, self._blocks // 4)
-        chain: list[int] = []
+        found: list[NDArray[np.int64]] = []
+        packets = 0
         last = self._blocks - 1
-        while len(self._held) < most and len(chain) < BLOCK_PACKETS:
+        while len(self._held) < most and packets < BLOCK_PACKETS:
             start = self._next * stride
             if not words[start + _BLOCK_STATUS] & TP_STATUS_USER:
                 break
-            count = words[start + _BLOCK_PACKETS]
-            if self._held and (self._next == last or len(chain) + count > MAX_BLOCK_PACKETS):
+            count = words[start + PACKETS]
+            if self._held and (self._next == last or packets + count > MAX_BLOCK_PACKETS):
                 break
-            position = start + words[start + _BLOCK_FIRST] // 4
-            for _ in range(count):
-                chain.append(position)
-                position += words[position] // 4
+            found.append(record_offsets(words, self._longs, start))
+            packets += count
             self._held.append(self._next)
             self._next = (self._next + 1) % self._blocks
             if self._held[-1] == last:
                 break
         if not self._held:
             return None
-        first = np.array(chain, np.int64) * 4
+        first = np.concatenate(found)
         if self._held[-1] != last:
             return self._columns(self._ring, first)
         base = last * self._block_bytes
@@ -360,10 +370,3 @@ def _require_ethernet(found: Interface) -> Interface:
             "captured with `run --source tshark`"
         )
     return found
-
-
-def _attach_snap_length(receiver: socket.socket, snap_bytes: int) -> None:
-    """A classic BPF program of one instruction, ``ret #snap_bytes`` (linux/filter.h)."""
-    program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, snap_bytes))
-    described = struct.pack("HP", 1, ctypes.addressof(program))
-    receiver.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, described)

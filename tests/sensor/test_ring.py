@@ -103,13 +103,10 @@ def test_small_ring_that_wraps_delivers_everything():
     with netns.link() as cable, listening(cable, block_bytes=65_536, blocks=16) as ring:
         rows = exchange(cable, ring, sent, packets_per_second=20_000)
     assert ring.counters.kernel_drops == 0
-    # The snap length cuts what is copied, not the wire length.
-    full = [content if len(content) <= 192 else content[:192] for content in sent]
-    got = [with_tag(*row[:3])[: 192 + 4] for row in rows]
-    assert [len(content) for content in got] == [
-        min(len(frame), 192 + (4 if row[1] else 0)) for frame, row in zip(sent, rows, strict=True)
-    ]
-    assert [content[:192] for content in got] == full
+    # What is copied is cut behind the headers, the wire length is not.
+    cut = [with_tag(*row[:3]) for row in rows]
+    assert all(frame.startswith(content) for frame, content in zip(sent, cut, strict=True))
+    assert {len(row[0]) for row in rows if row[0][12:14] == b"\x08\0"} == {46, 52, 54}
     assert [row[3] + (4 if row[1] else 0) for row in rows] == [len(frame) for frame in sent]
 
 
