@@ -79,5 +79,5 @@ def test_what_is_cut_off_decodes_to_the_same():
     cut, whole = received(sent, snap_bytes=2048)
     # The kernel itself refuses a frame that ends within the tag that it strips.
     assert len(sent) > len(cut[0]) == len(whole[0]) > len(sent) - 20
-    assert sum(cut[0]) < 0.7 * sum(whole[0])
+    assert sum(cut[0]) < 0.9 * sum(whole[0])
     assert cut[1:] == whole[1:]
