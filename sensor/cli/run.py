@@ -15,6 +15,7 @@ from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ri
 from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
 from sensor.pipeline import Lane
+from sensor.service.footprint import release_code
 from sensor.service.lanes import build_lanes
 from sensor.service.live import Attendant, UntilFailure, limited
 from sensor.service.run import Run
@@ -125,6 +126,7 @@ def run(
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
             chain = Run(ring.counters, lanes, log, told)
             attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
+            release_code()
             say(f"watching {interface} with {_names(lanes)}")
             heard = UntilFailure(limited(ring, count, duration))
             blocks = attendant.attended(heard)
