@@ -2,10 +2,14 @@
 
 capture → PacketBlock → decode → Headers → flow table → SequenceBatch → detectors → scores →
 incidents. Live and replay run exactly this; the service owns sockets, signals and files.
+
+The chain has two halves that share nothing but `Decided`: `decide` ends with the rows, `Detection`
+begins with them. A replay runs both in turn; live, each has a thread of its own.
 """
 
-import heapq
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -57,25 +61,37 @@ class Lane:
         self.trackers = tuple(IncidentTracker(each, home) for each in self.detectors)
         self.decided = np.zeros(len(END_REASONS), np.int64)
 
-    def detect(self, batch: SequenceBatch) -> list[IncidentEvent]:
-        """Scores the rows that the table has released; the events that are now certain."""
-        self.decided += np.bincount(batch.end_reason, minlength=len(END_REASONS))
+    def detect(self, batch: SequenceBatch, clock_ns: int) -> list[IncidentEvent]:
+        """Scores rows of the table; the events that are then certain.
+
+        Args:
+            batch: the next rows.
+            clock_ns: before which the table has decided everything.
+        """
         for start in range(0, len(batch), SCORED_ROWS):
             rows = batch.take(slice(start, start + SCORED_ROWS))
             for detector, tracker in zip(self.detectors, self.trackers, strict=True):
                 tracker.add(rows, detector.score(rows))
-        return _in_order(tracker.release(self.table.clock_ns) for tracker in self.trackers)
+        return _in_order(event for each in self.trackers for event in each.release(clock_ns))
 
-    def finish(self) -> Iterator[IncidentEvent]:
-        """The events that are left when no more packets come."""
-        for batch in self.table.finish():
-            yield from self.detect(batch)
 
-    def restart(self) -> None:
-        """Begins another stream after `finish`, as its clock was set back."""
-        self.table.restart()
-        for tracker in self.trackers:
-            tracker.restart()
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """Rows that the table of a lane has decided, on their way to its detectors.
+
+    Attributes:
+        lane: its number.
+        batch: the rows; perhaps none, where only time has passed.
+        clock_ns: before which the lane has decided everything.
+        stream: how often the clock was set back before (`docs/semantics.md` 2).
+        ends: whether this belongs to the end of the stream.
+    """
+
+    lane: int
+    batch: SequenceBatch
+    clock_ns: int
+    stream: int
+    ends: bool = False
 
 
 def assemble(
@@ -85,14 +101,61 @@ def assemble(
 
     Where the clock was set back a stream ends, and another begins (`docs/semantics.md` 2).
     """
+    for decided in decide(blocks, decoder, [Lane(table, ())]):
+        yield decided.batch
+
+
+def decide(
+    blocks: Iterable[PacketBlock], decoder: Decoder, lanes: Sequence[Lane]
+) -> Iterator[Decided]:
+    """The first half of the chain: the rows of a stream of blocks, for every lane in turn.
+
+    All rows of a block have been given when the next block is asked for. Where the clock was set
+    back a stream ends, and another begins.
+    """
     epochs = Epochs()
     for block in blocks:
         for begins, headers, clock_ns in epochs.cut(decoder.decode(block), block.clock_ns):
             if begins:
-                yield from table.finish()
-                table.restart()
-            yield table.add(headers, clock_ns)
-    yield from table.finish()
+                yield from _finish(lanes)
+                for lane in lanes:
+                    lane.table.restart()
+            for number, lane in enumerate(lanes):
+                yield _decided(number, lane, lane.table.add(headers, clock_ns))
+    yield from _finish(lanes)
+
+
+class Detection:
+    """The second half of the chain: scores rows, and puts the events of all lanes in order."""
+
+    def __init__(self, lanes: Sequence[Lane]) -> None:
+        self._lanes = lanes
+        self._clock_ns = [0] * len(lanes)
+        self._stream = 0
+        self._waiting: list[IncidentEvent] = []
+
+    @property
+    def clock_ns(self) -> int:
+        """Time of the stream before which all events have been given."""
+        return min(self._clock_ns)
+
+    def take(self, decided: Decided) -> list[IncidentEvent]:
+        """Takes what `decide` gave next; the events that are then certain.
+
+        Over all calls, events come in order of stream, time, detector, task and flow.
+        """
+        if decided.stream != self._stream:
+            self._stream = decided.stream
+            self._clock_ns = [0] * len(self._lanes)
+            for tracker in (each for lane in self._lanes for each in lane.trackers):
+                tracker.restart()
+        self._clock_ns[decided.lane] = decided.clock_ns
+        self._waiting += self._lanes[decided.lane].detect(decided.batch, decided.clock_ns)
+        # An event of a lane that is ahead waits for what the others may yet find before it.
+        self._waiting = _in_order(self._waiting)
+        certain = bisect_left(self._waiting, self.clock_ns, key=lambda event: event.time_ns)
+        events, self._waiting = self._waiting[:certain], self._waiting[certain:]
+        return events
 
 
 def detect(
@@ -102,24 +165,27 @@ def detect(
 
     Where the clock was set back a stream ends with its events, and another begins.
     """
-    epochs = Epochs()
-    for block in blocks:
-        for begins, headers, clock_ns in epochs.cut(decoder.decode(block), block.clock_ns):
-            if begins:
-                yield from _finish(lanes)
-                for lane in lanes:
-                    lane.restart()
-            yield from _in_order(lane.detect(lane.table.add(headers, clock_ns)) for lane in lanes)
-    yield from _finish(lanes)
+    detection = Detection(lanes)
+    for decided in decide(blocks, decoder, lanes):
+        yield from detection.take(decided)
 
 
-def _finish(lanes: Sequence[Lane]) -> Iterator[IncidentEvent]:
-    return heapq.merge(*(lane.finish() for lane in lanes), key=_order)
+def _finish(lanes: Sequence[Lane]) -> Iterator[Decided]:
+    """What is left when no more packets come; next always of the lane that is furthest behind."""
+    left = {number: lane.table.finish() for number, lane in enumerate(lanes)}
+    while left:
+        number = min(left, key=lambda each: lanes[each].table.clock_ns)
+        batch = next(left[number], None)
+        if batch is None:
+            del left[number]
+        else:
+            yield _decided(number, lanes[number], batch, ends=True)
 
 
-def _in_order(released: Iterable[list[IncidentEvent]]) -> list[IncidentEvent]:
-    return sorted((event for events in released for event in events), key=_order)
+def _decided(number: int, lane: Lane, batch: SequenceBatch, *, ends: bool = False) -> Decided:
+    lane.decided += np.bincount(batch.end_reason, minlength=len(END_REASONS))
+    return Decided(number, batch, lane.table.clock_ns, lane.table.clock_steps, ends)
 
 
-def _order(event: IncidentEvent) -> tuple[int, str, int, int, int]:
-    return event.order
+def _in_order(events: Iterable[IncidentEvent]) -> list[IncidentEvent]:
+    return sorted(events, key=lambda event: event.order)

@@ -13,11 +13,17 @@ class LiveSource(Protocol):
         interface: its name.
         counters: what has been delivered and lost.
         blindness: why nothing is seen at present, as the end of a sentence; empty while it sees.
+        pressed: whether frames will soon be lost if they are not read.
     """
 
     interface: str
     counters: CaptureCounters
     blindness: str
+
+    @property
+    def pressed(self) -> bool:
+        """See above; it may change at any time."""
+        ...
 
     def __iter__(self) -> Iterator[PacketBlock]:
         """Blocks, and ticks where there is silence, until `stop`."""

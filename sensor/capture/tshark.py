@@ -176,6 +176,7 @@ class TsharkLive:
         interface: its name.
         counters: what has been delivered; what the kernel dropped is known at the end only.
         blindness: never any, as tshark does not outlive its interface, nor this source tshark.
+        pressed: never, as tshark keeps in a file what is not read yet.
     """
 
     def __init__(self, interface: str, *, snap_bytes: int, promiscuous: bool = True) -> None:
@@ -194,6 +195,7 @@ class TsharkLive:
         self.interface = interface
         self.counters = CaptureCounters()
         self.blindness = ""
+        self.pressed = False
         program = _find_tshark()
         command = [program, "-n", "-q", "-i", interface, "-s", str(snap_bytes)]
         command += [] if promiscuous else ["-p"]

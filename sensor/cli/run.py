@@ -130,7 +130,8 @@ def run(
             say(f"watching {interface} with {_names(lanes)}")
             heard = UntilFailure(limited(ring, count, duration))
             blocks = attendant.attended(heard)
-            chain.over(recorded(blocks, recorder) if recorder else blocks, interface)
+            kept = recorded(blocks, recorder) if recorder else blocks
+            chain.live(kept, interface, attendant.handover, attendant.look_at_log)
         if statistics_file:
             statistics_file.write(chain.statistics)
         if told:

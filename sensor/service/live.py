@@ -1,4 +1,8 @@
-"""What a live run does beside the chain: limits, and saying what goes wrong."""
+"""What a live run does beside the chain: limits, and saying what goes wrong.
+
+Two threads call here: the one that captures between its blocks (`Attendant.attended`), and the one
+that detects after what it has written (`Attendant.look_at_log`). The log is the latter's alone.
+"""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +13,7 @@ from sensor.capture.files import cut
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder
 from sensor.errors import MultaError
+from sensor.service.handover import Handover
 from sensor.service.notify import ServiceManager
 from sensor.service.signals import Signals
 from sensor.service.statistics import Statistics
@@ -75,42 +80,44 @@ class Attendant:
         signals: Signals,
         say: Callable[[str], None],
     ) -> None:
-        """Takes the parts that it looks after; `say` shows a line to a person."""
+        """Takes the parts that it looks after; `say` shows a line to a person.
+
+        Attributes:
+            handover: between the threads of the run.
+        """
         self._ring, self._log, self._recorder = ring, log, recorder
+        self._over = False
+        self.handover = Handover(lambda: not self._over and ring.pressed)
         self._statistics, self._signals, self._say = statistics, signals, say
         self._manager = ServiceManager()
         self._blindness = ""
         self._told_offload = self._told_recorder = False
-        self._drops = 0
-        self._drops_told_at = -float(REPEAT_S)
+        self._drops, self._shed = _Repeated(), _Repeated()
         self._waiting = False
         self._rotations = 0
         signals.are_about(self._stop, statistics.line)
 
     def attended(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
-        """The blocks; after each one the chain has dealt with it, and the watchdog hears so."""
+        """The blocks; after each one, its rows have been handed over.
+
+        The watchdog hears so if the thread that detects is at work too.
+        """
         self._manager.ready()
         self._look_at_ring()
         for block in blocks:
             yield block
-            self._manager.alive()
+            if self.handover.is_moving():
+                self._manager.alive()
             self._look()
+        self._over = True
         self._manager.stopping()
         self._look()
 
-    def _stop(self) -> None:
-        self._manager.stopping()
-        self._ring.stop()
-
-    def _look(self) -> None:
+    def look_at_log(self) -> None:
+        """What there is to do for the log after something was perhaps written to it."""
         if self._signals.reopen_asked():
             self._log.reopen()
         self._log.flush()
-        self._look_at_log()
-        self._look_at_recorder()
-        self._look_at_ring()
-
-    def _look_at_log(self) -> None:
         waiting = self._log.spooled > 0
         if waiting and not self._waiting:
             self._say("the alert log can't be written; alerts wait in memory")
@@ -120,6 +127,23 @@ class Attendant:
         if self._log.rotations > self._rotations:
             self._rotations, path = self._log.rotations, self._log.path
             self._say(f"{path} was full and is {path}{OLD_SUFFIX} now; what that held is gone")
+
+    def _stop(self) -> None:
+        self._manager.stopping()
+        self._ring.stop()
+
+    def _look(self) -> None:
+        self._look_at_handover()
+        self._look_at_recorder()
+        self._look_at_ring()
+
+    def _look_at_handover(self) -> None:
+        self._statistics.shed = shed = self.handover.shed
+        if more := self._shed.more(shed):
+            self._say(
+                f"{more} rows were not looked at, as detection fell behind the packets "
+                f"({shed} so far)"
+            )
 
     def _look_at_recorder(self) -> None:
         recorder = self._recorder
@@ -148,11 +172,24 @@ class Attendant:
                 f"interface {ring.interface} merges frames, so packet sizes are not those of the "
                 f"wire; run: ethtool -K {ring.interface} gro off lro off gso off tso off"
             )
-        now = time.monotonic()
-        if counters.kernel_drops > self._drops and now - self._drops_told_at >= REPEAT_S:
+        if more := self._drops.more(counters.kernel_drops):
             self._say(
-                f"the kernel dropped {counters.kernel_drops - self._drops} frames of "
-                f"{ring.interface} that came faster than they were read "
-                f"({counters.kernel_drops} so far)"
+                f"the kernel dropped {more} frames of {ring.interface} that came faster than they "
+                f"were read ({counters.kernel_drops} so far)"
             )
-            self._drops, self._drops_told_at = counters.kernel_drops, now
+
+
+class _Repeated:
+    """A loss that goes on, and how much of it was told."""
+
+    def __init__(self) -> None:
+        self._told = 0
+        self._told_at = -float(REPEAT_S)
+
+    def more(self, so_far: int) -> int:
+        """How much was lost since this was last told; 0 where it is not to be told again yet."""
+        now = time.monotonic()
+        if so_far == self._told or now - self._told_at < REPEAT_S:
+            return 0
+        more, self._told, self._told_at = so_far - self._told, so_far, now
+        return more

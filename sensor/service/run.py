@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sensor.alerts.eve import Options, line
 from sensor.alerts.event import IncidentEvent, Withheld
@@ -10,7 +10,8 @@ from sensor.alerts.limit import AlertLimit
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Lane, detect
+from sensor.pipeline import Decided, Detection, Lane, decide
+from sensor.service.handover import Handover
 from sensor.service.lanes import described
 from sensor.service.statistics import Statistics
 from sensor.service.summary import Summary
@@ -40,46 +41,74 @@ class Run:
         """
         self._decoder = Decoder({name for lane in lanes for name in lane.table.schema.optional})
         self._lanes, self._log, self._summary = lanes, log, summary
+        self._detection = Detection(lanes)
         self._limit = AlertLimit()
         self._options = Options()
         self.statistics = Statistics(capture, self._decoder, lanes[0].table, lanes, log)
 
-    def over(self, blocks: Iterable[PacketBlock], interface: str = "") -> None:
-        """Detects until the blocks end, and writes every event as soon as it is certain.
+    def over(self, blocks: Iterable[PacketBlock]) -> None:
+        """Detects until the blocks end; what is written is a function of the packets.
 
         Args:
             blocks: of the source.
-            interface: where they are captured now; its alerts name the host and the time at
-                which they were written. Empty in a replay, whose alerts are a function of the
-                packets.
+
+        Raises:
+            OutputError: a strict log can't be written.
+        """
+        self._options = Options(described(self._lanes))
+        for decided in self._decided(blocks):
+            self._take(decided)
+        self._write(self._limit.finish())
+
+    def live(
+        self,
+        blocks: Iterable[PacketBlock],
+        interface: str,
+        handover: Handover,
+        after: Callable[[], None],
+    ) -> None:
+        """Detects until the blocks end, in a thread beside the one that reads them.
+
+        Every event is written as soon as it is certain, with the host and the time at which that
+        was.
+
+        Args:
+            blocks: of the source.
+            interface: where they are captured.
+            handover: between the threads.
+            after: called in the other thread whenever it has done something.
 
         Raises:
             OutputError: a strict log can't be written.
         """
         models = described(self._lanes)
-        self._options = (
-            Options(models, interface, socket.gethostname(), time.time_ns)
-            if interface
-            else Options(models)
-        )
-        counted = self.statistics.counted(blocks)
-        for event in detect(self._followed(counted), self._decoder, self._lanes):
-            self._tell_withheld(event.time_ns)
+        self._options = Options(models, interface, socket.gethostname(), time.time_ns)
+
+        def take(decided: Decided) -> None:
+            self._take(decided)
+            after()
+
+        with handover.take_with(take):
+            for decided in self._decided(blocks):
+                handover.put(decided)
+        self._write(self._limit.finish())
+
+    def _decided(self, blocks: Iterable[PacketBlock]) -> Iterator[Decided]:
+        return decide(self.statistics.counted(blocks), self._decoder, self._lanes)
+
+    def _take(self, decided: Decided) -> None:
+        for event in self._detection.take(decided):
+            self._tell_withheld(event.time_ns, decided.stream)
             told = self._limit.admits(event)
             self._write(event if told else None)
             self.statistics.count_event(event, told=told)
             if self._summary:
                 self._summary.add(event)
-        self._write(self._limit.finish())
+        # What the clock has made certain to be withheld.
+        self._tell_withheld(self._detection.clock_ns, decided.stream)
 
-    def _followed(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
-        """The blocks; after each one, what its clock has made certain to be withheld is told."""
-        for block in blocks:
-            yield block
-            self._tell_withheld(self._lanes[0].table.clock_ns)
-
-    def _tell_withheld(self, time_ns: int) -> None:
-        self._write(self._limit.due(time_ns, self._lanes[0].table.clock_steps))
+    def _tell_withheld(self, time_ns: int, stream: int) -> None:
+        self._write(self._limit.due(time_ns, stream))
 
     def _write(self, event: IncidentEvent | Withheld | None) -> None:
         if event is not None:

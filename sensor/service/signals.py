@@ -55,8 +55,11 @@ class Signals:
 
     def reopen_asked(self) -> bool:
         """Whether SIGHUP came since this was last asked."""
-        asked, self._reopen = self._reopen, False
-        return asked
+        if not self._reopen:
+            return False
+        # Cleared before it is acted upon, and only then: one that comes meanwhile is not lost.
+        self._reopen = False
+        return True
 
     def _end(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:

@@ -31,6 +31,7 @@ class Statistics:
         first_ns, last_ns: least and greatest time of a frame; 0 before the first one.
         alerts, incidents: events and incidents so far, by detector and task.
         withheld: events that were kept out of the log because they were too many.
+        shed: rows that were decided and not looked at.
         unrecorded: frames that should have been recorded and could not be.
         truncated: a line for each capture file that was cut.
     """
@@ -54,7 +55,7 @@ class Statistics:
             log: of alerts.
         """
         self.packets = self.bytes = self.first_ns = self.last_ns = 0
-        self.withheld = self.unrecorded = 0
+        self.withheld = self.unrecorded = self.shed = 0
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
         self.truncated: list[str] = []
@@ -117,6 +118,7 @@ class Statistics:
             "clock_steps": table.clock_steps,
             "sequences": dict(zip(END_REASONS, rows.tolist(), strict=True)),
             "sequences_skipped": sum(each.skipped for each in tables),
+            "shed": self.shed,
             "scored": sum(each.scored for each in networks),
             "computed": sum(each.unique for each in networks),
             "alerts": dict(self.alerts),

@@ -91,6 +91,8 @@ def _measure(statistics: Statistics) -> str:
     if statistics.packets:
         lasted = _duration((statistics.last_ns - statistics.first_ns) / 1e9)
         text += f", {lasted} from {_clock(statistics.first_ns, date=True)} UTC on"
+    if statistics.shed:
+        text += f", {_number(statistics.shed, 'row')} not looked at"
     return f"{text}; looked at in {counted['seconds']:.1f} s"
 
 

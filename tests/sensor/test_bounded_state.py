@@ -200,7 +200,8 @@ def test_floods_of_victims_take_little_memory_of_incidents():
     # 40 flows to each of 5,000 victims, which is enough to open an incident
     attack = packets(time, 0x0B000000 + number, 9, number // 40, 443, TCP, SYN)
     for start in range(0, FLOOD, 16_384):
-        lane.detect(lane.table.add(part_of(attack, slice(start, start + 16_384))))
+        batch = lane.table.add(part_of(attack, slice(start, start + 16_384)))
+        lane.detect(batch, lane.table.clock_ns)
         for task in lane.trackers[0]._tasks:
             assert len(task._open) <= OPEN_INCIDENTS + EPOCH_ROWS
             assert task._remembered.size <= REMEMBERED_ROWS + EPOCH_ROWS

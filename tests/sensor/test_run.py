@@ -20,6 +20,7 @@ from sensor.flows.table import FlowTable
 from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.pipeline import Lane
+from sensor.service.handover import Handover
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
 
@@ -29,7 +30,11 @@ def run_over(path, size, interface=""):
     packets = [Frame(*each) for each in zip(times, contents, strict=True)]
     log = AlertLog(str(path), strict=True)
     run = Run(CaptureCounters(), build_lanes([], rule=True), log)
-    run.over(blocks_of(packets, size), interface)
+    blocks = blocks_of(packets, size)
+    if interface:
+        run.live(blocks, interface, Handover(lambda: False), log.flush)
+    else:
+        run.over(blocks)
     log.close()
     return run
 

@@ -1,0 +1,163 @@
+"""The queue between capturing and detecting: order, bounds, exact counts, failures, liveness."""
+
+import json
+import threading
+from dataclasses import fields
+
+import numpy as np
+import pytest
+from blocks import blocks_of
+from random_frames import random_frames
+from traffic import Mixture
+
+from sensor.alerts.sinks import AlertLog
+from sensor.capture.block import CaptureCounters
+from sensor.errors import OutputError
+from sensor.flows.sequences import SequenceBatch
+from sensor.pipeline import Decided
+from sensor.service.handover import ROWS, Handover
+from sensor.service.lanes import build_lanes
+from sensor.service.run import Run
+
+
+def decided(lengths, clock_ns=1, *, ends=False):
+    """Rows with so many packets each."""
+    none = SequenceBatch.empty(4)
+    columns = {}
+    for entry in fields(none):
+        column = getattr(none, entry.name)
+        columns[entry.name] = np.zeros((len(lengths), *column.shape[1:]), column.dtype)
+    columns["length"][:] = lengths
+    return Decided(0, SequenceBatch(**columns), clock_ns, 0, ends)
+
+
+class Slow:
+    """Takes nothing until it is let go; then remembers what it took."""
+
+    def __init__(self):
+        self.taken = []
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def take(self, decided):
+        self.began.set()
+        self.go.wait(60)
+        self.taken.append((decided.batch.length.tolist(), decided.clock_ns))
+
+
+def test_what_is_full_is_shed_where_the_source_is_pressed_short_rows_first():
+    slow, handover = Slow(), Handover(lambda: True)
+    with handover.take_with(slow.take):
+        handover.put(decided([1]))
+        slow.began.wait(60)  # it has that one, and the queue is empty
+        handover.put(decided([1, 3] * 3_000, 2))  # taken whole, although it is more than fits
+        handover.put(decided([1, 2, 3, 16], 3))
+        handover.put(decided([3] * 3_000, 4))
+        handover.put(decided([3] * 10, 5))  # twice as much as fits is waiting
+        handover.put(decided([], 6))
+        handover.put(decided([16] * 7, 7, ends=True))
+        assert handover.shed == 2 + 10 + 7
+        slow.go.set()
+    assert [clock for _, clock in slow.taken] == [1, 2, 3, 4, 7]
+    assert slow.taken[1][0] == [1, 3] * 3_000
+    assert slow.taken[2][0] == [3, 16]
+    assert slow.taken[4][0] == []
+
+
+def test_a_source_with_room_waits_and_nothing_is_shed():
+    taken = []
+    handover = Handover(lambda: False)
+    with handover.take_with(lambda each: taken.append(each.clock_ns)):
+        for clock in range(300):
+            handover.put(decided([1] * 100, clock))
+    assert taken == list(range(300))
+    assert handover.shed == 0
+
+
+def test_ticks_do_not_fill_the_memory():
+    slow, handover = Slow(), Handover(lambda: True)
+    with handover.take_with(slow.take):
+        for clock in range(5_000):
+            handover.put(decided([], clock))
+        assert len(handover._queue) <= ROWS / 16 + 1
+        slow.go.set()
+    assert handover.shed == 0
+
+
+def test_a_failure_ends_the_capturing_thread_and_is_raised_once():
+    def fail(_):
+        raise OutputError("the log")
+
+    handover = Handover(lambda: False)
+
+    def work():
+        while True:
+            handover.put(decided([1] * 1_000))
+
+    with pytest.raises(OutputError, match="the log"), handover.take_with(fail):
+        work()
+
+
+def test_a_failure_with_the_last_rows_is_raised_too():
+    def fail(_):
+        raise OutputError("the log")
+
+    handover = Handover(lambda: False)
+    with pytest.raises(OutputError, match="the log"), handover.take_with(fail):
+        handover.put(decided([1]))
+
+
+def test_an_interruption_leaves_what_waits():
+    slow, handover = Slow(), Handover(lambda: False)
+
+    def work():
+        handover.put(decided([1]))
+        handover.put(decided([1], 2))
+        slow.began.wait(60)
+        threading.Timer(0.01, slow.go.set).start()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), handover.take_with(slow.take):
+        work()
+    assert len(slow.taken) == 1
+    assert not handover._thread.is_alive()
+
+
+def test_it_moves_while_something_is_taken_or_nothing_waits():
+    slow, handover = Slow(), Handover(lambda: False)
+    with handover.take_with(slow.take):
+        handover.put(decided([1]))
+        slow.began.wait(60)
+        handover.is_moving()
+        assert not handover.is_moving()  # as it hangs in the first one
+        slow.go.set()
+        while not handover.is_moving():
+            pass
+
+
+def without_place_and_hour(path):
+    found = [json.loads(line) for line in path.read_text().splitlines()]
+    for record in found:
+        assert record["alert"]["metadata"]["multa"].pop("emitted_at", "live") != ""
+        record.pop("host", "")
+        record.pop("in_iface", "")
+    return found
+
+
+def test_a_run_with_two_threads_writes_what_a_replay_writes(tmp_path):
+    crowd = Mixture(hosts=3, ports=5_000, steps_ns=(1_000_000, 4_000_000), again=0.1)
+    frames = random_frames(5, 4_000, crowd)
+    logs = []
+    for threads in (1, 2):
+        path = tmp_path / f"{threads}.json"
+        log = AlertLog(str(path), strict=True)
+        run = Run(CaptureCounters(), build_lanes([], rule=True), log)
+        if threads == 1:
+            run.over(blocks_of(frames, 500))
+        else:
+            run.live(blocks_of(frames, 50), "eth0", Handover(lambda: False), log.flush)
+        log.close()
+        counted = run.statistics.document()
+        assert counted.pop("seconds") > 0
+        logs.append((without_place_and_hour(path), counted))
+    assert len(logs[0][0]) > 10
+    assert logs[0] == logs[1]
