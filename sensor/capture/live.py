@@ -1,24 +1,29 @@
 """What a live run needs to know of its source, whichever it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from sensor.capture.block import CaptureCounters, PacketBlock
 
 
 class LiveSource(Protocol):
-    """Frames of one interface: the ring, or tshark.
+    """Frames of one or several interfaces: the ring, or tshark.
 
     Attributes:
-        interface: its name.
+        interface: its name, or their names with commas between them.
         counters: what has been delivered and lost.
-        blindness: why nothing is seen at present, as the end of a sentence; empty while it sees.
+        blind: why nothing is seen of an interface at present, as the end of a sentence, by its
+            name; those that are seen are not in it.
         pressed: whether frames will soon be lost if they are not read.
     """
 
     interface: str
     counters: CaptureCounters
-    blindness: str
+
+    @property
+    def blind(self) -> Mapping[str, str]:
+        """See above; it may change between blocks."""
+        ...
 
     @property
     def pressed(self) -> bool:

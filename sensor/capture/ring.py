@@ -22,7 +22,7 @@ import select
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,14 +36,14 @@ from sensor.capture.block import (
     one_link_type,
 )
 from sensor.capture.filters import attach, copy_bytes, copy_headers
-from sensor.capture.interfaces import WITH_ETHERNET_HEADER, Interface, describe
+from sensor.capture.interfaces import WITH_ETHERNET_HEADER
 from sensor.capture.link_types import ETHERNET
 from sensor.capture.ring_records import PACKETS, record_offsets
 from sensor.capture.silence import Silence
+from sensor.capture.watched import SOL_PACKET, Watched
 from sensor.errors import (
     CaptureUnavailableError,
     HostError,
-    LinkTypeError,
     PermissionDeniedError,
 )
 
@@ -56,14 +56,12 @@ SNAP_BYTES = 192
 FULL_FRAMES = 262_144
 """A snap length that cuts nothing."""
 
-ETH_P_ALL = 3
-SOL_PACKET = 263
-PACKET_ADD_MEMBERSHIP = 1
+LOOK_S = 1.0
+"""How often the interfaces are looked at, at least."""
+
 PACKET_RX_RING = 5
 PACKET_STATISTICS = 6
 PACKET_VERSION = 10
-PACKET_IGNORE_OUTGOING = 23
-PACKET_MR_PROMISC = 1
 TPACKET_V3 = 2
 TP_STATUS_USER = 0x01
 TP_STATUS_VLAN_VALID = 0x10
@@ -72,14 +70,13 @@ TP_STATUS_VLAN_TPID_VALID = 0x40
 # struct tpacket_block_desc and struct tpacket3_hdr, as indices of 32-bit words. Behind the latter,
 # which is padded to 48 bytes, stands the frame's struct sockaddr_ll with the type of its link.
 _BLOCK_STATUS = 2
-_SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID, _HATYPE = 1, 2, 3, 4, 5, 6, 8, 9, 14
+_SEC, _NSEC, _SNAPLEN, _LEN, _STATUS, _MAC, _TCI, _TPID = 1, 2, 3, 4, 5, 6, 8, 9
+_INDEX, _HATYPE = 13, 14
 _HEADER_BYTES = 60
-
-_LINK_HEADER_BYTES = 14 + 2 * 4  # Ethernet and two VLAN tags: more than MTU + this was merged
 
 
 class Ring:
-    """Frames of one interface, in the order in which the kernel saw them.
+    """Frames of one or several interfaces, in the order in which the kernel saw them.
 
     Iteration yields blocks of frames, and an empty block (a tick) whenever none came for
     `timeout_ms`. It ends after `stop`, once what the kernel had already received is delivered. An
@@ -88,16 +85,13 @@ class Ring:
     headers again.
 
     Attributes:
-        interface: its name.
+        interface: its name, or their names with commas between them.
         counters: what has been delivered; `bytes` counts VLAN tags that the kernel stripped too.
-        blindness: why no frames can come, as a phrase such as ``is down``, or an empty string; as
-            of the opening or the last tick.
     """
 
     def __init__(
         self,
-        interface: str,
-        *,
+        *interfaces: str,
         block_bytes: int = BLOCK_BYTES,
         blocks: int = BLOCKS,
         timeout_ms: int = TIMEOUT_MS,
@@ -107,7 +101,7 @@ class Ring:
         """Opens the ring and binds it; from here on frames are received.
 
         Args:
-            interface: name of an interface with Ethernet headers.
+            interfaces: names of one or several with Ethernet headers.
             block_bytes: of one ring block, a power of two of at least a page; the longest frame
                 must fit.
             blocks: of the ring, at least 8.
@@ -119,16 +113,15 @@ class Ring:
         Raises:
             CaptureUnavailableError: there is no such interface, or no memory for the ring.
             LinkTypeError: its frames have no Ethernet header.
+            UsageError: an interface is named twice, or too many are.
             PermissionDeniedError: CAP_NET_RAW is missing.
             HostError: the kernel has no AF_PACKET rings.
         """
-        self.interface = interface
+        self.interface = ",".join(interfaces)
         self.counters = CaptureCounters()
-        self.blindness = ""
         self._block_bytes = block_bytes
         self._blocks = blocks
         self._timeout_ms = timeout_ms
-        self._promiscuous = promiscuous
         self._stopping = False
         self._next = 0
         self._held: list[int] = []
@@ -137,19 +130,29 @@ class Ring:
         self._socket = _open_socket()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
-            self._found = _require_ethernet(describe(interface, self._socket))
+            self._watched = Watched(interfaces, self._socket, promiscuous=promiscuous)
             self._memory = self._map(snap_bytes)
             self._ring = np.frombuffer(self._memory, np.uint8)
             self._words = memoryview(self._memory).cast("I")
             self._longs = self._ring.view(np.uint64)
-            self._bind(self._found)
-            self._look_at(self._found)
+            self._watched.bind()
         except BaseException:
             self.close()
             raise
         # Frames at the very end of the ring have less than GATHER_BYTES behind their start; the
         # last block is therefore read from a copy with room behind it.
         self._copy = np.zeros(block_bytes + GATHER_BYTES, np.uint8)
+        self._looked = time.monotonic()
+
+    @property
+    def blind(self) -> Mapping[str, str]:
+        """See `sensor.capture.watched.Watched`."""
+        return self._watched.blind
+
+    @property
+    def blindness(self) -> str:
+        """Why no frames can come from a single interface, or an empty string."""
+        return next(iter(self.blind.values()), "")
 
     def __iter__(self) -> Iterator[PacketBlock]:
         """Blocks and ticks until `stop`."""
@@ -164,7 +167,9 @@ class Ring:
                     # ENETDOWN is reported once; reading it clears it.
                     self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
                 block = self._gather()
-            yield self._tick() if block is None else block
+            if block is None or time.monotonic() - self._looked >= LOOK_S:
+                self._follow_interfaces()
+            yield self._silence.tick() if block is None else block
             self._give_back()
         yield from self._drain()
 
@@ -213,11 +218,8 @@ class Ring:
         size = self._block_bytes * self._blocks
         try:
             options(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
-            if self._found.loopback:
-                # Everything leaves and arrives there: seen once is enough.
-                options(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
             whole = snap_bytes >= FULL_FRAMES
-            attach(self._socket, copy_bytes(snap_bytes) if whole else copy_headers(snap_bytes))
+            self._watched.filter(copy_bytes(snap_bytes) if whole else copy_headers(snap_bytes))
         except OSError as error:
             raise HostError(
                 f"interface {self.interface}: this kernel lacks TPACKET_V3 or socket filters "
@@ -233,17 +235,6 @@ class Ring:
             raise CaptureUnavailableError(
                 f"interface {self.interface}: no ring of {size >> 20} MiB ({error.strerror}); "
                 "use a smaller buffer"
-            ) from None
-
-    def _bind(self, found: Interface) -> None:
-        try:
-            self._socket.bind((self.interface, ETH_P_ALL))
-            if self._promiscuous and not found.loopback:
-                member = struct.pack("iHH8s", found.index, PACKET_MR_PROMISC, 0, b"")
-                self._socket.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, member)
-        except OSError as error:
-            raise CaptureUnavailableError(
-                f"interface {self.interface}: can't be captured on ({error.strerror})"
             ) from None
 
     def _gather(self) -> PacketBlock | None:
@@ -282,7 +273,7 @@ class Ring:
         # An interface may change its kind under us: one that is set to monitor mode, for example.
         readable = np.isin(words[:, _HATYPE] & 0xFFFF, WITH_ETHERNET_HEADER)
         if not readable.all():
-            self._follow_interface()
+            self._follow_interfaces()
             header, words = header[readable], words[readable]
         timestamp_ns = words[:, _SEC].astype(np.int64)
         timestamp_ns *= 1_000_000_000
@@ -296,7 +287,7 @@ class Ring:
         counters = self.counters
         counters.packets += header.size
         counters.bytes += int(wire_length.sum()) + 4 * int(tagged.sum())
-        most = self._found.mtu + _LINK_HEADER_BYTES
+        most = self._watched.longest(words[:, _INDEX])
         counters.offload_frames += int((wire_length > most).sum())
         if header.size:
             self._silence.end(int(timestamp_ns[-1]))
@@ -317,33 +308,9 @@ class Ring:
         self._held.clear()
         self._count_drops()
 
-    def _tick(self) -> PacketBlock:
-        """An empty block that moves the clock on, and a look at the interface."""
-        self._follow_interface()
-        return self._silence.tick()
-
-    def _follow_interface(self) -> None:
-        """Looks at the interface, and binds to one that has come back under its name.
-
-        One that only went down and up is still bound.
-        """
-        try:
-            found = describe(self.interface, self._socket)
-            # The kernel unbinds what was deleted; the index alone would not tell, as it may be
-            # given again.
-            if found.supported and self._socket.getsockname()[0] != self.interface:
-                self._bind(found)
-        except CaptureUnavailableError:
-            self.blindness = "is gone"
-        else:
-            self._look_at(found)
-
-    def _look_at(self, found: Interface) -> None:
-        self._found = found
-        if not found.supported:
-            self.blindness = f"is there with another link ({found.link}), which is not decoded"
-        else:
-            self.blindness = "is down" if found.state == "down" else ""
+    def _follow_interfaces(self) -> None:
+        self._looked = time.monotonic()
+        self._watched.follow()
 
     def _count_drops(self) -> None:
         """Adds the frames lost since the last look; the kernel resets its counter on reading."""
@@ -364,12 +331,3 @@ def _open_socket() -> socket.socket:
         if error.errno in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
             raise HostError("this kernel has no packet sockets (CONFIG_PACKET)") from None
         raise
-
-
-def _require_ethernet(found: Interface) -> Interface:
-    if not found.supported:
-        raise LinkTypeError(
-            f"interface {found.name}: its link is {found.link}, not Ethernet; other kinds are "
-            "captured with `run --source tshark`"
-        )
-    return found

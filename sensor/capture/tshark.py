@@ -23,7 +23,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import numpy as np
@@ -175,7 +175,7 @@ class TsharkLive:
     Attributes:
         interface: its name.
         counters: what has been delivered; what the kernel dropped is known at the end only.
-        blindness: never any, as tshark does not outlive its interface, nor this source tshark.
+        blind: to nothing, as tshark does not outlive its interface, nor this source tshark.
         pressed: never, as tshark keeps in a file what is not read yet.
     """
 
@@ -194,7 +194,7 @@ class TsharkLive:
         """
         self.interface = interface
         self.counters = CaptureCounters()
-        self.blindness = ""
+        self.blind: Mapping[str, str] = {}
         self.pressed = False
         program = _find_tshark()
         command = [program, "-n", "-q", "-i", interface, "-s", str(snap_bytes)]

@@ -28,7 +28,14 @@ RECORDING_MIB = 32
 
 @click.command()
 @click.option(
-    "--interface", "-i", required=True, metavar="NAME", help="Where to capture; `interfaces` lists."
+    "--interface",
+    "-i",
+    "interfaces",
+    required=True,
+    multiple=True,
+    metavar="NAME",
+    help="Where to capture; `interfaces` lists. May be given again: all are one stream, in which "
+    "a packet that passes two of them (a bridge and its port) counts twice.",
 )
 @options.source
 @options.models
@@ -64,7 +71,7 @@ RECORDING_MIB = 32
 )
 @options.summary
 def run(
-    interface: str,
+    interfaces: tuple[str, ...],
     models: tuple[Path, ...],
     *,
     source: str,
@@ -90,13 +97,15 @@ def run(
       multa-sensor run -i br-lan -o /var/log/multa/alerts.json
       multa-sensor run -i br-lan --home-net 192.168.1.0/24,2001:db8:1::/48 -o alerts.json
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
+      multa-sensor run -i eth1 -i wlan0 -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
     with signals.handled():
         if source == "native":
-            describe(interface)  # an unknown name is told before models are proved
-        elif record or buffer:
-            raise UsageError("--record and --buffer need the source native")
+            for name in interfaces:
+                describe(name)  # an unknown name is told before models are proved
+        elif record or buffer or len(interfaces) > 1:
+            raise UsageError("--record, --buffer and several interfaces need the source native")
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
         home = options.home_networks(home_net)
@@ -113,7 +122,7 @@ def run(
                 say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
             ring = _opened(
                 source,
-                interface,
+                interfaces,
                 buffer,
                 recording=record is not None,
                 promiscuous=not no_promiscuous,
@@ -127,30 +136,35 @@ def run(
             chain = Run(ring.counters, lanes, log, told)
             attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
             release_code()
-            say(f"watching {interface} with {_names(lanes)}")
+            say(f"watching {ring.interface} with {_names(lanes)}")
             heard = UntilFailure(limited(ring, count, duration))
             blocks = attendant.attended(heard)
             kept = recorded(blocks, recorder) if recorder else blocks
-            chain.live(kept, interface, attendant.handover, attendant.look_at_log)
+            chain.live(kept, ring.interface, attendant.handover, attendant.look_at_log)
         if statistics_file:
             statistics_file.write(chain.statistics)
         if told:
-            told.show(interface, chain.statistics)
+            told.show(ring.interface, chain.statistics)
         if heard.failure:
             raise heard.failure
         _raise_if_lost(log, output, recorder)
 
 
 def _opened(
-    source: str, interface: str, buffer_mib: int | None, *, recording: bool, promiscuous: bool
+    source: str,
+    interfaces: tuple[str, ...],
+    buffer_mib: int | None,
+    *,
+    recording: bool,
+    promiscuous: bool,
 ) -> LiveSource:
     if source == "tshark":
         from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
 
-        return TsharkLive(interface, snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
+        return TsharkLive(interfaces[0], snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
     memory_mib = buffer_mib or (RECORDING_MIB if recording else BLOCK_BYTES * BLOCKS >> 20)
     return Ring(
-        interface,
+        *interfaces,
         blocks=(memory_mib << 20) // BLOCK_BYTES,
         snap_bytes=FULL_FRAMES if recording else SNAP_BYTES,
         promiscuous=promiscuous,

@@ -90,7 +90,7 @@ class Attendant:
         self.handover = Handover(lambda: not self._over and ring.pressed)
         self._statistics, self._signals, self._say = statistics, signals, say
         self._manager = ServiceManager()
-        self._blindness = ""
+        self._blind: dict[str, str] = {}
         self._told_offload = self._told_recorder = False
         self._drops, self._shed = _Repeated(), _Repeated()
         self._waiting = False
@@ -159,18 +159,19 @@ class Attendant:
 
     def _look_at_ring(self) -> None:
         ring, counters = self._ring, self._ring.counters
-        if ring.blindness != self._blindness:
-            self._blindness = ring.blindness
-            self._say(
-                f"interface {ring.interface} {ring.blindness}: blind until it comes back"
-                if ring.blindness
-                else f"interface {ring.interface} is back"
-            )
+        for name, why in ring.blind.items():
+            if self._blind.get(name) != why:
+                self._say(f"interface {name} {why}: blind until it comes back")
+        for name in self._blind.keys() - ring.blind.keys():
+            self._say(f"interface {name} is back")
+        self._blind = dict(ring.blind)
         if counters.offload_frames and not self._told_offload:
             self._told_offload = True
+            names = ring.interface.split(",")
+            commands = (f"ethtool -K {name} gro off lro off gso off tso off" for name in names)
             self._say(
                 f"interface {ring.interface} merges frames, so packet sizes are not those of the "
-                f"wire; run: ethtool -K {ring.interface} gro off lro off gso off tso off"
+                f"wire; run: {'; '.join(commands)}"
             )
         if more := self._drops.more(counters.kernel_drops):
             self._say(
