@@ -56,12 +56,13 @@ class PacketBlock:
 
 @dataclass(slots=True)
 class CaptureCounters:
-    """What a source has delivered and lost so far."""
+    """What a source has delivered, lost, and not been shown so far."""
 
     packets: int = 0
     bytes: int = 0
     kernel_drops: int = 0
     offload_frames: int = 0
+    bypassed: int = 0
 
 
 def one_link_type(link_type: int, packets: int) -> NDArray[np.uint16]:
