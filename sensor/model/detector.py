@@ -5,8 +5,12 @@ from numpy.typing import NDArray
 
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.bundle import Bundle
-from sensor.model.encoding import encode
+from sensor.model.encoding import Encoded, encode, row_bytes
 from sensor.model.inference import Inference, calibrate
+from sensor.model.seen import SeenSequences
+
+_FEW = 64
+"""Rows of one packet that are not worth steps of their own, which cost as much."""
 
 
 class BundleDetector:
@@ -17,6 +21,8 @@ class BundleDetector:
         fingerprint: of its features.
         tasks: in the order of the score columns.
         bundle: where it comes from.
+        scored: rows that at least one task looked at.
+        remembered: how many of them equalled one of an earlier batch, whose score was still known.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -33,7 +39,16 @@ class BundleDetector:
         self._inference = Inference(
             bundle.model, bundle.schema, [task.name for task in bundle.tasks], str(bundle.path)
         )
+        self.scored = self.remembered = 0
         self._first = np.array([task.policy == "first" for task in bundle.tasks])
+        # Rows are encoded by the room that they need. Those of one packet are what floods are made
+        # of; those beyond the shortest signature hardly ever repeat, and are not looked up.
+        shortest = bundle.schema.lengths[0]
+        self._widths = sorted({1, shortest, bundle.schema.n})
+        self._seen = {
+            width: SeenSequences(row_bytes(bundle.schema, width) // 8, len(self.tasks))
+            for width in (1, shortest)
+        }
 
     @property
     def runtime(self) -> str:
@@ -41,13 +56,8 @@ class BundleDetector:
         return self._inference.runtime
 
     @property
-    def scored(self) -> int:
-        """Rows that at least one task looked at."""
-        return self._inference.rows
-
-    @property
     def unique(self) -> int:
-        """How many of them had to be computed; the others equalled one of the same batch."""
+        """How many rows had to be computed; of identical ones in a batch one counts."""
         return self._inference.unique
 
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
@@ -57,10 +67,33 @@ class BundleDetector:
         a flow's first sequence only. NaN is never at or above a threshold.
         """
         repeated = batch.sequence_index > 0
+        some = bool(repeated.any())
         scores = np.full((len(batch), len(self.tasks)), np.nan, np.float32)
-        looked_at = np.flatnonzero(~repeated | ~self._first.all())
-        if looked_at.size:
-            encoded = encode(self.bundle.schema, batch.take(looked_at))
-            scores[looked_at] = calibrate(self.tasks, self._inference.scores(encoded))
-        scores[repeated[:, None] & self._first] = np.nan
+        width = np.searchsorted(self._widths, batch.length)
+        if np.count_nonzero(width == 0) < _FEW and len(self._widths) > 1:
+            width[width == 0] = 1
+        if some and self._first.all():
+            width[repeated] = len(self._widths)  # nobody looks at these
+        for i, steps in enumerate(self._widths):
+            rows = np.flatnonzero(width == i)
+            if rows.size:
+                every = rows.size == len(batch)
+                encoded = encode(self.bundle.schema, batch, slice(None) if every else rows, steps)
+                self.scored += rows.size
+                scores[rows] = self._scores(encoded)
+        if some:
+            scores[repeated[:, None] & self._first] = np.nan
+        return scores
+
+    def _scores(self, encoded: Encoded) -> NDArray[np.float32]:
+        """Calibrated scores of rows of one width, those that were not seen before computed."""
+        if encoded.steps not in self._seen:
+            return calibrate(self.tasks, self._inference.scores(encoded))
+        seen, words, hashed = self._seen[encoded.steps], encoded.words, encoded.hashed()
+        scores, known = seen.find(words, hashed)
+        new = np.flatnonzero(~known)
+        self.remembered += len(encoded) - new.size
+        if new.size:
+            scores[new] = calibrate(self.tasks, self._inference.scores(encoded.take(new)))
+            seen.remember(words[new], hashed[new], scores[new])
         return scores

@@ -16,7 +16,7 @@ Codes of a field, by `Field.transform`:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +29,14 @@ from sensor.packets.headers import ICMP, ICMPV6
 
 _WORD = 8
 _TABLE_SIZE = 65_536
+_TABLE_END = np.uint32(_TABLE_SIZE - 1)
+_ONE = np.ones((1, 1), np.uint8)
+
+_ODD = np.array([pow(0xFF51AFD7ED558CCD, i + 1, 2**64) for i in range(512)], np.uint64)
+"""Odd numbers without a pattern, one for each word of the longest row: MurmurHash3's multiplier."""
+
+_Places = slice | list[int]
+_Channel = tuple[int, NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,37 +45,44 @@ class Encoded:
 
     Attributes:
         schema: says what the bytes mean.
-        packed: ``(b, row_bytes(schema))`` uint8: the codes, the context codes, the length, and
-            zeros up to a multiple of 8 bytes. Packets stand at the end of a row, padding (code 0
-            in every field) before them. This is what a dataset stores.
+        packed: ``(b, row_bytes(schema, steps))`` uint8: the codes, the context codes, the length,
+            and zeros up to a multiple of 8 bytes. Packets stand at the end of a row, padding
+            (code 0 in every field) before them. A dataset stores this, with n steps.
+        steps: packets that a row has room for, n or fewer.
     """
 
     schema: FeatureSchema
     packed: NDArray[np.uint8]
+    steps: int
 
     def __len__(self) -> int:
         return len(self.packed)
 
     @property
     def codes(self) -> NDArray[np.uint8]:
-        """``(b, n, fields)``, left-padded."""
-        n, k = self.schema.n, len(self.schema.fields)
-        return self.packed[:, : n * k].reshape(len(self), n, k)
+        """``(b, steps, fields)``, left-padded."""
+        k = len(self.schema.fields)
+        return self.packed[:, : self.steps * k].reshape(len(self), self.steps, k)
 
     @property
     def context(self) -> NDArray[np.uint8]:
         """``(b, context fields)``."""
-        start = self.schema.n * len(self.schema.fields)
+        start = self.steps * len(self.schema.fields)
         return self.packed[:, start : start + len(self.schema.context)]
 
     @property
     def length(self) -> NDArray[np.uint8]:
         """``(b,)`` packets in the row."""
-        return self.packed[:, self.schema.n * len(self.schema.fields) + len(self.schema.context)]
+        return self.packed[:, self.steps * len(self.schema.fields) + len(self.schema.context)]
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """``(b, words)``, the packed rows as 64-bit words."""
+        return self.packed.view(np.uint64)
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "Encoded":
         """The given rows, in the given order."""
-        return Encoded(self.schema, self.packed[rows])
+        return Encoded(self.schema, self.packed[rows], self.steps)
 
     def unique_rows(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Finds identical rows.
@@ -79,11 +94,33 @@ class Encoded:
             ``(u,)`` a row for each distinct sequence, and ``(b,)`` the position of each row's
             representative among those u; so ``packed[first][inverse]`` equals ``packed``.
         """
-        _, first, inverse = np.unique(_hash(self.packed), return_index=True, return_inverse=True)
-        inverse = inverse.reshape(-1)
-        foreign = np.flatnonzero((self.packed[first[inverse]] != self.packed).any(axis=1))
+        hashed, words = self.hashed(), self.words
+        # numpy.unique is slower, and loads numpy.ma, which holds more than a megabyte.
+        order = np.argsort(hashed, kind="stable")
+        ranked = hashed[order]
+        new = np.empty(order.size, np.bool_)
+        new[:1] = True
+        new[1:] = ranked[1:] != ranked[:-1]
+        if new.all():
+            return np.arange(order.size), np.arange(order.size)
+        first = order[new]
+        inverse = np.empty(order.size, np.intp)
+        inverse[order] = np.cumsum(new) - 1
+        foreign = np.flatnonzero((words[first[inverse]] != words).any(axis=1))
         inverse[foreign] = len(first) + np.arange(foreign.size)
         return np.concatenate([first, foreign]), inverse
+
+    def hashed(self) -> NDArray[np.uint64]:
+        """``(b,)`` 64-bit hash of each row, whose upper half depends on all of the row.
+
+        Per 64-bit word a multiply by an odd number, a shift that carries high bits down, and
+        another multiply, as in MurmurHash3's finalizer; the sum over the words.
+        """
+        odd = _ODD[: self.packed.shape[1] // _WORD]
+        mixed = self.words * odd
+        mixed ^= mixed >> np.uint64(32)
+        hashed: NDArray[np.uint64] = mixed @ odd
+        return hashed
 
     def expand(
         self, rows: NDArray[np.intp] | slice = slice(None), length: int | None = None
@@ -98,75 +135,140 @@ class Encoded:
             ``x (rows, length, channels)`` and ``c (rows, context fields)``.
         """
         chosen = self.take(rows)
-        n = self.schema.n
-        codes = chosen.codes[:, n - (n if length is None else length) :]
-        x = np.empty((*codes.shape[:2], len(self.schema.channels)), np.float32)
-        channel = 0
-        for i, name in enumerate(self.schema.fields):
-            values = _values(FIELDS[name])
-            x[..., channel : channel + values.shape[1]] = values[codes[..., i]]
-            channel += values.shape[1]
-        c = np.empty((len(chosen), len(self.schema.context)), np.float32)
-        for i, name in enumerate(self.schema.context):
-            c[:, i] = _values(CONTEXT_FIELDS[name])[chosen.context[:, i], 0]
+        length = self.schema.n if length is None else length
+        codes, context = chosen.codes[:, -length:], chosen.context
+        padding = length - codes.shape[1]
+        packets, flows = _channels(self.schema)
+        x = np.empty((len(chosen), length, len(packets)), np.float32)
+        x[:, :padding] = 0
+        for i, (field, values) in enumerate(packets):
+            x[:, padding:, i] = values.take(codes[..., field])
+        c = np.empty((len(chosen), len(flows)), np.float32)
+        for i, (field, values) in enumerate(flows):
+            c[:, i] = values.take(context[:, field])
         return x, c
 
 
-def row_bytes(schema: FeatureSchema) -> int:
-    """Bytes of an encoded row: a multiple of 8, so that rows are compared as 64-bit words."""
-    used = schema.n * len(schema.fields) + len(schema.context) + 1
+def row_bytes(schema: FeatureSchema, steps: int | None = None) -> int:
+    """Bytes of an encoded row: a multiple of 8, so that rows are compared as 64-bit words.
+
+    Args:
+        schema: chooses the fields.
+        steps: packets that the row has room for, by default n.
+    """
+    steps = schema.n if steps is None else steps
+    used = steps * len(schema.fields) + len(schema.context) + 1
     return -(-used // _WORD) * _WORD
 
 
-def encode(schema: FeatureSchema, batch: SequenceBatch) -> Encoded:
+def encode(
+    schema: FeatureSchema,
+    batch: SequenceBatch,
+    rows: NDArray[np.intp] | slice = slice(None),
+    steps: int | None = None,
+) -> Encoded:
     """Puts rows on the schema's grid.
 
     Args:
         schema: chooses and orders the fields.
-        batch: b rows of up to ``schema.n`` packets.
+        batch: rows of up to ``schema.n`` packets.
+        rows: which of them, by default all.
+        steps: packets that an encoded row has room for, by default n; no row may have more. Short
+            rows with little room are cheap: a flood has one packet a row.
     """
-    b, n, k = len(batch), schema.n, len(schema.fields)
-    length = batch.length.astype(np.intp)
-    # Only packets are looked up, not padding: most rows of a flood hold one packet. `packet` is
-    # where each packet stands in the raw columns, `place` where it goes, against the row's end.
-    packet = np.flatnonzero(np.arange(n) < length[:, None])
-    place = packet + np.repeat(n - length, length)
-    codes = np.zeros((b * n, k), np.uint8)
-    for i, name in enumerate(schema.fields):
-        codes[place, i] = _codes(FIELDS[name], _raw(name, batch, packet, length))
-    packed = np.zeros((b, row_bytes(schema)), np.uint8)
-    packed[:, : n * k] = codes.reshape(b, n * k)
-    for i, name in enumerate(schema.context):
-        column = batch.context[:, CONTEXT_COLUMNS.index(name)]
-        packed[:, n * k + i] = _codes(CONTEXT_FIELDS[name], column)
-    packed[:, n * k + len(schema.context)] = length
-    return Encoded(schema, packed)
+    steps = schema.n if steps is None else steps
+    length, context = batch.length[rows], batch.context[rows]
+    b, k = length.size, len(schema.fields)
+    packet_grids, flow_grids = _grids(schema)
+    codes = np.empty((b, steps, k), np.uint8)  # packets where the raw columns have them
+    for i, (name, grid) in enumerate(zip(schema.fields, packet_grids, strict=True)):
+        codes[..., i] = grid.codes(_raw(name, batch, rows, steps))
+    packed = np.zeros((b, row_bytes(schema, steps)), np.uint8)
+    # Packets move from the row's beginning to its end, all fields of one in a step.
+    held = np.arange(steps, dtype=np.uint16) < length[:, None]
+    if held.all():
+        packed[:, : steps * k] = codes.reshape(b, steps * k)
+    else:
+        whole = np.dtype((np.void, k))
+        packed[:, : steps * k].view(whole)[held[:, ::-1]] = codes.view(whole)[..., 0][held]
+    for grid, places, columns in flow_grids:
+        packed[:, steps * k :][:, places] = grid.codes(context[:, columns])
+    packed[:, steps * k + len(schema.context)] = length
+    return Encoded(schema, packed, steps)
 
 
 def _raw(
-    name: str, batch: SequenceBatch, packet: NDArray[np.intp], length: NDArray[np.intp]
+    name: str, batch: SequenceBatch, rows: NDArray[np.intp] | slice, steps: int
 ) -> NDArray[np.unsignedinteger]:
-    """Raw values of one field for every packet, ``(packets,)`` unsigned."""
+    """Raw values of one field, ``(b, steps)`` or what broadcasts to it, unsigned."""
     if name == "valid":
-        return np.ones(packet.size, np.uint8)
+        return _ONE
     if name == "protocol":
-        shared = np.where(batch.protocol == ICMPV6, np.uint8(ICMP), batch.protocol)
-        return np.repeat(shared, length)
+        return batch.protocol[rows][:, None]
     attribute = "interarrival_us" if name == "interarrival" else name
-    column: NDArray[np.unsignedinteger] = getattr(batch, attribute)
-    raw = column.reshape(-1)[packet]
-    return raw.view(np.uint8) if raw.dtype == np.int8 else raw
+    column: NDArray[np.unsignedinteger] = getattr(batch, attribute)[rows, :steps]
+    return column.view(np.uint8) if column.dtype == np.int8 else column
 
 
-def _codes(field: Field, raw: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
-    """Codes of raw values; a signed byte comes as its two's complement."""
-    table = _table(field)
-    small = raw if raw.dtype.itemsize <= 2 else np.minimum(raw, np.uint32(_TABLE_SIZE - 1))
-    codes: NDArray[np.uint8] = table[small]
-    if field.clip >= _TABLE_SIZE:
-        beyond = np.flatnonzero(raw >= _TABLE_SIZE)
-        codes[beyond] = _log_codes(field, raw[beyond])
-    return codes
+class _Grid:
+    """Where a field's raw values lie."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._table = _table(field)  # ``(65536,)`` code of every 16-bit raw value
+
+    def codes(self, raw: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
+        """Codes of raw values; a signed byte comes as its two's complement."""
+        wide = raw.dtype.itemsize > 2
+        small = np.minimum(raw, _TABLE_END) if wide else raw
+        # `take`, as indexing with integers narrower than a pointer costs ten times as much.
+        codes: NDArray[np.uint8] = self._table.take(small)
+        if wide and self._field.clip >= _TABLE_SIZE:
+            beyond = raw > _TABLE_END
+            codes[beyond] = _log_codes(self._field, raw[beyond])
+        return codes
+
+
+@lru_cache(maxsize=16)
+def _grids(schema: FeatureSchema) -> tuple[list[_Grid], list[tuple[_Grid, _Places, _Places]]]:
+    """The grid of each packet field; each grid of context, with places of codes and raw columns."""
+    shared: dict[Field, _Grid] = {}
+
+    def grid(field: Field) -> _Grid:
+        nameless = replace(field, revision=0, unit="", channels=(), meaning="", caveat="")
+        if nameless not in shared:
+            shared[nameless] = _Grid(nameless)
+        return shared[nameless]
+
+    flow: dict[_Grid, list[int]] = {}
+    for place, name in enumerate(schema.context):
+        flow.setdefault(grid(CONTEXT_FIELDS[name]), []).append(place)
+    column = [CONTEXT_COLUMNS.index(name) for name in schema.context]
+    return (
+        [grid(FIELDS[name]) for name in schema.fields],
+        [
+            (each, _places(places), _places([column[place] for place in places]))
+            for each, places in flow.items()
+        ],
+    )
+
+
+def _places(numbers: list[int]) -> _Places:
+    """A slice where they follow each other: no copy is made then."""
+    consecutive = numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return slice(numbers[0], numbers[-1] + 1) if consecutive else numbers
+
+
+@lru_cache(maxsize=16)
+def _channels(schema: FeatureSchema) -> tuple[list[_Channel], list[_Channel]]:
+    """The inputs of a packet and those of a flow: the field and the value of each of its codes."""
+    packet = [
+        (i, np.ascontiguousarray(column))
+        for i, name in enumerate(schema.fields)
+        for column in _values(FIELDS[name]).T
+    ]
+    flow = [(i, _values(CONTEXT_FIELDS[name])[:, 0]) for i, name in enumerate(schema.context)]
+    return packet, flow
 
 
 @lru_cache(maxsize=64)
@@ -184,6 +286,7 @@ def _table(field: Field) -> NDArray[np.uint8]:
         table[:256] = raw[:256] & sum(field.values)
     elif field.transform == "one_hot":
         table[list(field.values)] = range(1, len(field.values) + 1)
+        table[ICMPV6] = table[ICMP]
     else:
         table[1:] = 1
     return table
@@ -229,18 +332,3 @@ def _values(field: Field) -> NDArray[np.float32]:
     else:
         values[:] = code == 1 + np.arange(len(field.values))
     return values
-
-
-def _hash(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
-    """``(b,)`` 64-bit hash of each row.
-
-    Per 64-bit word a multiply by an odd number, and a shift that carries high bits down: the two
-    steps of MurmurHash3's finalizer.
-    """
-    words = np.ascontiguousarray(packed).view(np.uint64)
-    mixed = np.zeros(len(words), np.uint64)
-    for i in range(words.shape[1]):
-        mixed ^= words[:, i]
-        mixed *= np.uint64(0xFF51AFD7ED558CCD)
-        mixed ^= mixed >> np.uint64(33)
-    return mixed

@@ -6,7 +6,6 @@ import pytest
 from feature_rows import random_rows
 from flow_rows import one_row, rows
 
-from sensor.model import encoding
 from sensor.model.encoding import Encoded, encode, row_bytes
 from sensor.model.fields import CONTEXT_FIELDS, FIELDS
 from sensor.model.golden import empty_rows
@@ -156,6 +155,30 @@ def test_a_row_is_encoded_alone_as_in_company():
         np.testing.assert_array_equal(alone.packed[0], together[r])
 
 
+@pytest.mark.parametrize("steps", [1, 4, 8])
+def test_rows_with_little_room_are_the_same_rows(steps):
+    """Whichever of the rows are asked for, and whatever room they have, the inputs are the same."""
+    batch = random_rows(16, 300, seed=9)
+    rows = np.flatnonzero(batch.length <= steps)[::-1]
+    narrow, wide = encode(SCHEMA, batch, rows, steps), encode(SCHEMA, batch.take(rows))
+    assert narrow.packed.shape == (rows.size, row_bytes(SCHEMA, steps))
+    assert narrow.codes.shape == (rows.size, steps, 7)
+    for name in ("context", "length"):
+        np.testing.assert_array_equal(getattr(narrow, name), getattr(wide, name))
+    for length in (None, 8):
+        for got, expected in zip(
+            narrow.expand(length=length), wide.expand(length=length), strict=True
+        ):
+            np.testing.assert_array_equal(got, expected)
+
+
+def test_rows_of_one_length_are_encoded_as_in_company():
+    batch = random_rows(16, 60, seed=10)
+    batch.length[:30] = 16
+    together = encode(SCHEMA, batch).packed[:30]
+    np.testing.assert_array_equal(encode(SCHEMA, batch, slice(30)).packed, together)
+
+
 def test_an_empty_batch_is_encoded():
     encoded = encode(SCHEMA, empty_rows(16, 0))
     assert len(encoded) == 0
@@ -173,7 +196,7 @@ def test_codes_context_and_length_are_views_of_the_packed_row():
     np.testing.assert_array_equal(encoded.length, batch.length)
     valid = encoded.codes[..., SCHEMA.fields.index("valid")]
     np.testing.assert_array_equal(valid.sum(axis=1), batch.length)
-    again = Encoded(SCHEMA, encoded.packed.copy())
+    again = Encoded(SCHEMA, encoded.packed.copy(), 16)
     np.testing.assert_array_equal(again.expand()[0], encoded.expand()[0])
 
 
@@ -205,21 +228,29 @@ def test_length_tells_rows_apart_where_their_bytes_do_not():
     assert first.size == 2
 
 
-def test_rows_that_share_a_hash_are_kept_apart():
-    """A collision, made by undoing the hash: the second word cancels what the first one changed."""
-    multiplier = 0xFF51AFD7ED558CCD
-
-    def mixed(word: int) -> int:
-        product = word * multiplier % 2**64
-        return product ^ (product >> 33)
-
+def test_rows_that_share_a_hash_are_kept_apart(monkeypatch):
     words = np.zeros((5, row_bytes(SCHEMA) // 8), np.uint64)
-    words[1:3, 0] = 1
-    words[1:3, 1] = mixed(0) ^ mixed(1)
+    words[1:3, 0] = words[1:3, 1] = 1
     words[4, 0] = 2
-    encoded = Encoded(SCHEMA, words.view(np.uint8))
-    assert np.unique(encoding._hash(encoded.packed)).size == 2
+    encoded = Encoded(SCHEMA, words.view(np.uint8), 16)
+    assert np.unique(encoded.hashed()).size == 3
+    shared = np.array([9, 9, 9, 9, 4], np.uint64)
+    monkeypatch.setattr(Encoded, "hashed", lambda _: shared)
     first, inverse = encoded.unique_rows()
     np.testing.assert_array_equal(encoded.packed[first][inverse], encoded.packed)
     assert inverse[0] == inverse[3]
     assert len({inverse[0], inverse[1], inverse[4]}) == 3
+
+
+def test_hashes_of_rows_that_differ_in_one_byte_differ_and_spread():
+    """In every byte of a row, also where the upper bytes of two words change together."""
+    words = np.zeros((2_000, row_bytes(SCHEMA) // 8), np.uint64)
+    octets = words.view(np.uint8)
+    for byte in range(0, 113, 7):
+        octets[:] = 0
+        octets[:, byte] = np.arange(2_000) % 250
+        octets[:, (byte + 8) % 120] = np.arange(2_000) // 250
+        hashed = Encoded(SCHEMA, octets, 16).hashed()
+        assert np.unique(hashed).size == 2_000
+        # Chance throws 2,000 balls into 1,582 of 4,096 boxes.
+        assert np.unique(hashed >> np.uint64(32) & np.uint64(4_095)).size > 750

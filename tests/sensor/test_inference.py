@@ -44,7 +44,7 @@ def test_scores_differ_between_rows_and_tasks(scores):
 
 
 @pytest.mark.parametrize("plain_kernels", [False, True])
-@pytest.mark.parametrize("size", [1, 3, BATCH - 1, BATCH, BATCH + 1, 100])
+@pytest.mark.parametrize("size", [1, 3, BATCH - 1, BATCH, 2 * BATCH + 1, 100])
 def test_scores_are_identical_for_every_batch_size(bundle, rows, size, plain_kernels):
     inference = load(bundle, plain_kernels=plain_kernels)
     whole = inference.scores(encode(bundle.schema, rows))
@@ -132,29 +132,59 @@ def test_the_runtimes_own_notes_stay_off_standard_error(bundle):
     assert done.stderr == b"ours"
 
 
-def test_what_the_runtime_refuses_when_called(bundle):
-    inference = load(bundle)
+def test_what_the_runtime_refuses_when_called(bundle, rows):
+    other = replace(bundle.schema, fields=bundle.schema.fields[:-1])
     with pytest.raises(BundleError, match="can't run the model"):
-        inference._run(4, np.zeros((1, 4, 12), np.float32), np.zeros((1, 6), np.float32))
+        load(bundle).scores(encode(other, rows))
 
 
-def test_a_call_is_not_filled_up_twice(bundle):
-    """Of 2 · BATCH distinct rows there are two calls."""
-    inference = load(bundle)
-    runner, shapes = inference._runners[16], []
+@pytest.mark.parametrize(
+    ("length", "count", "calls"),
+    [
+        (16, 4 * BATCH, [2 * BATCH] * 2),
+        (16, 2 * BATCH + 1, [2 * BATCH] * 2),
+        (16, 2, [2 * BATCH]),
+        (3, 2 * BATCH, [BATCH] * 2),
+        (3, 2, [BATCH]),
+    ],
+)
+def test_calls_have_one_size_for_each_signature(bundle, length, count, calls):
+    inference, sizes = load(bundle), []
+    for key, runner in inference._runners.items():
 
-    def counted(**inputs):
-        shapes.append(inputs["x"].shape[0])
-        return runner(**inputs)
+        def counted(_runner=runner, **inputs):
+            sizes.append(len(inputs["x"]))
+            return _runner(**inputs)
 
-    inference._runners[16] = counted
-    rows = random_rows(16, 2 * BATCH, seed=23)
-    rows.length[:], rows.direction[:] = 16, 1
-    rows.ip_length[:, 0] = 20 + 20 * np.arange(2 * BATCH)
-    rows.ip_length[:, 1] = 20 + np.arange(2 * BATCH)
+        inference._runners[key] = counted
+    rows = random_rows(16, count, seed=23)
+    rows.length[:], rows.direction[:] = length, 1
+    rows.ip_length[:, 0] = 20 + 20 * np.arange(count)
+    rows.ip_length[:, 1] = 20 + np.arange(count)
     inference.scores(encode(bundle.schema, rows))
-    assert inference.unique == 2 * BATCH
-    assert shapes == [BATCH, BATCH]
+    assert inference.unique == count
+    assert sizes == calls
+
+
+@pytest.mark.parametrize("plain_kernels", [False, True])
+def test_a_call_of_one_row_is_made_only_if_it_changes_no_bit(bundle, rows, plain_kernels):
+    """What is tried with numbers at the start holds for rows."""
+    inference = load(bundle, plain_kernels=plain_kernels)
+    encoded = encode(bundle.schema, rows)
+    exact = True
+    for length in bundle.schema.lengths:
+        held = np.flatnonzero(encoded.length <= length)
+        size = inference._sizes[length]
+        x, c = encoded.expand(held[: held.size // size * size], length)
+        for start in range(0, len(x), size):
+            part = slice(start, start + size)
+            together = inference._call(length, x[part], c[part])
+            alone = [
+                inference._call(length, x[r : r + 1], c[r : r + 1])
+                for r in range(start, start + size)
+            ]
+            exact &= np.array_equal(together, np.concatenate(alone))
+    assert inference._alone == exact
 
 
 def test_a_model_that_the_runtime_refuses(bundle):
