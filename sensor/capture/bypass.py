@@ -11,10 +11,12 @@ bytes: as many headers fewer as frames. So where merged frames were seen, only b
 count.
 """
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from sensor.capture.block import CaptureCounters
 
@@ -48,24 +50,30 @@ class Bypass:
     Loopbacks are left out: they count everything twice.
     """
 
-    def __init__(self, names: Sequence[str], counters: CaptureCounters) -> None:
-        """Begins to compare.
+    def __init__(
+        self, names: Sequence[str], counters: CaptureCounters, period_s: float = PERIOD_S
+    ) -> None:
+        """Begins to compare; where the kernel does not tell its counters, there is nothing to it.
 
         Args:
             names: of the interfaces, in the network namespace of this thread.
             counters: the ring's.
+            period_s: from one comparison to the next, at least.
         """
-        self._names, self._counters = names, counters
-        self._file = Path("/proc/thread-self/net/dev").open()  # noqa: SIM115 -- see `close`
+        self._names, self._counters, self._period_s = names, counters, period_s
+        self._file: IO[str] | None = None
+        with contextlib.suppress(OSError):
+            self._file = Path("/proc/thread-self/net/dev").open()  # noqa: SIM115 -- see `close`
         self._before = self._count()
 
     def close(self) -> None:
         """Closes what it reads from."""
-        self._file.close()
+        if self._file:
+            self._file.close()
 
-    def look(self, period_s: float = PERIOD_S) -> None:
-        """Compares if the last comparison was so long ago; call it when the ring is empty."""
-        if self._before is not None and time.monotonic() - self._before.at < period_s:
+    def look(self) -> None:
+        """Compares if it is time; call it when the ring is empty."""
+        if self._before is not None and time.monotonic() - self._before.at < self._period_s:
             return
         now = self._count()
         if self._before is not None and now is not None:
@@ -73,9 +81,10 @@ class Bypass:
         self._before = now
 
     def _count(self) -> _Counted | None:
+        if self._file is None:
+            return None
         self._file.seek(0)
-        packets = octets = 0
-        seen = 0
+        packets = octets = seen = 0
         for line in self._file:
             name, _, columns = line.partition(":")
             if name.strip() in self._names:

@@ -35,6 +35,7 @@ from sensor.capture.block import (
     PacketBlock,
     one_link_type,
 )
+from sensor.capture.bypass import Bypass
 from sensor.capture.filters import attach, copy_bytes, copy_headers
 from sensor.capture.interfaces import WITH_ETHERNET_HEADER
 from sensor.capture.link_types import ETHERNET
@@ -97,6 +98,7 @@ class Ring:
         timeout_ms: int = TIMEOUT_MS,
         snap_bytes: int = SNAP_BYTES,
         promiscuous: bool = True,
+        fanout: int | None = None,
     ) -> None:
         """Opens the ring and binds it; from here on frames are received.
 
@@ -109,6 +111,7 @@ class Ring:
             snap_bytes: how much of a frame is copied at most; of most, and unless it is
                 `FULL_FRAMES`, only what is read (`sensor.capture.filters`).
             promiscuous: also frames for other stations.
+            fanout: number of a fan-out whose rings share the frames (`sensor.capture.watched`).
 
         Raises:
             CaptureUnavailableError: there is no such interface, or no memory for the ring.
@@ -128,9 +131,12 @@ class Ring:
         # A frame that has come by now is at most two timeouts from being handed over.
         self._silence = Silence(2 * timeout_ms * 1_000_000)
         self._socket = _open_socket()
+        self._bypass = Bypass(interfaces, self.counters)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
-            self._watched = Watched(interfaces, self._socket, promiscuous=promiscuous)
+            self._watched = Watched(
+                interfaces, self._socket, promiscuous=promiscuous, fanout=fanout
+            )
             self._memory = self._map(snap_bytes)
             self._ring = np.frombuffer(self._memory, np.uint8)
             self._words = memoryview(self._memory).cast("I")
@@ -150,6 +156,11 @@ class Ring:
         return self._watched.blind
 
     @property
+    def fanout(self) -> int | None:
+        """Number of the fan-out that the ring is in."""
+        return self._watched.fanout
+
+    @property
     def blindness(self) -> str:
         """Why no frames can come from a single interface, or an empty string."""
         return next(iter(self.blind.values()), "")
@@ -162,6 +173,7 @@ class Ring:
         while not self._stopping:
             block = self._gather()
             if block is None:
+                self._bypass.look()
                 events = poll.poll(self._timeout_ms)
                 if any(event & select.POLLERR for _, event in events):
                     # ENETDOWN is reported once; reading it clears it.
@@ -192,6 +204,7 @@ class Ring:
         if self._wake >= 0:
             os.close(self._wake)
             self._wake = -1
+        self._bypass.close()
         self._socket.close()
 
     def _drain(self) -> Iterator[PacketBlock]:

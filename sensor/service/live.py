@@ -91,7 +91,7 @@ class Attendant:
         self._statistics, self._signals, self._say = statistics, signals, say
         self._manager = ServiceManager()
         self._blind: dict[str, str] = {}
-        self._told_offload = self._told_recorder = False
+        self._told_offload = self._told_bypass = self._told_recorder = False
         self._drops, self._shed = _Repeated(), _Repeated()
         self._waiting = False
         self._rotations = 0
@@ -172,6 +172,14 @@ class Attendant:
             self._say(
                 f"interface {ring.interface} merges frames, so packet sizes are not those of the "
                 f"wire; run: {'; '.join(commands)}"
+            )
+        if counters.bypassed and not self._told_bypass:
+            self._told_bypass = True
+            self._say(
+                f"interface {ring.interface} handled {counters.bypassed} more packets than it "
+                "showed: a network card, a switch or XDP forwards them past the kernel, so most of "
+                "each connection is not seen; switch hardware flow offload off (nftables: no "
+                "`flags offload` in a flowtable; OpenWrt: flow_offloading_hw '0')"
             )
         if more := self._drops.more(counters.kernel_drops):
             self._say(

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,21 +14,20 @@ import sensor
 from sensor.alerts.eve import timestamp
 from sensor.alerts.event import IncidentEvent
 from sensor.alerts.sinks import STDOUT, AlertLog
-from sensor.capture.block import CaptureCounters, PacketBlock
+from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.detector import BundleDetector
-from sensor.packets.decode import Decoder
 from sensor.pipeline import Lane
+from sensor.service.counts import DecoderCounts, FrameCounts
 
 
 class Statistics:
     """Counts what passes, and reads the counters of the parts that count themselves.
 
     Attributes:
-        packets, bytes: frames that entered the chain, and their bytes on the wire.
-        first_ns, last_ns: least and greatest time of a frame; 0 before the first one.
+        frames: what entered the chain.
         alerts, incidents: events and incidents so far, by detector and task.
         withheld: events that were kept out of the log because they were too many.
         shed: rows that were decided and not looked at.
@@ -39,10 +38,11 @@ class Statistics:
     def __init__(
         self,
         capture: CaptureCounters,
-        decoder: Decoder,
+        decoder: DecoderCounts,
         table: FlowTable,
         lanes: Sequence[Lane] = (),
         log: AlertLog | None = None,
+        frames: FrameCounts | None = None,
     ) -> None:
         """Starts the clock.
 
@@ -53,8 +53,9 @@ class Statistics:
             lanes: where rows are scored, and whose tables are asked together for what was lost;
                 without them `count_rows` is told of rows.
             log: of alerts.
+            frames: where somebody else counts them.
         """
-        self.packets = self.bytes = self.first_ns = self.last_ns = 0
+        self.frames = frames or FrameCounts()
         self.withheld = self.unrecorded = self.shed = 0
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
@@ -69,17 +70,20 @@ class Statistics:
         self._rows = np.zeros(len(END_REASONS), np.int64)
         self._started = time.monotonic()
 
-    def counted(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
-        """The blocks, counted when they are passed on."""
-        for block in blocks:
-            if len(block):
-                tags = int(np.count_nonzero(block.vlan_tpid))
-                first, last = int(block.timestamp_ns.min()), int(block.timestamp_ns.max())
-                self.first_ns = min(first, self.first_ns) if self.packets else first
-                self.last_ns = max(last, self.last_ns) if self.packets else last
-                self.packets += len(block)
-                self.bytes += int(block.wire_length.sum()) + 4 * tags
-            yield block
+    @property
+    def packets(self) -> int:
+        """Frames that entered the chain."""
+        return self.frames.packets
+
+    @property
+    def first_ns(self) -> int:
+        """Least time of a frame; 0 before the first one."""
+        return self.frames.first_ns
+
+    @property
+    def last_ns(self) -> int:
+        """Greatest time of a frame; 0 before the first one."""
+        return self.frames.last_ns
 
     def count_rows(self, batch: SequenceBatch) -> None:
         """Counts rows that no lane counts."""
@@ -102,7 +106,7 @@ class Statistics:
         return {
             "version": sensor.__version__,
             "packets": self.packets,
-            "bytes": self.bytes,
+            "bytes": self.frames.bytes,
             "first_packet": timestamp(self.first_ns) if self.packets else None,
             "last_packet": timestamp(self.last_ns) if self.packets else None,
             "decoded": self._decoder.decoded,
@@ -132,6 +136,7 @@ class Statistics:
             "alert_log_rotations": log.rotations if log else 0,
             "kernel_drops": self._capture.kernel_drops,
             "offload_frames": self._capture.offload_frames,
+            "bypassed": self._capture.bypassed,
             "frames_unrecorded": self.unrecorded,
             "truncated": list(self.truncated),
             "seconds": round(time.monotonic() - self._started, 3),
