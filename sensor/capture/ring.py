@@ -131,7 +131,8 @@ class Ring:
         # A frame that has come by now is at most two timeouts from being handed over.
         self._silence = Silence(2 * timeout_ms * 1_000_000)
         self._socket = _open_socket()
-        self._bypass = Bypass(interfaces, self.counters)
+        # One ring of a fan-out has only its share of what the interfaces count.
+        self._bypass = Bypass(interfaces if fanout is None else (), self.counters)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             self._watched = Watched(
