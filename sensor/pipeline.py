@@ -3,8 +3,9 @@
 capture → PacketBlock → decode → Headers → flow table → SequenceBatch → detectors → scores →
 incidents. Live and replay run exactly this; the service owns sockets, signals and files.
 
-The chain has two halves that share nothing but `Decided`: `decide` ends with the rows, `Detection`
-begins with them. A replay runs both in turn; live, each has a thread of its own.
+The chain has three parts that share nothing but what they hand on: `decoded` ends with headers,
+`decide` with rows, and `Detection` begins with these. A replay runs them in turn; live, detection
+has a thread of its own, and decoding may have processes (`sensor.service.workers`).
 """
 
 from bisect import bisect_left
@@ -23,6 +24,7 @@ from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.schema import TaskSpec
 from sensor.packets.decode import Decoder
+from sensor.packets.headers import Headers
 
 SCORED_ROWS = 4_096
 """Rows that are scored at once: a flood's batch would need tens of megabytes as it is encoded."""
@@ -94,6 +96,15 @@ class Decided:
     ends: bool = False
 
 
+Packets = Iterable[tuple[Headers, int]]
+"""Decoded packets of a block, and the lower bound of the clock after it; see `PacketBlock`."""
+
+
+def decoded(blocks: Iterable[PacketBlock], decoder: Decoder) -> Packets:
+    """The first part of the chain: decoded packets, block by block."""
+    return ((decoder.decode(block), block.clock_ns) for block in blocks)
+
+
 def assemble(
     blocks: Iterable[PacketBlock], decoder: Decoder, table: FlowTable
 ) -> Iterator[SequenceBatch]:
@@ -101,21 +112,19 @@ def assemble(
 
     Where the clock was set back a stream ends, and another begins (`docs/semantics.md` 2).
     """
-    for decided in decide(blocks, decoder, [Lane(table, ())]):
+    for decided in decide(decoded(blocks, decoder), [Lane(table, ())]):
         yield decided.batch
 
 
-def decide(
-    blocks: Iterable[PacketBlock], decoder: Decoder, lanes: Sequence[Lane]
-) -> Iterator[Decided]:
-    """The first half of the chain: the rows of a stream of blocks, for every lane in turn.
+def decide(packets: Packets, lanes: Sequence[Lane]) -> Iterator[Decided]:
+    """The second part of the chain: the rows of a stream of packets, for every lane in turn.
 
     All rows of a block have been given when the next block is asked for. Where the clock was set
     back a stream ends, and another begins.
     """
     epochs = Epochs()
-    for block in blocks:
-        for begins, headers, clock_ns in epochs.cut(decoder.decode(block), block.clock_ns):
+    for block, lower_ns in packets:
+        for begins, headers, clock_ns in epochs.cut(block, lower_ns):
             if begins:
                 yield from _finish(lanes)
                 for lane in lanes:
@@ -126,7 +135,7 @@ def decide(
 
 
 class Detection:
-    """The second half of the chain: scores rows, and puts the events of all lanes in order."""
+    """The third part of the chain: scores rows, and puts the events of all lanes in order."""
 
     def __init__(self, lanes: Sequence[Lane]) -> None:
         self._lanes = lanes
@@ -166,7 +175,7 @@ def detect(
     Where the clock was set back a stream ends with its events, and another begins.
     """
     detection = Detection(lanes)
-    for decided in decide(blocks, decoder, lanes):
+    for decided in decide(decoded(blocks, decoder), lanes):
         yield from detection.take(decided)
 
 

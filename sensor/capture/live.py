@@ -6,8 +6,8 @@ from typing import Protocol
 from sensor.capture.block import CaptureCounters, PacketBlock
 
 
-class LiveSource(Protocol):
-    """Frames of one or several interfaces: the ring, or tshark.
+class Watching(Protocol):
+    """One or several interfaces that are captured on, by whomever.
 
     Attributes:
         interface: its name, or their names with commas between them.
@@ -30,14 +30,18 @@ class LiveSource(Protocol):
         """See above; it may change at any time."""
         ...
 
-    def __iter__(self) -> Iterator[PacketBlock]:
-        """Blocks, and ticks where there is silence, until `stop`."""
-        ...
-
     def stop(self) -> None:
         """Ends the iteration after what has been received; a signal handler may call it."""
         ...
 
     def close(self) -> None:
         """Gives back what was opened."""
+        ...
+
+
+class LiveSource(Watching, Protocol):
+    """Frames of them: the ring, or tshark."""
+
+    def __iter__(self) -> Iterator[PacketBlock]:
+        """Blocks, and ticks where there is silence, until `stop`."""
         ...

@@ -5,6 +5,11 @@ the frames of all interfaces, and the filter keeps those of the watched ones. So
 and one stream, in the order in which the kernel saw the frames, whichever way they came, and
 nothing has to be put in order afterwards. The price is the filter's few instructions for each
 frame of the other interfaces.
+
+Sockets of a *fan-out* share these frames among them (packet(7), PACKET_FANOUT): those of the same
+pair of endpoints, and all fragments between two addresses, go to the same socket, and to another
+one only where its ring is full. They are bound to none either, as the kernel lets no socket of a
+fan-out be bound again.
 """
 
 import ctypes
@@ -24,9 +29,18 @@ ETH_P_ALL = 3
 SOL_PACKET = 263
 PACKET_ADD_MEMBERSHIP = 1
 PACKET_IGNORE_OUTGOING = 23
+PACKET_FANOUT = 18
+PACKET_FANOUT_HASH = 0
+PACKET_FANOUT_FLAG_ROLLOVER = 0x1000
+PACKET_FANOUT_FLAG_UNIQUEID = 0x2000
 PACKET_MR_PROMISC = 1
 PACKET_OUTGOING = 4
 """linux/if_packet.h and linux/if_ether.h"""
+
+NEW_FANOUT = -1
+"""Asks the kernel for a fan-out that no other program has."""
+
+_SHARES = PACKET_FANOUT_HASH | PACKET_FANOUT_FLAG_ROLLOVER
 
 MOST = 32
 """Interfaces at most: jumps of a filter are short."""
@@ -47,15 +61,24 @@ class Watched:
         names: as they were given.
         blind: why no frames can come from an interface, by its name, as a phrase such as ``is
             down``; those that are seen are not in it. As of the last look.
+        fanout: number of the fan-out that the socket is in, or None.
     """
 
-    def __init__(self, names: Sequence[str], receiver: socket.socket, *, promiscuous: bool) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        receiver: socket.socket,
+        *,
+        promiscuous: bool,
+        fanout: int | None = None,
+    ) -> None:
         """Looks at the interfaces.
 
         Args:
             names: of one or several.
             receiver: a packet socket that is not bound yet.
             promiscuous: also frames for other stations.
+            fanout: number of a fan-out to be in, or `NEW_FANOUT`.
 
         Raises:
             CaptureUnavailableError: there is no such interface.
@@ -68,6 +91,8 @@ class Watched:
             raise UsageError(f"{len(names)} interfaces are too many; {MOST} are watched at most")
         self.names = tuple(names)
         self.blind: dict[str, str] = {}
+        self.fanout = fanout
+        self._to_all = len(names) > 1 or fanout is not None
         self._socket, self._promiscuous = receiver, promiscuous
         self._program: Program = []
         self._members: set[int] = set()
@@ -81,7 +106,7 @@ class Watched:
             OSError: the kernel does not take it.
         """
         self._program = program
-        if len(self.names) > 1:
+        if self._to_all:
             program = _only_of(self._present()) + program
         elif self._found[self.names[0]].loopback:
             # Everything leaves and arrives there: seen once is enough.
@@ -95,12 +120,14 @@ class Watched:
             CaptureUnavailableError: an interface can't be captured on.
         """
         try:
-            if len(self.names) == 1:
-                self._socket.bind((self.names[0], ETH_P_ALL))
-            else:
+            if self._to_all:
                 _bind_to_all(self._socket)
+            else:
+                self._socket.bind((self.names[0], ETH_P_ALL))
             for found in self._found.values():
                 self._join(found)
+            if self.fanout is not None:
+                self._share(self.fanout)
         except OSError as error:
             raise CaptureUnavailableError(
                 f"interface {','.join(self.names)}: can't be captured on ({error.strerror})"
@@ -112,7 +139,7 @@ class Watched:
         self._look()
         present = self._present()
         try:
-            if len(self.names) > 1:
+            if self._to_all:
                 if before != [found.index for found in present]:
                     self.filter(self._program)
                     for found in present:
@@ -129,13 +156,20 @@ class Watched:
     def longest(self, index: NDArray[np.uint32]) -> NDArray[np.int64]:
         """The most bytes that frames can have that came from interfaces of these numbers."""
         most = np.full(index.size, _LINK_HEADER_BYTES + min(f.mtu for f in self._found.values()))
-        if len(self.names) > 1:
+        if self._to_all:
             for found in self._found.values():
                 most[index == found.index] = found.mtu + _LINK_HEADER_BYTES
         return most
 
     def _present(self) -> list[Interface]:
         return [each for each in self._found.values() if self.blind.get(each.name) != _GONE]
+
+    def _share(self, fanout: int) -> None:
+        new = fanout == NEW_FANOUT
+        shares = _SHARES | (PACKET_FANOUT_FLAG_UNIQUEID if new else 0)
+        word = struct.pack("I", shares << 16 | (0 if new else fanout))
+        self._socket.setsockopt(SOL_PACKET, PACKET_FANOUT, word)
+        self.fanout = self._socket.getsockopt(SOL_PACKET, PACKET_FANOUT) & 0xFFFF
 
     def _bound_to(self) -> str:
         return str(self._socket.getsockname()[0])

@@ -90,7 +90,7 @@ def flows(
         packets = extraction.source
         statistics = Statistics(packets.counters, extraction.decoder, extraction.table)
         blocks = with_progress(packets, hidden=options.shares_terminal(output))
-        for batch in extraction.rows_of(statistics.counted(blocks)):
+        for batch in extraction.rows_of(statistics.frames.of(blocks)):
             statistics.count_rows(batch)
             if writer and len(batch):
                 writer.write(batch)

@@ -8,19 +8,22 @@ from pathlib import Path
 import click
 
 from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX, STDOUT, AlertLog
+from sensor.capture.block import PacketBlock
 from sensor.capture.interfaces import describe
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
 from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
-from sensor.pipeline import Lane
+from sensor.packets.headers import Headers
+from sensor.pipeline import Lane, Packets
 from sensor.service.footprint import release_code
-from sensor.service.lanes import build_lanes
-from sensor.service.live import Attendant, UntilFailure, limited
+from sensor.service.lanes import build_lanes, optional_of
+from sensor.service.live import Attendant, UntilFailure, limited, within
 from sensor.service.run import Run
 from sensor.service.signals import Signals
 from sensor.service.summary import Summary
+from sensor.service.workers import Workers
 
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""
@@ -67,6 +70,15 @@ RECORDING_MIB = 32
     f"--record {RECORDING_MIB}]",
 )
 @click.option(
+    "--workers",
+    type=click.IntRange(min=1, max=64),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that share the frames and decode them, beside the one that detects; 1 is none "
+    "beside it. Alerts are the same.",
+)
+@click.option(
     "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."
 )
 @options.summary
@@ -84,6 +96,7 @@ def run(
     duration: float | None,
     count: int | None,
     buffer: int | None,
+    workers: int,
     no_promiscuous: bool,
     summary: bool,
 ) -> None:
@@ -98,6 +111,7 @@ def run(
       multa-sensor run -i br-lan --home-net 192.168.1.0/24,2001:db8:1::/48 -o alerts.json
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
       multa-sensor run -i eth1 -i wlan0 -o alerts.json
+      multa-sensor run -i eth0 --workers 2 -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
     with signals.handled():
@@ -106,6 +120,8 @@ def run(
                 describe(name)  # an unknown name is told before models are proved
         elif record or buffer or len(interfaces) > 1:
             raise UsageError("--record, --buffer and several interfaces need the source native")
+        if workers > 1 and (record or count or source != "native"):
+            raise UsageError("--record, --count and other sources than native need one worker")
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
         home = options.home_networks(home_net)
@@ -124,6 +140,8 @@ def run(
                 source,
                 interfaces,
                 buffer,
+                workers=workers,
+                optional=optional_of(lanes),
                 recording=record is not None,
                 promiscuous=not no_promiscuous,
             )
@@ -133,14 +151,21 @@ def run(
             if recorder:
                 opened.enter_context(contextlib.closing(recorder))
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
-            chain = Run(ring.counters, lanes, log, told)
+            chain = Run(
+                ring.counters, lanes, log, told, ring if isinstance(ring, Workers) else None
+            )
             attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
             release_code()
             say(f"watching {ring.interface} with {_names(lanes)}")
-            heard = UntilFailure(limited(ring, count, duration))
-            blocks = attendant.attended(heard)
-            kept = recorded(blocks, recorder) if recorder else blocks
-            chain.live(kept, ring.interface, attendant.handover, attendant.look_at_log)
+            heard: UntilFailure[tuple[Headers, int]] | UntilFailure[PacketBlock]
+            if isinstance(ring, Workers):
+                heard = UntilFailure(within(ring, duration))
+                packets: Packets = attendant.attended(heard)
+            else:
+                heard = UntilFailure(limited(ring, count, duration))
+                blocks = attendant.attended(heard)
+                packets = chain.decoded(recorded(blocks, recorder) if recorder else blocks)
+            chain.live(packets, ring.interface, attendant.handover, attendant.look_at_log)
         if statistics_file:
             statistics_file.write(chain.statistics)
         if told:
@@ -155,17 +180,22 @@ def _opened(
     interfaces: tuple[str, ...],
     buffer_mib: int | None,
     *,
+    workers: int,
+    optional: set[str],
     recording: bool,
     promiscuous: bool,
-) -> LiveSource:
+) -> LiveSource | Workers:
     if source == "tshark":
         from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
 
         return TsharkLive(interfaces[0], snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
     memory_mib = buffer_mib or (RECORDING_MIB if recording else BLOCK_BYTES * BLOCKS >> 20)
+    blocks = (memory_mib << 20) // BLOCK_BYTES
+    if workers > 1:
+        return Workers(interfaces, workers, optional, blocks=blocks, promiscuous=promiscuous)
     return Ring(
         *interfaces,
-        blocks=(memory_mib << 20) // BLOCK_BYTES,
+        blocks=blocks,
         snap_bytes=FULL_FRAMES if recording else SNAP_BYTES,
         promiscuous=promiscuous,
     )

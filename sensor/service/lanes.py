@@ -88,6 +88,11 @@ def build_lanes(
     ]
 
 
+def optional_of(lanes: Sequence[Lane]) -> set[str]:
+    """Which of `sensor.packets.headers.OPTIONAL_TYPES` the tables want to have decoded."""
+    return {name for lane in lanes for name in lane.table.schema.optional}
+
+
 def described(lanes: Sequence[Lane]) -> dict[str, Model]:
     """What alerts say about each detector."""
     models = {}

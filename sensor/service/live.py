@@ -6,11 +6,12 @@ that detects after what it has written (`Attendant.look_at_log`). The log is the
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
 
 from sensor.alerts.sinks import OLD_SUFFIX, AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
-from sensor.capture.live import LiveSource
+from sensor.capture.live import LiveSource, Watching
 from sensor.capture.record import Recorder
 from sensor.errors import MultaError
 from sensor.service.handover import Handover
@@ -20,6 +21,26 @@ from sensor.service.statistics import Statistics
 
 REPEAT_S = 60
 """How often a loss that goes on is told."""
+
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class _Stoppable(Protocol[T_co]):
+    """A source, whatever its items are."""
+
+    def __iter__(self) -> Iterator[T_co]: ...
+    def stop(self) -> None: ...
+
+
+def within(source: _Stoppable[T], duration_s: float | None) -> Iterator[T]:
+    """A source's items; after this time it is stopped, and what it holds is delivered."""
+    until = None if duration_s is None else time.monotonic() + duration_s
+    for item in source:
+        yield item
+        if until is not None and time.monotonic() >= until:
+            source.stop()
 
 
 def limited(
@@ -32,34 +53,31 @@ def limited(
         count: exactly so many packets are delivered.
         duration_s: after this time the ring is stopped, and what it holds is delivered.
     """
-    until = None if duration_s is None else time.monotonic() + duration_s
     left = count
-    for block in ring:
+    for block in within(ring, duration_s):
         if left is not None:
             if left <= len(block):
                 yield cut(block, slice(left))
                 return
             left -= len(block)
         yield block
-        if until is not None and time.monotonic() >= until:
-            ring.stop()
 
 
-class UntilFailure:
-    """A source's blocks to the end, be it a failure: what it delivered is then still dealt with.
+class UntilFailure(Generic[T]):
+    """A source's items to the end, be it a failure: what it delivered is then still dealt with.
 
     Attributes:
         failure: what ended it, or `None`.
     """
 
-    def __init__(self, blocks: Iterable[PacketBlock]) -> None:
-        self._blocks = blocks
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = items
         self.failure: MultaError | None = None
 
-    def __iter__(self) -> Iterator[PacketBlock]:
-        """The blocks."""
+    def __iter__(self) -> Iterator[T]:
+        """The items."""
         try:
-            yield from self._blocks
+            yield from self._items
         except MultaError as error:
             self.failure = error
 
@@ -73,7 +91,7 @@ class Attendant:
 
     def __init__(
         self,
-        ring: LiveSource,
+        ring: Watching,
         log: AlertLog,
         recorder: Recorder | None,
         statistics: Statistics,
@@ -97,7 +115,7 @@ class Attendant:
         self._rotations = 0
         signals.are_about(self._stop, statistics.line)
 
-    def attended(self, blocks: Iterable[PacketBlock]) -> Iterator[PacketBlock]:
+    def attended(self, blocks: Iterable[T]) -> Iterator[T]:
         """The blocks; after each one, its rows have been handed over.
 
         The watchdog hears so if the thread that detects is at work too.

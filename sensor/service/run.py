@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sensor.alerts.eve import Options, line
 from sensor.alerts.event import IncidentEvent, Withheld
@@ -10,11 +10,12 @@ from sensor.alerts.limit import AlertLimit
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Decided, Detection, Lane, decide
+from sensor.pipeline import Decided, Detection, Lane, Packets, decide, decoded
 from sensor.service.handover import Handover
-from sensor.service.lanes import described
+from sensor.service.lanes import described, optional_of
 from sensor.service.statistics import Statistics
 from sensor.service.summary import Summary
+from sensor.service.workers import Workers
 
 
 class Run:
@@ -30,6 +31,7 @@ class Run:
         lanes: Sequence[Lane],
         log: AlertLog,
         summary: Summary | None = None,
+        workers: Workers | None = None,
     ) -> None:
         """Prepares a run.
 
@@ -38,13 +40,16 @@ class Run:
             lanes: what detects.
             log: where alerts go; it stays the caller's to close.
             summary: hears of every event, where one will be shown.
+            workers: who decode and count, if that is not done here.
         """
-        self._decoder = Decoder({name for lane in lanes for name in lane.table.schema.optional})
+        self._decoder = Decoder(optional_of(lanes))
         self._lanes, self._log, self._summary = lanes, log, summary
         self._detection = Detection(lanes)
         self._limit = AlertLimit()
         self._options = Options()
-        self.statistics = Statistics(capture, self._decoder, lanes[0].table, lanes, log)
+        counts = workers.decoded if workers else self._decoder
+        frames = workers.frames if workers else None
+        self.statistics = Statistics(capture, counts, lanes[0].table, lanes, log, frames)
 
     def over(self, blocks: Iterable[PacketBlock]) -> None:
         """Detects until the blocks end; what is written is a function of the packets.
@@ -56,24 +61,24 @@ class Run:
             OutputError: a strict log can't be written.
         """
         self._options = Options(described(self._lanes))
-        for decided in self._decided(blocks):
+        for decided in decide(self.decoded(blocks), self._lanes):
             self._take(decided)
         self._write(self._limit.finish())
 
     def live(
         self,
-        blocks: Iterable[PacketBlock],
+        packets: Packets,
         interface: str,
         handover: Handover,
         after: Callable[[], None],
     ) -> None:
-        """Detects until the blocks end, in a thread beside the one that reads them.
+        """Detects until the packets end, in a thread beside the one that reads them.
 
         Every event is written as soon as it is certain, with the host and the time at which that
         was.
 
         Args:
-            blocks: of the source.
+            packets: of the source, `decoded` here or by workers.
             interface: where they are captured.
             handover: between the threads.
             after: called in the other thread whenever it has done something.
@@ -89,12 +94,13 @@ class Run:
             after()
 
         with handover.take_with(take):
-            for decided in self._decided(blocks):
+            for decided in decide(packets, self._lanes):
                 handover.put(decided)
         self._write(self._limit.finish())
 
-    def _decided(self, blocks: Iterable[PacketBlock]) -> Iterator[Decided]:
-        return decide(self.statistics.counted(blocks), self._decoder, self._lanes)
+    def decoded(self, blocks: Iterable[PacketBlock]) -> Packets:
+        """The packets of blocks, counted and decoded when they are passed on."""
+        return decoded(self.statistics.frames.of(blocks), self._decoder)
 
     def _take(self, decided: Decided) -> None:
         for event in self._detection.take(decided):

@@ -154,7 +154,7 @@ def test_a_run_with_two_threads_writes_what_a_replay_writes(tmp_path):
         if threads == 1:
             run.over(blocks_of(frames, 500))
         else:
-            run.live(blocks_of(frames, 50), "eth0", Handover(lambda: False), log.flush)
+            run.live(run.decoded(blocks_of(frames, 50)), "eth0", Handover(lambda: False), log.flush)
         log.close()
         counted = run.statistics.document()
         assert counted.pop("seconds") > 0

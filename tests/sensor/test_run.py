@@ -32,7 +32,7 @@ def run_over(path, size, interface=""):
     run = Run(CaptureCounters(), build_lanes([], rule=True), log)
     blocks = blocks_of(packets, size)
     if interface:
-        run.live(blocks, interface, Handover(lambda: False), log.flush)
+        run.live(run.decoded(blocks), interface, Handover(lambda: False), log.flush)
     else:
         run.over(blocks)
     log.close()

@@ -48,7 +48,7 @@ def test_run_is_counted():
     lanes, decoder = build_lanes([], rule=True), Decoder()
     statistics = Statistics(counters, decoder, lanes[0].table, lanes)
     assert statistics.document()["alerts"] == {"counting-rule/flow_rate": 0}
-    for event in detect(statistics.counted([block]), decoder, lanes):
+    for event in detect(statistics.frames.of([block]), decoder, lanes):
         statistics.count_event(event)
     counted = statistics.document()
     # Three frames had a tag of four bytes that the kernel stripped.
@@ -84,7 +84,7 @@ def test_a_capture_may_begin_at_time_zero():
     statistics = empty()
     content = flood(1)[0][0]
     for time_ns in (0, 5 * 10**9, 2 * 10**9):
-        list(statistics.counted([block_of([Frame(time_ns, content)])]))
+        list(statistics.frames.of([block_of([Frame(time_ns, content)])]))
     counted = statistics.document()
     assert counted["first_packet"] == "1970-01-01T00:00:00.000000+0000"
     assert counted["last_packet"] == "1970-01-01T00:00:05.000000+0000"
