@@ -15,6 +15,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/capture/live.py": "a protocol without code; tests/sensor/test_tshark.py runs by it",
     "sensor/capture/parser.py": "a protocol without code; tests of pcap and pcapng read all of it",
     "sensor/capture/pcapng_packets.py": "tests/sensor/test_pcapng.py, through whole files",
+    "sensor/capture/bpf.py": "tests/sensor/test_cutoff.py, by the kernel's verifier and traffic",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",

@@ -56,13 +56,14 @@ class PacketBlock:
 
 @dataclass(slots=True)
 class CaptureCounters:
-    """What a source has delivered, lost, and not been shown so far."""
+    """What a source has delivered, lost, and not been shown or left out so far."""
 
     packets: int = 0
     bytes: int = 0
     kernel_drops: int = 0
     offload_frames: int = 0
     bypassed: int = 0
+    cut: int = 0
 
 
 def one_link_type(link_type: int, packets: int) -> NDArray[np.uint16]:

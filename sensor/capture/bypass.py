@@ -98,8 +98,8 @@ class Bypass:
         return _Counted(
             time.monotonic(),
             (packets, octets),
-            (own.packets + own.kernel_drops, own.bytes),
-            own.kernel_drops,
+            (own.packets + own.kernel_drops + own.cut, own.bytes),
+            own.kernel_drops + own.cut,
             own.offload_frames,
         )
 

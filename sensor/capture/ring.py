@@ -36,6 +36,7 @@ from sensor.capture.block import (
     one_link_type,
 )
 from sensor.capture.bypass import Bypass
+from sensor.capture.cutoff import CutOff
 from sensor.capture.filters import attach, copy_bytes, copy_headers
 from sensor.capture.interfaces import WITH_ETHERNET_HEADER
 from sensor.capture.link_types import ETHERNET
@@ -99,6 +100,7 @@ class Ring:
         snap_bytes: int = SNAP_BYTES,
         promiscuous: bool = True,
         fanout: int | None = None,
+        cut_off: CutOff | None = None,
     ) -> None:
         """Opens the ring and binds it; from here on frames are received.
 
@@ -112,6 +114,7 @@ class Ring:
                 `FULL_FRAMES`, only what is read (`sensor.capture.filters`).
             promiscuous: also frames for other stations.
             fanout: number of a fan-out whose rings share the frames (`sensor.capture.watched`).
+            cut_off: what leaves packets out, of a single interface; it stays the caller's to close.
 
         Raises:
             CaptureUnavailableError: there is no such interface, or no memory for the ring.
@@ -130,6 +133,7 @@ class Ring:
         self._held: list[int] = []
         # A frame that has come by now is at most two timeouts from being handed over.
         self._silence = Silence(2 * timeout_ms * 1_000_000)
+        self._cut_off = cut_off
         self._socket = _open_socket()
         # One ring of a fan-out has only its share of what the interfaces count.
         self._bypass = Bypass(interfaces if fanout is None else (), self.counters)
@@ -234,6 +238,8 @@ class Ring:
             options(SOL_PACKET, PACKET_VERSION, TPACKET_V3)
             whole = snap_bytes >= FULL_FRAMES
             self._watched.filter(copy_bytes(snap_bytes) if whole else copy_headers(snap_bytes))
+            if self._cut_off:
+                self._cut_off.attach(self._socket)
         except OSError as error:
             raise HostError(
                 f"interface {self.interface}: this kernel lacks TPACKET_V3 or socket filters "
@@ -330,6 +336,8 @@ class Ring:
         """Adds the frames lost since the last look; the kernel resets its counter on reading."""
         statistics = self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 12)
         self.counters.kernel_drops += struct.unpack("3I", statistics)[1]
+        if self._cut_off:
+            self.counters.cut = self._cut_off.cut
 
 
 def _open_socket() -> socket.socket:

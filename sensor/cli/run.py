@@ -9,6 +9,7 @@ import click
 
 from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
+from sensor.capture.cutoff import CutOff
 from sensor.capture.interfaces import describe
 from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
@@ -17,6 +18,7 @@ from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
 from sensor.packets.headers import Headers
 from sensor.pipeline import Lane, Packets
+from sensor.service import beginnings
 from sensor.service.footprint import release_code
 from sensor.service.lanes import build_lanes, optional_of
 from sensor.service.live import Attendant, UntilFailure, limited, within
@@ -79,6 +81,12 @@ RECORDING_MIB = 32
     "beside it. Alerts are the same.",
 )
 @click.option(
+    "--cut-off",
+    is_flag=True,
+    help="Let the kernel drop what comes late in connections, where no model looks at it (eBPF; "
+    "takes CAP_BPF, else every packet is read).",
+)
+@click.option(
     "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."
 )
 @options.summary
@@ -97,6 +105,7 @@ def run(
     count: int | None,
     buffer: int | None,
     workers: int,
+    cut_off: bool,
     no_promiscuous: bool,
     summary: bool,
 ) -> None:
@@ -122,6 +131,8 @@ def run(
             raise UsageError("--record, --buffer and several interfaces need the source native")
         if workers > 1 and (record or count or source != "native"):
             raise UsageError("--record, --count and other sources than native need one worker")
+        if cut_off and (record or workers > 1 or len(interfaces) > 1 or source != "native"):
+            raise UsageError("--cut-off needs one interface, one worker, no --record, and native")
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
         home = options.home_networks(home_net)
@@ -136,6 +147,9 @@ def run(
             opened.enter_context(contextlib.closing(log))
             if log.unread:
                 say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
+            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if cut_off else None
+            if cutting:
+                opened.enter_context(contextlib.closing(cutting))
             ring = _opened(
                 source,
                 interfaces,
@@ -144,6 +158,7 @@ def run(
                 optional=optional_of(lanes),
                 recording=record is not None,
                 promiscuous=not no_promiscuous,
+                cut_off=cutting,
             )
             opened.enter_context(contextlib.closing(ring))
             # Last, as a start that fails should leave no recording that is in the next one's way.
@@ -184,6 +199,7 @@ def _opened(
     optional: set[str],
     recording: bool,
     promiscuous: bool,
+    cut_off: CutOff | None,
 ) -> LiveSource | Workers:
     if source == "tshark":
         from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
@@ -198,6 +214,7 @@ def _opened(
         blocks=blocks,
         snap_bytes=FULL_FRAMES if recording else SNAP_BYTES,
         promiscuous=promiscuous,
+        cut_off=cut_off,
     )
 
 

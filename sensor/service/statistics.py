@@ -137,6 +137,7 @@ class Statistics:
             "kernel_drops": self._capture.kernel_drops,
             "offload_frames": self._capture.offload_frames,
             "bypassed": self._capture.bypassed,
+            "cut": self._capture.cut,
             "frames_unrecorded": self.unrecorded,
             "truncated": list(self.truncated),
             "seconds": round(time.monotonic() - self._started, 3),

@@ -1,0 +1,38 @@
+"""Whether the kernel may leave out what comes late in a connection (`docs/semantics.md` 33)."""
+
+from collections.abc import Callable, Sequence
+
+from sensor.capture.cutoff import CutOff
+from sensor.errors import HostError, UsageError
+from sensor.pipeline import Lane
+
+
+def cut_off(lanes: Sequence[Lane], snap_bytes: int, say: Callable[[str], None]) -> CutOff | None:
+    """The filter that lets through what these lanes look at; the caller closes it.
+
+    Args:
+        lanes: whose flow tables see no other packets then.
+        snap_bytes: of the capture.
+        say: shows a person why there is no such filter, where the kernel has or permits none.
+
+    Raises:
+        UsageError: a lane looks at packets late in a connection.
+    """
+    for lane in lanes:
+        schema = lane.table.schema
+        if schema.policies != ("first",) or schema.key != "five_tuple":
+            names = ", ".join(detector.name for detector in lane.detectors)
+            raise UsageError(
+                f"--cut-off: {names} needs packets late in connections too; leave --cut-off out, "
+                "or name models that look at the first packets alone (and perhaps --no-rule)"
+            )
+    schemas = [lane.table.schema for lane in lanes]
+    most = max(schema.n for schema in schemas)
+    soonest_ms = min(schema.idle_timeout_ms for schema in schemas)
+    try:
+        return CutOff(most, soonest_ms, snap_bytes)
+    except HostError as error:
+        say(
+            f"every packet is read, as the kernel takes no cut-off here ({error}; it takes CAP_BPF)"
+        )
+        return None

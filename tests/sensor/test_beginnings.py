@@ -1,0 +1,53 @@
+"""`run --cut-off`: refused where it would change rows, given up where it is not permitted."""
+
+import contextlib
+
+import pytest
+from command import sensor_command
+from test_pcap import unprivileged
+
+from sensor.capture.ring import SNAP_BYTES
+from sensor.flows.table import FlowTable
+from sensor.model.schema import FeatureSchema
+from sensor.pipeline import Lane
+from sensor.service.beginnings import cut_off
+
+SHORT = FeatureSchema(lengths=(4,), policies=("first",), idle_timeout_ms=90_000)
+LONG = FeatureSchema(lengths=(4, 32), policies=("first",), idle_timeout_ms=60_000)
+
+
+@pytest.mark.network
+def test_longest_sequence_and_shortest_timeout_count():
+    said: list[str] = []
+    lanes = [Lane(FlowTable(schema), []) for schema in (SHORT, LONG)]
+    cutting = cut_off(lanes, SNAP_BYTES, said.append)
+    assert cutting
+    with contextlib.closing(cutting):
+        assert (cutting.packets, cutting.silence_ns) == (32, 59 * 10**9)
+        assert cutting.cut == 0
+    assert said == []
+
+
+@pytest.mark.network
+def test_every_packet_is_read_where_it_is_not_permitted():
+    said: list[str] = []
+    with unprivileged():
+        assert cut_off([Lane(FlowTable(SHORT), [])], SNAP_BYTES, said.append) is None
+    assert len(said) == 1
+    assert "CAP_BPF" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        ((), "iot-gateway, counting-rule needs packets late in connections"),
+        (("--record", "x.pcap"), "no --record"),
+        (("-i", "lo"), "one interface"),
+        (("--workers", "2"), "one worker"),
+        (("--source", "tshark"), "native"),
+    ],
+)
+def test_refused_where_it_does_not_fit(capfd, arguments, part):
+    outcome = sensor_command(capfd, "run", "-i", "lo", "--cut-off", *arguments)
+    assert outcome.status == 64
+    assert part in outcome.err
