@@ -211,7 +211,7 @@ PEERS = (
         Pip(("dpkt",)),
         f"{{python}} {LOOPS} dpkt {{capture}}",
         found(r'"packets": (\d+)', r'"flows": (\d+)'),
-        cuts={SYN: 300_000},
+        cuts={MIX: 300_000, SYN: 300_000},
     ),
     Contender(
         "tshark",

@@ -119,8 +119,8 @@ class Debian:
 
     def _unpack(self, folder: Path) -> None:
         plan = _run(["apt-get", "install", "--simulate", "--no-install-recommends", *self.packages])
-        needed = re.findall(r"(?m)^Inst (\S+)", plan)
-        _run(["apt-get", "download", "--quiet=2", *needed], folder)
+        needed = {*self.packages, *re.findall(r"(?m)^Inst (\S+)", plan)}
+        _run(["apt-get", "download", "--quiet=2", *sorted(needed)], folder)
         for archive in sorted(folder.glob("*.deb")):
             _run(["dpkg-deb", "--extract", str(archive), str(folder)])
 
