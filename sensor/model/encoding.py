@@ -36,7 +36,9 @@ _ODD = np.array([pow(0xFF51AFD7ED558CCD, i + 1, 2**64) for i in range(512)], np.
 """Odd numbers without a pattern, one for each word of the longest row: MurmurHash3's multiplier."""
 
 _Places = slice | list[int]
-_Channel = tuple[int, NDArray[np.float32]]
+_Inputs = tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]
+"""Values of the codes of one field after another, and for each input the place of its code in a
+packed row and where its field's values begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Encoded:
             ``(u,)`` a row for each distinct sequence, and ``(b,)`` the position of each row's
             representative among those u; so ``packed[first][inverse]`` equals ``packed``.
         """
+        if len(self) == 1:
+            return np.zeros(1, np.intp), np.zeros(1, np.intp)
         hashed, words = self.hashed(), self.words
         # numpy.unique is slower, and loads numpy.ma, which holds more than a megabyte.
         order = np.argsort(hashed, kind="stable")
@@ -134,19 +138,13 @@ class Encoded:
         Returns:
             ``x (rows, length, channels)`` and ``c (rows, context fields)``.
         """
-        chosen = self.take(rows)
         length = self.schema.n if length is None else length
-        codes, context = chosen.codes[:, -length:], chosen.context
-        padding = length - codes.shape[1]
-        packets, flows = _channels(self.schema)
-        x = np.empty((len(chosen), length, len(packets)), np.float32)
-        x[:, :padding] = 0
-        for i, (field, values) in enumerate(packets):
-            x[:, padding:, i] = values.take(codes[..., field])
-        c = np.empty((len(chosen), len(flows)), np.float32)
-        for i, (field, values) in enumerate(flows):
-            c[:, i] = values.take(context[:, field])
-        return x, c
+        packed = self.packed[rows]
+        x, c = (
+            values.take(packed.take(places, axis=1) + offsets)
+            for values, places, offsets in _inputs(self.schema, self.steps, length)
+        )
+        return x.reshape(len(packed), length, len(self.schema.channels)), c
 
 
 def row_bytes(schema: FeatureSchema, steps: int | None = None) -> int:
@@ -259,16 +257,23 @@ def _places(numbers: list[int]) -> _Places:
     return slice(numbers[0], numbers[-1] + 1) if consecutive else numbers
 
 
-@lru_cache(maxsize=16)
-def _channels(schema: FeatureSchema) -> tuple[list[_Channel], list[_Channel]]:
-    """The inputs of a packet and those of a flow: the field and the value of each of its codes."""
-    packet = [
-        (i, np.ascontiguousarray(column))
-        for i, name in enumerate(schema.fields)
-        for column in _values(FIELDS[name]).T
+@lru_cache(maxsize=64)
+def _inputs(schema: FeatureSchema, steps: int, length: int) -> tuple[_Inputs, _Inputs]:
+    """How rows with room for `steps` packets become `length` steps of x, and c."""
+    fields = [
+        (i, column) for i, name in enumerate(schema.fields) for column in _values(FIELDS[name]).T
     ]
-    flow = [(i, _values(CONTEXT_FIELDS[name])[:, 0]) for i, name in enumerate(schema.context)]
-    return packet, flow
+    values = np.concatenate([np.zeros(256, np.float32), *(column for _, column in fields)])
+    places = np.zeros((length, len(fields)), np.intp)
+    offsets = np.zeros((length, len(fields)), np.intp)  # of padding too, whose values are zeros
+    held = min(steps, length)
+    step = np.arange(steps - held, steps)[:, None]
+    places[length - held :] = step * len(schema.fields) + [i for i, _ in fields]
+    offsets[length - held :] = 256 * np.arange(1, len(fields) + 1)
+    packets = values, places.reshape(-1), offsets.reshape(-1)
+    flow = [_values(CONTEXT_FIELDS[name])[:, 0] for name in schema.context]
+    order = np.arange(len(flow))
+    return packets, (np.concatenate(flow), steps * len(schema.fields) + order, 256 * order)
 
 
 @lru_cache(maxsize=64)

@@ -26,9 +26,6 @@ it. A multiple of 16 keeps every element in the vector path of the elementwise k
 path for the rest differs in the last bit (seen with tflite-runtime). Twice as many cost 10 to 20 %
 less a row, which the rows that fill up the last call eat where few are waiting."""
 
-_EXPANDED = 32 * BATCH
-"""Rows turned into floats at a time, to bound memory."""
-
 _RUNTIMES = (
     ("ai_edge_litert.interpreter", "ai-edge-litert"),
     ("tflite_runtime.interpreter", "tflite-runtime"),
@@ -109,14 +106,11 @@ class Inference:
         """Scores of rows through one signature."""
         size = 1 if rows.size == 1 and self._alone else self._sizes[length]
         filled = np.concatenate([rows, rows[:1].repeat(-rows.size % size)])
-        calls = []
         try:
-            for start in range(0, filled.size, _EXPANDED):
-                x, c = encoded.expand(filled[start : start + _EXPANDED], length)
-                calls += [
-                    self._call(length, x[at : at + size], c[at : at + size])
-                    for at in range(0, len(x), size)
-                ]
+            calls = [
+                self._call(length, *encoded.expand(filled[start : start + size], length))
+                for start in range(0, rows.size, size)
+            ]
         except (RuntimeError, ValueError) as error:
             raise self._refusal(error) from None
         return np.concatenate(calls)[: rows.size]
