@@ -140,10 +140,11 @@ class PcapParser:
         offset = walk(buffer, 0, end, self._order, RECORDS)
         if not offset.size:
             return offset, 0, False
-        length_at = np.ndarray((end + 1,), f"{self._order}u4", buffer, 8, (1,))
-        captured = length_at[offset].astype(np.int64)
-        after = offset + RECORD_HEADER_BYTES + captured
-        corrupt = np.flatnonzero(captured > MAX_CAPTURED_BYTES)
+        last = int(offset[-1])
+        length = int(buffer[last + 8 : last + 12].view(f"{self._order}u4")[0])
+        # a record ends where the next one begins; to look at all headers again is to fetch them
+        after = np.append(offset[1:], last + RECORD_HEADER_BYTES + length)
+        corrupt = np.flatnonzero(after - offset > RECORD_HEADER_BYTES + MAX_CAPTURED_BYTES)
         count = int(corrupt[0]) if corrupt.size else offset.size
         if count and after[count - 1] > end:
             return offset[: count - 1], int(offset[count - 1]), False

@@ -168,5 +168,8 @@ def _guess_starts(
         taken = lengths[cursor].astype(np.int64) + chain.added
         cursor = np.minimum(cursor + np.maximum(taken, chain.least), end)
     candidates, part = candidates[chained], part[chained]
-    _, firsts = np.unique(part, return_index=True)
-    return np.unique(np.append(candidates[firsts], start))
+    first_of_part = np.append(True, part[1:] != part[:-1])[: part.size]
+    # they ascend with their parts, but one may lie beyond the part in which it was looked for
+    found = np.maximum.accumulate(np.append(start, candidates[first_of_part]))
+    starts: Offsets = found[np.append(True, found[1:] > found[:-1])]
+    return starts

@@ -6,6 +6,9 @@ at once: starts and the expiries between them are laid out in order, grouped by 
 sort, and summed up within the group.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,20 +37,24 @@ class ContextWindows:
         self._slot = np.zeros((SCOPES, self._size), np.int32)
         self._begun = 0
         self._expired = [0, 0]
-        self._keys = [KeyIndex(self._size, 3) for _ in range(SCOPES)]
+        self._keys = [KeyIndex(self._size, 3, cells_per_slot=4) for _ in range(SCOPES)]
         # starts within the windows by key: 1 s in the low half of the word, 10 s in the high one
         self._counts = np.zeros((SCOPES, self._size + FIRST_SLOT), np.int64)
         self._position = np.zeros(self._size + FIRST_SLOT, np.uint16)
 
     def add(
-        self, clock_ns: NDArray[np.int64], scopes: tuple[Words, Words, Words]
+        self,
+        clock_ns: NDArray[np.int64],
+        scopes: Sequence[Words],
+        long: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.uint32], NDArray[np.bool_]]:
         """Counts for new flows, in order of their first packets, and remembers them.
 
         Args:
             clock_ns: ``(flows,)`` flow clock at each start, never falling.
             scopes: keys of service, source and destination, each ``(3, flows)`` as
-                `KeyIndex.find` takes them.
+                `KeyIndex.find` takes them, or ``(2, flows)`` where all are short.
+            long: ``(flows,)`` which keys are long, as there.
 
         Returns:
             ``(flows, 6)`` counts in the order of `CONTEXT_COLUMNS`, and ``(flows,)`` whether a
@@ -58,9 +65,11 @@ class ContextWindows:
         saturated = np.zeros(flows, np.bool_)
         for begin in range(0, flows, _CHUNK):
             part = slice(begin, min(begin + _CHUNK, flows))
-            self._add(
-                clock_ns[part], [words[:, part] for words in scopes], counts[part], saturated[part]
-            )
+            slots = [
+                keys.find(words[:, part], None if long is None else long[part])[0]
+                for keys, words in zip(self._keys, scopes, strict=True)
+            ]
+            self._add(clock_ns[part], slots, counts[part], saturated[part])
         return counts, saturated
 
     def clear(self) -> None:
@@ -75,7 +84,7 @@ class ContextWindows:
     def _add(
         self,
         clock_ns: NDArray[np.int64],
-        scopes: list[Words],
+        slots: list[NDArray[np.int32]],
         counts: NDArray[np.uint32],
         saturated: NDArray[np.bool_],
     ) -> None:
@@ -83,30 +92,35 @@ class ContextWindows:
         first = self._begun
         log = np.arange(first, first + flows) % self._size
         self._time[log] = clock_ns
-        for scope, words in enumerate(scopes):
-            self._slot[scope, log], _ = self._keys[scope].find(words)
+        self._slot[:, log] = slots
         self._begun += flows
 
         # Start s leaves a window when a later one is that much younger, or when it is no longer
         # among the last REMEMBERED; `leaves` is the first new start that misses it.
         entries, leaves = [], []
         for window, span in enumerate(WINDOWS_NS):
-            candidates = np.arange(self._expired[window], self._begun)
-            aged = np.searchsorted(clock_ns, self._time[candidates % self._size] + span)
-            forgotten = np.maximum(candidates + (REMEMBERED + 1 - first), 0)
-            leave = np.minimum(aged, forgotten)
-            leaving = int(np.searchsorted(leave, flows))
-            entries.append(candidates[:leaving] % self._size)
-            leaves.append(leave[:leaving])
-            self._expired[window] += leaving
+            kept = range(self._expired[window], self._begun)
+            aged = bisect_right(kept, int(clock_ns[-1]) - span, key=self._time_of)
+            leaving = kept[: max(aged, self._begun - 1 - REMEMBERED - kept.start, 0)]
+            starts = np.arange(leaving.start, leaving.stop)
+            entry = starts % self._size
+            forgotten = np.maximum(starts + (REMEMBERED + 1 - first), 0)
+            entries.append(entry)
+            leaves.append(
+                np.minimum(np.searchsorted(clock_ns, self._time[entry] + span), forgotten)
+            )
+            self._expired[window] = leaving.stop
         self._count(flows, log, entries, leaves, counts)
         for scope, keys in enumerate(self._keys):
-            slots = self._slot[scope, entries[-1]]
-            keys.delete(self._distinct(slots[self._counts[scope, slots] == 0]))
+            left = self._slot[scope, entries[-1]]
+            keys.delete(self._distinct(left[self._counts[scope, left] == 0]))
         youngest_forgotten = np.arange(first, self._begun) - (REMEMBERED + 1)
         known = np.flatnonzero(youngest_forgotten >= 0)
         age = clock_ns[known] - self._time[youngest_forgotten[known] % self._size]
         saturated[known] = age < WINDOWS_NS[-1]
+
+    def _time_of(self, start: int) -> int:
+        return int(self._time[start % self._size])
 
     def _distinct(self, slots: NDArray[np.int32]) -> NDArray[np.int32]:
         # numpy.unique would sort, and load numpy.ma, which holds more than a megabyte.
@@ -139,6 +153,13 @@ class ContextWindows:
             part = slice(begin, begin + 65_536)
             self._count_part(which[part], weight[part], start[part], counts)
 
+    def _grouped(self, slot: NDArray[np.int32]) -> NDArray[np.int64] | slice:
+        """Events by key, in order within; under a flood all of them are about one address."""
+        if (slot == slot[0]).all():
+            return slice(None)
+        self._position[slot] = np.arange(slot.size).astype(np.uint16)
+        return np.argsort(self._position[slot], kind="stable")
+
     def _count_part(
         self,
         which: NDArray[np.int64],
@@ -149,9 +170,7 @@ class ContextWindows:
         starts = np.flatnonzero(start >= 0)
         for scope in range(SCOPES):
             slot = self._slot[scope, which]
-            position = np.arange(slot.size).astype(np.uint16)
-            self._position[slot] = position
-            grouped = np.argsort(self._position[slot], kind="stable")
+            grouped = self._grouped(slot)
             group_slot, group_weight = slot[grouped], weight[grouped]
             head = np.empty(slot.size, np.bool_)
             head[0] = True

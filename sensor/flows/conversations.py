@@ -95,7 +95,7 @@ class Conversations:
             state = np.zeros(fresh.size, CONVERSATION)
             state["ordinal"] = self._begun + np.arange(fresh.size)
             self._begun += fresh.size
-            keyed.begin(first, state)
+            keyed.begin(first, state, state)
             put(records, fresh, state)
 
         outward = keyed.forward[segments.order]
@@ -168,12 +168,12 @@ def _host_pair(headers: Headers, conversed: Conversed) -> Keyed:
     )
     words, from_lower = five_tuple(hosts)
 
-    def begin(first: Index, state: NDArray[np.void]) -> None:
-        _inherit(conversed, first, state)
+    def begin(first: Index, state: NDArray[np.void], origin: NDArray[np.void]) -> None:
+        _inherit(conversed, first, origin)
         state["owner_forward"] = from_lower[first]
         for name in ("source_high", "source_low", "destination_high", "destination_low"):
-            state[name] = getattr(headers, name)[first]
-        state["source_port"] = state["destination_port"] = 0
+            origin[name] = getattr(headers, name)[first]
+        origin["source_port"] = origin["destination_port"] = 0
 
     return Keyed(words, headers.version == 6, from_lower, np.zeros_like(headers.tcp_flags), begin)
 
@@ -181,8 +181,8 @@ def _host_pair(headers: Headers, conversed: Conversed) -> Keyed:
 def _gathered(headers: Headers, conversed: Conversed, words: Words) -> Keyed:
     """A key to which each conversation belongs as a whole; `words` are those of `records`."""
 
-    def begin(first: Index, state: NDArray[np.void]) -> None:
-        _inherit(conversed, first, state)
+    def begin(first: Index, state: NDArray[np.void], origin: NDArray[np.void]) -> None:
+        _inherit(conversed, first, origin)
         state["owner_forward"] = True
 
     return Keyed(
@@ -194,11 +194,11 @@ def _gathered(headers: Headers, conversed: Conversed, words: Words) -> Keyed:
     )
 
 
-def _inherit(conversed: Conversed, first: Index, state: NDArray[np.void]) -> None:
+def _inherit(conversed: Conversed, first: Index, origin: NDArray[np.void]) -> None:
     """What a flow takes over from the conversation of its first packet."""
     records = take(conversed.records, conversed.of_packet[first])
     for name in INHERITED:
-        state[name] = records[name]
+        origin[name] = records[name]
 
 
 def _versions(records: NDArray[np.void]) -> NDArray[np.uint64]:

@@ -18,6 +18,8 @@ Words = NDArray[np.uint64]
 Slots = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
+_PAIR = np.dtype("V16")
+_NO_KEY = np.iinfo(np.uint64).max
 _HALF = np.uint64(32)
 _LOW_HALF = np.uint64(0xFFFFFFFF)
 
@@ -32,11 +34,20 @@ class KeyIndex:
         free: number of slots without a key.
     """
 
-    def __init__(self, slots: int, words: int) -> None:
-        self._words = np.zeros((words, slots + FIRST_SLOT), np.uint64)
-        self._words[1, :FIRST_SLOT] = np.iinfo(np.uint64).max
+    def __init__(self, slots: int, words: int, cells_per_slot: int = 8) -> None:
+        """Makes an index without keys.
+
+        Args:
+            slots: keys that are held at once.
+            words: of a long key, at least 2.
+            cells_per_slot: about; more take memory, fewer make keys probe longer.
+        """
+        # the first two words lie together, as they are always compared: one look at memory
+        self._pairs = np.zeros(slots + FIRST_SLOT, _PAIR)
+        self._pairs.view(np.uint64)[1 : 2 * FIRST_SLOT : 2] = _NO_KEY
+        self._further = np.zeros((words - 2, slots + FIRST_SLOT), np.uint64)
         self._long = np.zeros(slots + FIRST_SLOT, np.bool_)
-        bits = (2 * slots).bit_length()
+        bits = (cells_per_slot * slots // 2).bit_length()
         self._cells: Slots = np.zeros(1 << bits, np.int32)
         self._mask = np.int64((1 << bits) - 1)
         self._shift = np.uint64(64 - bits)
@@ -66,17 +77,14 @@ class KeyIndex:
         if (used + self._deleted + words.shape[1]) * 2 > self._cells.size and self._deleted:
             self._rebuild()
         cell = self._hash(words, long)
-        slot = self._cells[cell]
-        open_keys = np.flatnonzero(~self._equal(slot, words, long))
+        slot: Slots = self._cells[cell]
+        keys = np.flatnonzero(~self._equal(slot, words, long))
         created: list[Slots] = []
-        if open_keys.size:
-            cell, words = cell[open_keys], words[:, open_keys]
-            long = None if long is None else long[open_keys]
+        found, cell = slot[keys], cell[keys]
         # the first deleted cell on the way, which a key that has no slot takes: one that comes and
         # goes would else leave another deleted cell each time, and find its way ever longer
-        reused = np.full(open_keys.size, -1, np.int64)
-        while open_keys.size:
-            found = self._cells[cell]
+        reused = np.full(keys.size, -1, np.int64)
+        while keys.size:
             if self._deleted:
                 deleted = np.flatnonzero((found == DELETED) & (reused < 0))
                 reused[deleted] = cell[deleted]
@@ -85,24 +93,35 @@ class KeyIndex:
                 place = np.where(reused[empty] < 0, cell[empty], reused[empty])
                 # who has lost it to another key, now or before, goes on looking behind it
                 cell[empty], reused[empty] = place, -1
-                free = self._cells[place] <= DELETED
-                wide = np.full(empty.size, words.shape[0] > 2) if long is None else long[empty]
-                created.append(self._claim(place[free], words[:, empty[free]], wide[free]))
+                free = np.flatnonzero(self._cells[place] <= DELETED)
+                won, slots = self._claim(place[free], words, keys[empty[free]], long)
+                created.append(slots)
                 found[empty] = self._cells[place]
-            equal = self._equal(found, words, long)
-            slot[open_keys[equal]] = found[equal]
+                won = empty[free[won]]
+                slot[keys[won]] = slots
+                # of a flood's keys hardly any is left now
+                open_ = np.ones(keys.size, np.bool_)
+                open_[won] = False
+                rest = np.flatnonzero(open_)
+                keys, found, cell, reused = keys[rest], found[rest], cell[rest], reused[rest]
+            equal = self._equal(found, words, long, keys)
+            slot[keys[equal]] = found[equal]
             rest = np.flatnonzero(~equal)
-            open_keys, words, reused = open_keys[rest], words[:, rest], reused[rest]
-            long = None if long is None else long[rest]
+            keys, reused = keys[rest], reused[rest]
             cell = (cell[rest] + 1) & self._mask
+            found = self._cells[cell]
         return slot, np.concatenate(created) if created else np.zeros(0, np.int32)
 
     def delete(self, slots: Slots) -> None:
         """Frees slots, each given once and holding a key."""
-        self._cells[self._cell_of[slots]] = DELETED
-        self._deleted += slots.size
+        cells = self._cell_of[slots]
+        self._cells[cells] = DELETED
+        # before an empty cell nobody has to look further, so no mark is needed either
+        unmarked = cells[self._cells[(cells + 1) & self._mask] == EMPTY]
+        self._cells[unmarked] = EMPTY
+        self._deleted += slots.size - unmarked.size
         # the second word of a free slot must match no key; keys never have all ones there
-        self._words[1, slots] = np.iinfo(np.uint64).max
+        self._pairs.view(np.uint64)[1::2][slots] = _NO_KEY
         self._stack[self.free : self.free + slots.size] = slots
         self.free += slots.size
 
@@ -138,42 +157,63 @@ class KeyIndex:
             mixed += (word & _LOW_HALF) * low
             mixed += (word >> _HALF) * high
 
-    def _equal(self, slots: Slots, words: Words, long: Mask | None) -> Mask:
-        equal: Mask = self._words[0][slots] == words[0]
-        equal &= self._words[1][slots] == words[1]
+    def _equal(
+        self, slots: Slots, words: Words, long: Mask | None, keys: NDArray[np.int64] | None = None
+    ) -> Mask:
+        """Whether the slots hold the given keys, or all of them in order."""
+        stored = self._pairs[slots].view(np.uint64)
+        first, second = words[:2] if keys is None else (words[0][keys], words[1][keys])
+        equal: Mask = stored[::2] == first
+        equal &= stored[1::2] == second
         if words.shape[0] > 2:
-            rows = np.flatnonzero(equal if long is None else equal & long)
+            rows = np.flatnonzero(equal)
+            asked = rows if keys is None else keys[rows]
+            if long is not None:
+                is_long = np.flatnonzero(long[asked])
+                rows, asked = rows[is_long], asked[is_long]
             slots = slots[rows]
-            for stored, asked in zip(self._words[2:], words[2:], strict=True):
-                equal[rows] &= stored[slots] == asked[rows]
+            for further, word in zip(self._further, words[2:], strict=True):
+                equal[rows] &= further[slots] == word[asked]
         return equal
 
-    def _claim(self, cells: NDArray[np.int64], words: Words, long: Mask) -> Slots:
-        """Gives a free slot to one key for each distinct cell."""
+    def _claim(
+        self, cells: NDArray[np.int64], words: Words, keys: NDArray[np.int64], long: Mask | None
+    ) -> tuple[NDArray[np.int64], Slots]:
+        """Gives a free slot to one of the keys for each distinct cell.
+
+        Returns:
+            Positions of those among the keys, and their slots.
+        """
         # whoever is read back has won the cell; negative, as slots are not
         claims = -1 - np.arange(cells.size, dtype=np.int32)
         before = self._cells[cells]
         self._cells[cells] = claims
-        winners = np.flatnonzero(self._cells[cells] == claims)
-        self._deleted -= int(np.count_nonzero(before[winners] == DELETED))
-        slots: Slots = self._stack[self.free - winners.size : self.free].copy()
-        self.free -= winners.size
-        self._words[: words.shape[0], slots] = words[:, winners]
-        self._words[words.shape[0] :, slots] = 0
-        self._long[slots] = long[winners]
-        self._cells[cells[winners]] = slots
-        self._cell_of[slots] = cells[winners]
-        return slots
+        won = np.flatnonzero(self._cells[cells] == claims)
+        self._deleted -= int(np.count_nonzero(before[won] == DELETED))
+        winners, cells = keys[won], cells[won]
+        slots: Slots = self._stack[self.free - won.size : self.free].copy()
+        self.free -= won.size
+        pairs = np.empty((won.size, 2), np.uint64)
+        pairs[:, 0], pairs[:, 1] = words[0, winners], words[1, winners]
+        self._pairs[slots] = pairs.view(_PAIR)[:, 0]
+        for further, word in zip(self._further, words[2:], strict=False):
+            further[slots] = word[winners]
+        self._long[slots] = words.shape[0] > 2 if long is None else long[winners]
+        self._cells[cells] = slots
+        self._cell_of[slots] = cells
+        return won, slots
 
     def _rebuild(self) -> None:
         """Re-inserts every key, which drops the marks of deleted ones."""
-        taken = np.ones(self._words.shape[1], np.bool_)
+        taken = np.ones(self._cell_of.size, np.bool_)
         taken[:FIRST_SLOT] = False
         taken[self._stack[: self.free]] = False
         slots = np.flatnonzero(taken).astype(np.int32)
         self._cells[:] = EMPTY
         self._deleted = 0
-        cell = self._hash(self._words[:, slots], self._long[slots])
+        first = self._pairs[slots].view(np.uint64).reshape(-1, 2).T
+        words = np.concatenate((first, self._further[:, slots]))
+        cell = self._hash(words, self._long[slots])
         while slots.size:
             empty = self._cells[cell] == EMPTY
             self._cells[cell[empty]] = slots[empty]

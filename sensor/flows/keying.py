@@ -18,6 +18,8 @@ from sensor.packets.headers import ACK, SYN, TCP, Headers
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
+_ENDPOINT = ("high", "low", "port")
+
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
@@ -28,15 +30,16 @@ class Keyed:
         long: ``(packets,)`` which keys are long.
         forward: ``(packets,)`` from which of its flow's two sides a packet comes.
         flags: ``(packets,)`` TCP flags, or zeros where packets don't close flows.
-        begin: fills in states of flows that begin with the given packets, in packet order: whose
-            they are, their context, and which side the owner's is.
+        begin: of the packets with which flows begin, in packet order; fills in of their states
+            (`FLOW`) which side the owner's is, and of their origins (`ORIGIN`) whose they are and
+            their context.
     """
 
     words: Words
     long: Mask
     forward: Mask
     flags: NDArray[np.uint8]
-    begin: Callable[[Index, NDArray[np.void]], None]
+    begin: Callable[[Index, NDArray[np.void], NDArray[np.void]], None]
 
 
 class Keying(Protocol):
@@ -76,11 +79,11 @@ class FiveTuple:
         """Keys of the packets."""
         words, from_lower = five_tuple(headers)
 
-        def begin(first: Index, state: NDArray[np.void]) -> None:
-            originate(state, headers, first, from_lower)
+        def begin(first: Index, state: NDArray[np.void], origin: NDArray[np.void]) -> None:
+            state["owner_forward"] = originate(origin, headers, first, from_lower)
             if self._context is not None:
-                state["context"], state["context_saturated"] = self._context.add(
-                    clock[first], _scopes(state)
+                origin["context"], origin["context_saturated"] = self._context.add(
+                    clock[first], *_scopes(origin)
                 )
 
         return Keyed(words, headers.version == 6, from_lower, headers.tcp_flags, begin)
@@ -91,32 +94,52 @@ class FiveTuple:
             self._context.clear()
 
 
-def originate(state: NDArray[np.void], headers: Headers, first: Index, from_lower: Mask) -> None:
-    """Fills in who originates the five-tuple flows that begin with the given packets."""
-    flags = headers.tcp_flags[first]
-    looped = headers.source_port[first] == headers.destination_port[first]
-    looped &= headers.source_low[first] == headers.destination_low[first]
-    looped &= headers.source_high[first] == headers.destination_high[first]
-    answer = ((flags & (SYN | ACK)) == (SYN | ACK)) & ~looped
-    state["midstream"] = (headers.protocol[first] == TCP) & ((flags & SYN) == 0)
-    state["owner_forward"] = from_lower[first] ^ answer
-    for part in ("high", "low", "port"):
-        source = getattr(headers, f"source_{part}")[first]
-        destination = getattr(headers, f"destination_{part}")[first]
-        state[f"source_{part}"] = np.where(answer, destination, source)
-        state[f"destination_{part}"] = np.where(answer, source, destination)
-    state["version"] = headers.version[first]
-    state["protocol"] = headers.protocol[first]
+def originate(origin: NDArray[np.void], headers: Headers, first: Index, from_lower: Mask) -> Mask:
+    """Fills in who originates the five-tuple flows that begin with the given packets.
+
+    Returns:
+        Whether the originator is the forward side.
+    """
+    flags, protocol = headers.tcp_flags[first], headers.protocol[first]
+    ends = {
+        name: getattr(headers, name)[first]
+        for part in _ENDPOINT
+        for name in (f"source_{part}", f"destination_{part}")
+    }
+    origin["midstream"] = (protocol == TCP) & ((flags & SYN) == 0)
+    origin["version"], origin["protocol"] = headers.version[first], protocol
+    for name, values in ends.items():
+        origin[name] = values
+    forward: Mask = from_lower[first]
+    answer = np.flatnonzero((flags & (SYN | ACK)) == (SYN | ACK))
+    if answer.size:
+        looped = np.ones(answer.size, np.bool_)
+        for part in _ENDPOINT:
+            looped &= ends[f"source_{part}"][answer] == ends[f"destination_{part}"][answer]
+        answer = answer[~looped]
+        forward[answer] = ~forward[answer]
+        for part in _ENDPOINT:
+            origin[f"source_{part}"][answer] = ends[f"destination_{part}"][answer]
+            origin[f"destination_{part}"][answer] = ends[f"source_{part}"][answer]
+    return forward
 
 
-def _scopes(state: NDArray[np.void]) -> tuple[Words, Words, Words]:
-    """Keys of service, source and destination: low word, tag, high word of the address."""
-    version = state["version"].astype(np.uint64) << np.uint64(32)
-    service = state["destination_port"].astype(np.uint64) | version
-    service |= state["protocol"].astype(np.uint64) << np.uint64(16)
-    destination = (state["destination_low"], state["destination_high"])
+def _scopes(origin: NDArray[np.void]) -> tuple[tuple[Words, Words, Words], Mask]:
+    """Keys of service, source and destination, and which of them are long: those of IPv6.
+
+    A low word of the address, a tag that says the version, and the address's high word.
+    """
+    long: Mask = origin["version"] == 6
+    version = origin["version"].astype(np.uint64) << np.uint64(32)
+    service = origin["destination_port"].astype(np.uint64) | version
+    service |= origin["protocol"].astype(np.uint64) << np.uint64(16)
+    source = [origin["source_low"], version]
+    destination = [origin["destination_low"], version]
+    high = [origin["source_high"]], [origin["destination_high"]]
+    if not long.any():
+        high = [], []
     return (
-        np.stack((destination[0], service, destination[1])),
-        np.stack((state["source_low"], version, state["source_high"])),
-        np.stack((destination[0], version, destination[1])),
-    )
+        np.stack((destination[0], service, *high[1])),
+        np.stack((*source, *high[0])),
+        np.stack((*destination, *high[1])),
+    ), long

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import FOREVER
-from sensor.flows.state import take
+from sensor.flows.state import INHERITED
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import OPTIONAL_TYPES
 
@@ -27,40 +27,40 @@ _TYPES: dict[str, type[np.generic]] = {
     "direction": np.int8,
     "tcp_flags": np.uint8,
 }
-"""Columns that the packets of every row have."""
+"""What the packets of every row have."""
 _EARLY, _FULL, _IDLE = (END_REASONS.index(reason) for reason in ("early", "full", "idle"))
 
 
 @dataclass(frozen=True, slots=True)
 class Pieces:
-    """The packets of a block that belong to flows, grouped by segment, in order within.
+    """The packets of a block that rows want, grouped by segment, in order within.
 
     Attributes:
+        gained: ``(segments,)`` packets that the segment's flow gains by the block, wanted or not.
         segment: ``(packets,)``.
         number: ``(packets,)`` number of the packet within its flow, from 0.
         clock: ``(packets,)`` flow clock at the packet.
         time: ``(packets,)`` its own time.
-        columns: ``(packets,)`` each, what a row has of its packets: `ip_length`,
-            `payload_length`, `interarrival_us`, `direction`, `tcp_flags`, and what the schema
-            asks for besides.
+        packets: ``(packets,)`` what a row has of its packets (`packet_type`).
     """
 
+    gained: Index
     segment: Index
     number: Index
     clock: Index
     time: Index
-    columns: dict[str, NDArray[Any]]
+    packets: NDArray[np.void]
 
     @classmethod
-    def none(cls, optional: Collection[str] = ()) -> "Pieces":
+    def none(cls, segments: int, optional: Collection[str] = ()) -> "Pieces":
         """No packets: what a deadline brings, for a schema's `optional`."""
-        none = np.zeros(0, np.int64)
-        columns = {name: np.zeros(0, dtype) for name, dtype in _types(optional).items()}
-        return cls(none, none, none, none, columns)
+        gained, none = np.zeros(segments, np.int64), np.zeros(0, np.int64)
+        return cls(gained, none, none, none, none, np.zeros(0, packet_type(optional)))
 
 
-def _types(optional: Collection[str]) -> dict[str, type[np.generic]]:
-    return {**_TYPES, **{name: OPTIONAL_TYPES[name] for name in optional}}
+def packet_type(optional: Collection[str] = ()) -> "np.dtype[np.void]":
+    """A packet as a record of what rows have of it, for a schema's `optional`."""
+    return np.dtype([*_TYPES.items(), *((name, OPTIONAL_TYPES[name]) for name in optional)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +78,13 @@ class RowPlan:
     A row holds `carry` packets from the store and then `count` pieces from `begin` on.
 
     Attributes:
-        chosen: pieces that sequences want, as an index into `Pieces`; `begin` counts in them.
         segment, carry, begin, count, index, decided, reason, number: ``(rows,)``; `index` is the
             sequence index and `number` that of the row within its flow.
-        packets, rows: ``(segments,)`` packets and rows that the flow has gained.
+        rows: ``(segments,)`` rows that the flow has gained.
         early_ns, early_length: ``(segments,)`` state of the early row afterwards.
-        open_piece: ``(chosen,)`` whether the piece's sequence is not full by the end.
-        skipped: full sequences that are not emitted.
+        open_piece: ``(pieces,)`` whether the piece's sequence is not full by the end.
     """
 
-    chosen: Index | slice
     segment: Index
     carry: Index
     begin: Index
@@ -96,12 +93,10 @@ class RowPlan:
     decided: Index
     reason: NDArray[np.uint8]
     number: Index
-    packets: Index
     rows: Index
     early_ns: Index
     early_length: Index
     open_piece: NDArray[np.bool_]
-    skipped: int
 
 
 def _wanted(index: Index, schema: FeatureSchema) -> NDArray[np.bool_]:
@@ -109,6 +104,13 @@ def _wanted(index: Index, schema: FeatureSchema) -> NDArray[np.bool_]:
     if "repeat" in schema.policies:
         wanted |= (index < schema.repeat_all) | ((index & (index - 1)) == 0)
     return wanted
+
+
+def unwanted(number: Index, schema: FeatureSchema) -> Index:
+    """Positions of packets, by their numbers within flows, that no sequence to emit holds."""
+    emitted = schema.repeat_all if "repeat" in schema.policies else 1
+    far = np.flatnonzero(number >= emitted * schema.n)
+    return far[~_wanted(number[far] // schema.n, schema)] if far.size else far
 
 
 def plan_rows(
@@ -125,21 +127,16 @@ def plan_rows(
     """
     n, segments = schema.n, flow.size
     before = flow["packets"]
-    added = np.bincount(pieces.segment, minlength=segments)
-    sequence = pieces.number // n
-    wanted = _wanted(sequence, schema)
-    skipped = int(np.count_nonzero(~wanted & (pieces.number % n == n - 1)))
-    chosen = slice(None) if wanted.all() else np.flatnonzero(wanted)
-    of_piece, number = pieces.segment[chosen], pieces.number[chosen]
-    sequence, clock = sequence[chosen], pieces.clock[chosen]
+    added, of_piece, number, clock = pieces.gained, pieces.segment, pieces.number, pieces.clock
 
     # instances: the part of one sequence that lies in the block
-    new = np.empty(number.size, np.bool_)
+    step = number % n
+    new = step == 0
     new[:1] = True
-    new[1:] = (number[1:] % n == 0) | (of_piece[1:] != of_piece[:-1])
+    new[1:] |= of_piece[1:] != of_piece[:-1]
     begin = np.flatnonzero(new)
     count = np.diff(begin, append=number.size)
-    carry = number[begin] % n
+    carry = step[begin]
     full = np.flatnonzero(carry + count == n)
     open_piece = np.repeat(carry + count < n, count)
 
@@ -169,15 +166,10 @@ def plan_rows(
     early_ns[ended | (total >= n)] = FOREVER
 
     segment = np.concatenate((due, of_piece[begin[full]], last))
-    index = np.concatenate((np.zeros(due.size, np.int64), sequence[begin[full]], last_index[last]))
-    kind = np.ones(segment.size, np.int8)
-    kind[: due.size] = 0
-    ranked = np.lexsort((kind, index, segment))
-    ranked_segment = segment[ranked]
-    row_number = np.empty(segment.size, np.int64)
-    row_number[ranked] = np.arange(segment.size) - np.searchsorted(ranked_segment, ranked_segment)
+    sequence = number[begin[full]] // n
+    index = np.concatenate((np.zeros(due.size, np.int64), sequence, last_index[last]))
+    rows = np.bincount(segment, minlength=segments)
     return RowPlan(
-        chosen=chosen,
         segment=segment,
         carry=np.concatenate((before[due], carry[full], rest[last] - last_count)),
         begin=np.concatenate(
@@ -191,28 +183,40 @@ def plan_rows(
         reason=np.concatenate(
             (np.full(due.size, _EARLY), np.full(full.size, _FULL), ends.reason[last])
         ).astype(np.uint8),
-        number=flow["rows"][segment] + row_number,
-        packets=added,
-        rows=np.bincount(segment, minlength=segments),
+        number=flow["rows"][segment] + _ranks(segment, index, rows, due.size),
+        rows=rows,
         early_ns=early_ns,
         early_length=early_length,
         open_piece=open_piece,
-        skipped=skipped,
     )
+
+
+def _ranks(segment: Index, index: Index, rows: Index, early: int) -> Index:
+    """Number of each row among those of its segment: by sequence index, the early row first."""
+    if rows.max(initial=0) <= 1:
+        return np.zeros(segment.size, np.int64)
+    kind = np.ones(segment.size, np.int8)
+    kind[:early] = 0
+    ranked = np.lexsort((kind, index, segment))
+    ranked_segment = segment[ranked]
+    rank = np.empty(segment.size, np.int64)
+    rank[ranked] = np.arange(segment.size) - np.searchsorted(ranked_segment, ranked_segment)
+    return rank
 
 
 class PacketStore:
     """Packets of open sequences, plane by plane: packet k of every slot lies together.
 
-    So a flood of one-packet flows touches the first plane only.
+    So a flood of one-packet flows touches the first plane only. Packets are records that are
+    copied as opaque bytes: column by column takes several times as long.
     """
 
     def __init__(self, n: int, slots: int, optional: Collection[str] = ()) -> None:
         """Makes an empty store for a schema's n and `optional`."""
-        self._n = n
-        self._planes = {
-            name: np.zeros((n, slots), dtype) for name, dtype in _types(optional).items()
-        }
+        self._n, self._slots = n, slots
+        self._type = packet_type(optional)
+        self._octets = np.dtype(f"V{self._type.itemsize}")
+        self._planes = np.zeros(n * slots, self._octets)
 
     def keep(
         self,
@@ -231,77 +235,74 @@ class PacketStore:
             staying: ``(segments,)`` whether the segment's flow stays open in its slot.
             flow: ``(segments,)`` states, changed in place.
         """
-        segment = pieces.segment[plan.chosen]
-        kept = np.flatnonzero(plan.open_piece & staying[segment])
-        segment = segment[kept]
-        plane = pieces.number[plan.chosen][kept] % self._n
-        slot = slots[segment]
-        for name, store in self._planes.items():
-            store[plane, slot] = pieces.columns[name][plan.chosen][kept]
-        time = pieces.time[plan.chosen][kept]
-        begun = plane == 0
+        kept = np.flatnonzero(plan.open_piece & staying[pieces.segment])
+        segment, time = pieces.segment[kept], pieces.time[kept]
+        plane = pieces.number[kept] % self._n
+        cell = plane * self._slots + slots[segment]
+        self._planes[cell] = pieces.packets.view(self._octets)[kept]
+        begun = np.flatnonzero(plane == 0)
         flow["sequence_start_ns"][segment[begun]] = time[begun]
         # of several packets of a segment the last assignment stays, which is the latest packet
         flow["sequence_last_ns"][segment] = time
 
     def rows(
-        self, plan: RowPlan, flow: NDArray[np.void], slots: NDArray[np.int32], pieces: Pieces
+        self,
+        plan: RowPlan,
+        flow: NDArray[np.void],
+        origin: NDArray[np.void],
+        slots: NDArray[np.int32],
+        pieces: Pieces,
     ) -> SequenceBatch:
         """Fills the rows of a plan.
 
         Args:
             plan: of the block.
             flow: ``(segments,)`` states before the block.
+            origin: ``(rows,)`` origins (`sensor.flows.state.ORIGIN`) of the rows' flows.
             slots: ``(segments,)``.
             pieces: of the block.
         """
         rows, n = plan.segment.size, self._n
-        state = take(flow, plan.segment)
-        slot = slots[plan.segment]
-        # where in the block each further packet comes from, and where in the row it goes
-        row = np.repeat(np.arange(rows), plan.count)
-        step = np.arange(row.size) - np.repeat(np.cumsum(plan.count) - plan.count, plan.count)
-        source = plan.begin[row] + step
-        cell = row * n + plan.carry[row] + step
-        carried = [np.flatnonzero(plan.carry > k) for k in range(int(plan.carry.max(initial=0)))]
-        packets: dict[str, Any] = {
+        # packets that the store holds, and further ones of the block; where they go in the rows
+        row, step = _spread(plan.carry)
+        held = self._planes[step * self._slots + slots[plan.segment[row]]]
+        cell = row * n + step
+        row, step = _spread(plan.count)
+        further = pieces.packets.view(self._octets)[plan.begin[row] + step]
+        cell = np.concatenate((cell, row * n + plan.carry[row] + step))
+        packets = np.concatenate((held, further)).view(self._type)
+        columns: dict[str, Any] = {
             name: np.zeros((rows, 0), dtype)
             for name, dtype in OPTIONAL_TYPES.items()
-            if name not in self._planes
+            if name not in (self._type.names or ())
         }
-        for name, store in self._planes.items():
-            column = np.zeros((rows, n), store.dtype)
-            for k, held in enumerate(carried):
-                column[held, k] = store[k, slot[held]]
-            column.reshape(-1)[cell] = pieces.columns[name][plan.chosen][source]
-            packets[name] = column
-        time = pieces.time[plan.chosen]
-        first, last = state["sequence_start_ns"].copy(), state["sequence_last_ns"].copy()
-        here = plan.carry == 0
-        first[here] = time[plan.begin[here]]
-        here = plan.count > 0
-        last[here] = time[(plan.begin + plan.count - 1)[here]]
+        for name in self._type.names or ():
+            columns[name] = np.zeros((rows, n), self._type[name])
+            columns[name].reshape(-1)[cell] = packets[name]
+        first = flow["sequence_start_ns"][plan.segment]
+        last = flow["sequence_last_ns"][plan.segment]
+        here = np.flatnonzero(plan.carry == 0)
+        first[here] = pieces.time[plan.begin[here]]
+        here = np.flatnonzero(plan.count)
+        last[here] = pieces.time[(plan.begin + plan.count)[here] - 1]
         length = plan.carry + plan.count
-        copied: tuple[str, ...] = (
-            "context",
-            "context_saturated",
-            "midstream",
-            "version",
-            "protocol",
-        )
-        copied += ("source_high", "source_low", "destination_high", "destination_low")
-        copied += ("source_port", "destination_port")
         return SequenceBatch(
-            **packets,
-            **{name: state[name].copy() for name in copied},
+            **columns,
+            **{name: origin[name].copy() for name in INHERITED},
             length=length.astype(np.uint16),
-            flow_ordinal=state["ordinal"].copy(),
+            flow_ordinal=flow["ordinal"][plan.segment],
             row=plan.number.astype(np.int32),
             sequence_index=plan.index.astype(np.int32),
             end_reason=plan.reason,
             decided_ns=plan.decided,
-            flow_start_ns=state["start_ns"].copy(),
+            flow_start_ns=origin["start_ns"].copy(),
             first_packet_ns=first,
             last_packet_ns=last,
             flow_packets=plan.index * n + length,
         )
+
+
+def _spread(counts: Index) -> tuple[Index, Index]:
+    """Each row as often as its count says, and numbers from 0 within each row."""
+    row = np.repeat(np.arange(counts.size), counts)
+    return row, np.arange(row.size) - np.repeat(np.cumsum(counts) - counts, counts)

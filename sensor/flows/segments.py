@@ -118,14 +118,13 @@ def cut(
     fresh = clock_ns > previous + idle_ns
     fresh[heads] |= ~live[head_slot]
 
-    start = np.flatnonzero(head | fresh)
-    reused = _reused_ports(start, slot, flags, from_lower, fresh, closed_bits)
+    start, of_packet, initial = _initial(head, fresh, slot, closed_bits)
+    closing, bits = _closings(of_packet, flags, from_lower, initial)
+    reused = _reused_ports(start, of_packet, closing, flags, from_lower)
     if reused:
         fresh[reused] = True
-        start = np.flatnonzero(head | fresh)
-    of_packet = _segment_of(start, packets)
-    initial = np.where(fresh[start], 0, closed_bits[slot[start]]).astype(np.uint8)
-    closing, bits = _closings(of_packet, flags, from_lower, initial)
+        start, of_packet, initial = _initial(head, fresh, slot, closed_bits)
+        closing, bits = _closings(of_packet, flags, from_lower, initial)
     stop = np.append(start[1:], packets)
     final = np.append(slot[start[1:]] != slot[start[:-1]], True)
     return Segments(
@@ -141,8 +140,14 @@ def cut(
     )
 
 
-def _segment_of(start: Index, packets: int) -> Index:
-    return np.repeat(np.arange(start.size), np.diff(start, append=packets))
+def _initial(
+    head: Mask, fresh: Mask, slot: NDArray[np.int32], closed_bits: Flags
+) -> tuple[Index, Index, Flags]:
+    """First positions of segments, the segment of each position, and closing states before."""
+    begins = head | fresh
+    start = np.flatnonzero(begins)
+    of_packet = np.repeat(np.arange(start.size), np.diff(start, append=slot.size))
+    return start, of_packet, np.where(fresh[start], np.uint8(0), closed_bits[slot[start]])
 
 
 def _closings(
@@ -169,12 +174,7 @@ def _closings(
 
 
 def _reused_ports(
-    start: Index,
-    slot: NDArray[np.int32],
-    flags: Flags,
-    from_lower: Mask,
-    fresh: Mask,
-    closed_bits: Flags,
+    start: Index, of_packet: Index, closing: Index, flags: Flags, from_lower: Mask
 ) -> list[int]:
     """Positions of SYNs that begin a flow because the one before them has closed.
 
@@ -183,13 +183,10 @@ def _reused_ports(
     opening = np.flatnonzero((flags & (SYN | ACK)) == SYN)
     if not opening.size:
         return []
-    of_packet = _segment_of(start, slot.size)
-    initial = np.where(fresh[start], 0, closed_bits[slot[start]]).astype(np.uint8)
-    closing, _ = _closings(of_packet, flags, from_lower, initial)
     reopened = of_packet[opening[opening > closing[of_packet[opening]]]].tolist()
     if not reopened:
         return []
-    stop = np.append(start[1:], slot.size)
+    stop = np.append(start[1:], of_packet.size)
     found = []
     for segment in dict.fromkeys(reopened):
         begin, end = int(closing[segment]) + 1, int(stop[segment])

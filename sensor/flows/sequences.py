@@ -1,7 +1,7 @@
 """Rows of packets: what the flow table emits and the model scores."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,22 +102,22 @@ class SequenceBatch:
 
     def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "SequenceBatch":
         """The given rows, in the given order."""
-        return SequenceBatch(*(getattr(self, f.name)[rows] for f in fields(self)))
+        return SequenceBatch(*[getattr(self, name)[rows] for name in _DTYPES])
 
     @classmethod
     def concatenate(cls, batches: "list[SequenceBatch]") -> "SequenceBatch":
         """One batch of all rows; at least one batch is given."""
         if len(batches) == 1:
             return batches[0]
-        return cls(*(np.concatenate([getattr(b, f.name) for b in batches]) for f in fields(cls)))
+        return cls(*[np.concatenate([getattr(b, name) for b in batches]) for name in _DTYPES])
 
     @classmethod
     def empty(cls, n: int, optional: Collection[str] = ()) -> "SequenceBatch":
         """A batch without rows, with every column's type, for a schema's n and `optional`."""
         return cls(
             **{
-                f.name: np.zeros((0, *_shape(f.name, n, optional)), _DTYPES[f.name])
-                for f in fields(cls)
+                name: np.zeros((0, *_shape(name, n, optional)), dtype)
+                for name, dtype in _DTYPES.items()
             }
         )
 

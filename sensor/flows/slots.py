@@ -157,10 +157,19 @@ class FlowSlots:
         if young.size > needed:
             chosen = young[np.argpartition(self.ordinal[young], needed)[:needed]]
         else:
-            live = np.flatnonzero(self.live)
-            keys = (self.ordinal[live], self.last_clock[live], ~self._probation[live])
-            chosen = live[np.lexsort(keys)[:needed]]
+            old = np.flatnonzero(self.live & ~self._probation)
+            chosen = np.concatenate((young, old[self._most_silent(old, needed - young.size)]))
         return chosen[np.argsort(self.ordinal[chosen])].astype(np.int32)
+
+    def _most_silent(self, slots: Index, count: int) -> Index:
+        """The given number of slots whose flows have been silent for longest, then by ordinal."""
+        if not 0 < count < slots.size:
+            return np.arange(max(count, 0))
+        silent = self.last_clock[slots]
+        limit = np.partition(silent, count - 1)[count - 1]
+        longer, tied = np.flatnonzero(silent < limit), np.flatnonzero(silent == limit)
+        by_ordinal = np.argsort(self.ordinal[slots[tied]])
+        return np.concatenate((longer, tied[by_ordinal[: count - longer.size]]))
 
     def free(self, slots: Slots) -> None:
         """Empties slots."""

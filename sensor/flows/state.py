@@ -8,7 +8,6 @@ from sensor.flows.context import SCOPES
 FLOW = np.dtype(
     [
         ("ordinal", np.int64),
-        ("start_ns", np.int64),
         ("last_ns", np.int64),
         ("sequence_start_ns", np.int64),
         ("sequence_last_ns", np.int64),
@@ -16,17 +15,6 @@ FLOW = np.dtype(
         ("packets", np.int64),
         ("rows", np.int32),
         ("early_length", np.uint16),
-        ("source_high", np.uint64),
-        ("source_low", np.uint64),
-        ("destination_high", np.uint64),
-        ("destination_low", np.uint64),
-        ("source_port", np.uint16),
-        ("destination_port", np.uint16),
-        ("context", np.uint32, (2 * SCOPES,)),
-        ("context_saturated", np.bool_),
-        ("midstream", np.bool_),
-        ("version", np.uint8),
-        ("protocol", np.uint8),
         ("owner_forward", np.bool_),
         ("seen", np.uint8),
     ]
@@ -36,23 +24,31 @@ first and last packets of the open sequence, `early_ns` the deadline of the earl
 once it is decided), `early_length` what that row held, `owner_forward` whether packets of the
 key's forward side come from the owner, `seen` the directions seen (bits 1, 2)."""
 
-INHERITED = (
-    "source_high",
-    "source_low",
-    "destination_high",
-    "destination_low",
-    "source_port",
-    "destination_port",
-    "context",
-    "context_saturated",
-    "midstream",
-    "version",
-    "protocol",
+ORIGIN = np.dtype(
+    [
+        ("source_high", np.uint64),
+        ("source_low", np.uint64),
+        ("destination_high", np.uint64),
+        ("destination_low", np.uint64),
+        ("start_ns", np.int64),
+        ("context", np.uint32, (2 * SCOPES,)),
+        ("source_port", np.uint16),
+        ("destination_port", np.uint16),
+        ("context_saturated", np.bool_),
+        ("midstream", np.bool_),
+        ("version", np.uint8),
+        ("protocol", np.uint8),
+    ]
 )
+"""What is known of a flow with its first packet and never changes; apart from `FLOW`, as only
+rows need it."""
+
+INHERITED = tuple(name for name in ORIGIN.names or () if name != "start_ns")
 """What a flow of several conversations takes over from the first of them."""
 
 CONVERSATION = np.dtype(
-    [(name, FLOW[name]) for name in ("ordinal", "packets", "owner_forward", "seen", *INHERITED)]
+    [(name, FLOW[name]) for name in ("ordinal", "packets", "owner_forward", "seen")]
+    + [(name, ORIGIN[name]) for name in INHERITED]
 )
 """State of a conversation: as little of a flow's as tells whose it is and when it may go."""
 

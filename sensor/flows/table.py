@@ -16,11 +16,11 @@ from sensor.flows.context import ContextWindows
 from sensor.flows.conversations import Conversations, OfConversations
 from sensor.flows.epochs import part_of
 from sensor.flows.keying import FiveTuple, Keyed, Keying
-from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, plan_rows
+from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, packet_type, plan_rows, unwanted
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS, FOREVER, FlowSlots
-from sensor.flows.state import FLOW, put, take
+from sensor.flows.state import FLOW, ORIGIN, put, take
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import Headers
 
@@ -63,7 +63,9 @@ class FlowTable:
         self._keying = _keying(schema, slots, self._idle_ns)
         self._slots = FlowSlots(slots, self._keying.words, self._idle_ns)
         self._flow = np.zeros(self._slots.size, FLOW)
+        self._origin = np.zeros(self._slots.size, ORIGIN)
         self._optional = schema.optional
+        self._packet = packet_type(self._optional)
         self._store = PacketStore(schema.n, self._slots.size, self._optional)
         self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
 
@@ -117,7 +119,7 @@ class FlowTable:
             keyed.words, keyed.long, clock, keyed.flags, keyed.forward
         )
         replaced = self._replaced(segments, now)
-        flow = self._open(segments, keyed, time, clock)
+        flow, begun, origin = self._open(segments, keyed, time, clock)
         pieces = self._number(segments, flow, headers, keyed.forward, sorted_clock)
         due = self._slots.due_elsewhere(segments, now)
 
@@ -126,8 +128,11 @@ class FlowTable:
         ended = ~segments.final | (last_clock + self._idle_ns < now)
         ends = self._ends(segments, sorted_clock, last_clock, ended)
         plan = plan_rows(self.schema, flow, pieces, ends, now)
-        self.skipped += plan.skipped
-        rows = self._store.rows(plan, flow, segments.slot, pieces)
+        of_rows = self._origins(plan.segment, segments, begun, origin)
+        rows = self._store.rows(plan, flow, of_rows, segments.slot, pieces)
+        # of a slot's flows only the last one stays, and only its origin is asked for again
+        last = np.flatnonzero(segments.final[begun])
+        put(self._origin, segments.slot[begun[last]], take(origin, last))
         self._close_books(segments, flow, pieces, plan, last_clock, ended)
         return self._release([replaced, rows, self._fall_due(due, now)], now)
 
@@ -142,20 +147,37 @@ class FlowTable:
 
     def _open(
         self, segments: Segments, keyed: Keyed, time: Index, clock: Index
-    ) -> NDArray[np.void]:
-        """States of the segments' flows as they were before the block; fresh ones are made."""
-        flow = take(self._flow, segments.slot)
+    ) -> tuple[NDArray[np.void], Index, NDArray[np.void]]:
+        """States of the segments' flows as they were before the block; fresh ones are made.
+
+        Returns:
+            The states, the segments with which flows begin, and the origins of these.
+        """
+        flow = np.zeros(segments.slot.size, FLOW)
+        known = np.flatnonzero(~segments.fresh)
+        put(flow, known, take(self._flow, segments.slot[known]))
         fresh, first = segments.beginnings()
-        if not fresh.size:
-            return flow
-        state = np.zeros(fresh.size, FLOW)
-        state["ordinal"] = self.flows + np.arange(fresh.size)
-        self.flows += fresh.size
-        state["start_ns"] = state["last_ns"] = time[first]
-        state["early_ns"] = clock[first] + self._decide_ns
-        keyed.begin(first, state)
-        put(flow, fresh, state)
-        return flow
+        state, origin = np.zeros(fresh.size, FLOW), np.zeros(fresh.size, ORIGIN)
+        if fresh.size:
+            state["ordinal"] = self.flows + np.arange(fresh.size)
+            self.flows += fresh.size
+            state["last_ns"] = origin["start_ns"] = time[first]
+            state["early_ns"] = clock[first] + self._decide_ns
+            keyed.begin(first, state, origin)
+            put(flow, fresh, state)
+        return flow, fresh, origin
+
+    def _origins(
+        self, of_rows: Index, segments: Segments, begun: Index, origin: NDArray[np.void]
+    ) -> NDArray[np.void]:
+        """Origins of the flows of the given segments, some of which have begun in the block."""
+        origins = take(self._origin, segments.slot[of_rows])
+        if begun.size:
+            place = np.full(segments.slot.size, -1)
+            place[begun] = np.arange(begun.size)
+            fresh = np.flatnonzero(place[of_rows] >= 0)
+            put(origins, fresh, take(origin, place[of_rows[fresh]]))
+        return origins
 
     def _ends(
         self, segments: Segments, clock: Index, last_clock: Index, ended: NDArray[np.bool_]
@@ -177,11 +199,10 @@ class FlowTable:
     ) -> Pieces:
         """Numbers the packets of each flow and works out their fields."""
         order, of_packet = segments.order, segments.of_packet
-        packets = order.size
         counted = segments.counted()
-        self.trailing += packets - int(np.count_nonzero(counted))
+        self.trailing += order.size - int(np.count_nonzero(counted))
         time = headers.timestamp_ns[order]
-        gap = np.empty(packets, np.int64)
+        gap = np.empty(order.size, np.int64)
         gap[1:] = time[1:] - time[:-1]
         gap[segments.start] = time[segments.start] - flow["last_ns"]
         last = np.maximum(time[segments.stop - 1], flow["last_ns"])
@@ -194,22 +215,30 @@ class FlowTable:
         flow["last_ns"] = last
         outward = forward[order] == flow["owner_forward"][of_packet]
         flow["seen"] |= segments.sides(outward, counted)
-        number = np.arange(packets) + (flow["packets"] - segments.start)[of_packet]
-        keep = slice(None) if counted.all() else np.flatnonzero(counted)
+        number = np.arange(order.size) + (flow["packets"] - segments.start)[of_packet]
+        gained = segments.stop - segments.start
+        if not counted.all():
+            gained = np.add.reduceat(counted, segments.start, dtype=np.int64)
+        wanted, elsewhere = counted, unwanted(number, self.schema)
+        if elsewhere.size:
+            ending = number[elsewhere] % self.schema.n == self.schema.n - 1
+            self.skipped += int(np.count_nonzero(ending & counted[elsewhere]))
+            wanted = counted.copy()
+            wanted[elsewhere] = False
+        keep = slice(None) if wanted.all() else np.flatnonzero(wanted)
         chosen = order[keep]
+        packets = np.empty(chosen.size, self._packet)
+        packets["interarrival_us"] = np.clip(gap[keep] // 1_000, 0, 60_000_000)
+        packets["direction"] = outward[keep].view(np.int8) * 2 - 1
+        for name in ("ip_length", "payload_length", "tcp_flags", *self._optional):
+            packets[name] = getattr(headers, name)[chosen]
         return Pieces(
+            gained=gained,
             segment=of_packet[keep],
             number=number[keep],
             clock=clock[keep],
             time=time[keep],
-            columns={
-                "ip_length": headers.ip_length[chosen],
-                "payload_length": headers.payload_length[chosen],
-                "interarrival_us": np.clip(gap[keep] // 1_000, 0, 60_000_000).astype(np.uint32),
-                "direction": np.where(outward[keep], 1, -1).astype(np.int8),
-                "tcp_flags": headers.tcp_flags[chosen],
-                **{name: getattr(headers, name)[chosen] for name in self._optional},
-            },
+            packets=packets,
         )
 
     def _close_books(
@@ -222,7 +251,7 @@ class FlowTable:
         ended: NDArray[np.bool_],
     ) -> None:
         """Writes the states after the block back, and frees the slots of ended flows."""
-        flow["packets"] += plan.packets
+        flow["packets"] += pieces.gained
         flow["rows"] += plan.rows
         flow["early_ns"] = plan.early_ns
         flow["early_length"] = plan.early_length
@@ -251,21 +280,23 @@ class FlowTable:
         )
         rows = self._end(slots, ends, now)
         self._slots.free(slots[ended])
-        rest = slots[~ended]
-        self._slots.due[rest] = np.minimum(self._flow["early_ns"][rest], silent[~ended])
+        rest = np.flatnonzero(~ended)
+        self._slots.due[slots[rest]] = np.minimum(self._flow["early_ns"][slots[rest]], silent[rest])
         return rows
 
     def _end(self, slots: NDArray[np.int32], ends: Ends, now: int) -> SequenceBatch:
         if not slots.size:
             return self._none
         flow = take(self._flow, slots)
-        pieces = Pieces.none(self._optional)
+        pieces = Pieces.none(slots.size, self._optional)
         plan = plan_rows(self.schema, flow, pieces, ends, now)
-        rows = self._store.rows(plan, flow, slots, pieces)
-        flow["rows"] += plan.rows
-        flow["early_ns"] = plan.early_ns
-        flow["early_length"] = plan.early_length
-        put(self._flow, slots, flow)
+        origin = take(self._origin, slots[plan.segment])
+        rows = self._store.rows(plan, flow, origin, slots, pieces)
+        if (ends.clock == FOREVER).any():
+            flow["rows"] += plan.rows
+            flow["early_ns"] = plan.early_ns
+            flow["early_length"] = plan.early_length
+            put(self._flow, slots, flow)
         return rows
 
     def _evict(self) -> SequenceBatch:
@@ -286,12 +317,20 @@ class FlowTable:
         if not some:
             return self._none
         batch = SequenceBatch.concatenate(some)
-        ordered = np.lexsort((batch.row, batch.flow_ordinal, batch.decided_ns))
-        ready = int(np.searchsorted(batch.decided_ns[ordered], now))
-        self._pending = batch.take(ordered[ready:])
-        if ready == len(batch) and (ordered[1:] > ordered[:-1]).all():
-            return batch
-        return batch.take(ordered[:ready])
+        if not _in_order(batch):
+            batch = batch.take(np.lexsort((batch.row, batch.flow_ordinal, batch.decided_ns)))
+        ready = int(np.searchsorted(batch.decided_ns, now))
+        # a view would hold on to the memory of the rows that are released
+        self._pending = batch.take(np.arange(ready, len(batch)) if ready else slice(None))
+        return batch.take(slice(ready))
+
+
+def _in_order(batch: SequenceBatch) -> bool:
+    """Whether rows are in order already, as those of a flood are: sorting would copy them all."""
+    decided, ordinal = batch.decided_ns, batch.flow_ordinal
+    later = decided[1:] > decided[:-1]
+    later |= (decided[1:] == decided[:-1]) & (ordinal[1:] > ordinal[:-1])
+    return bool(later.all())
 
 
 def _keying(schema: FeatureSchema, slots: int, idle_ns: int) -> Keying:

@@ -41,8 +41,8 @@ def read_segments(datagrams: Datagrams) -> Segments:
     later = datagrams.later
     stated = datagrams.total - datagrams.header
     tcp = protocol == TCP
-    needed, header = _NEEDED[protocol], _HEADER[protocol]
-    header[tcp] = (head[tcp, 12] >> 4).astype(np.int64) << 2
+    needed = _NEEDED[protocol]
+    header = np.where(tcp, (head[:, 12] >> 4).astype(np.int64) << 2, _HEADER[protocol])
     if later.size:
         needed[later] = header[later] = 0
         tcp[later] = False

@@ -8,18 +8,19 @@ from traffic import ACK, FIN, RST, SYN
 
 from sensor.flows.context import ContextWindows
 from sensor.flows.keying import FiveTuple
-from sensor.flows.state import FLOW
+from sensor.flows.state import FLOW, ORIGIN
 
 CLIENT, SERVER = 9, 5
 
 
 def begun(*packets, context=None):
-    """States of flows that each of the packets begins."""
+    """States and origins of flows that each of the packets begins, as one, and the keys."""
     headers = headers_of([(number, packet) for number, packet in enumerate(packets)])
-    state = np.zeros(len(packets), FLOW)
+    state, origin = np.zeros(len(packets), FLOW), np.zeros(len(packets), ORIGIN)
     keyed = FiveTuple(context).take(headers, headers.timestamp_ns)
-    keyed.begin(np.arange(len(packets)), state)
-    return state, keyed
+    keyed.begin(np.arange(len(packets)), state, origin)
+    columns = {name: origin[name] for name in ORIGIN.names}
+    return {**columns, "owner_forward": state["owner_forward"]}, keyed
 
 
 def tcp(source, source_port, destination, destination_port, flags):
