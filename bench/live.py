@@ -42,6 +42,7 @@ VICTIMS = "10.200."
 """The mix has none of these addresses."""
 
 RATES = (10_000, 100_000, 0)
+STOPPED_RATE, STOPPED_S = 50_000, 2.0
 PEERS: dict[str, Here | Pip] = {
     "dpkt": Here(),
     "scapy": Pip(("scapy",)),
@@ -127,6 +128,10 @@ def write_attacks(path: Path, seconds: float) -> int:
     return count
 
 
+class EndedError(Exception):
+    """The sensor ended with a failure; the message is what it said."""
+
+
 class Lines(threading.Thread):
     """Reads lines of a pipe, each with the time at which it came."""
 
@@ -143,11 +148,22 @@ class Lines(threading.Thread):
 
 
 def watch(
-    link: Cable, work: Path, traffic: str, rate: int, seconds: float, workers: int
+    link: Cable,
+    work: Path,
+    traffic: str,
+    rate: int,
+    seconds: float,
+    workers: int = 1,
+    *,
+    stopped: bool = False,
 ) -> Watched:
-    """Runs the sensor with the shipped bundle while the sender sends."""
+    """Runs the sensor with the shipped bundle while the sender sends; it may be stopped then.
+
+    Raises:
+        EndedError: the sensor did not end as it was asked to.
+    """
     marked, stats = work / "attacks.pcap", work / "stats.json"
-    attacks = write_attacks(marked, seconds)
+    attacks = 0 if stopped else write_attacks(marked, seconds)
     command = [sys.executable, "-m", "sensor.cli", "run", "-i", PORT, "-o", "-"]
     command += ["--stats", str(stats), *(["--workers", str(workers)] if workers > 1 else [])]
     process = link.start(command, ROOT)
@@ -157,14 +173,17 @@ def watch(
         if "watching" in line:
             break
     said, alerts = Lines(process.stderr), Lines(process.stdout)
-    sent = link.send(work / f"{traffic}.pcap", rate, seconds, marked)
+    if stopped:
+        process.send_signal(signal.SIGSTOP)
+    sent = link.send(work / f"{traffic}.pcap", rate, seconds, marked if attacks else None)
+    process.send_signal(signal.SIGCONT)
     process.send_signal(signal.SIGTERM)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     alerts.join()
     said.join()
     if process.returncode:
-        raise click.ClickException("".join(line for _, line in said.lines))
+        raise EndedError(" ".join(line.strip() for _, line in said.lines))
     counted = json.loads(stats.read_text())
     cpu_s = usage.ru_utime + usage.ru_stime
     return Watched(traffic, rate, workers, sent, counted, cpu_s, attacks, delays(alerts.lines))
@@ -200,7 +219,14 @@ def handle(link: Cable, work: Path, name: str, place: Place, traffic: str, rate:
     return Handled(name, traffic, sent, int(told))
 
 
-def pages(seconds: float, ours: list[Watched], peers: list[Handled], without: list[str]) -> str:
+def page(
+    seconds: float,
+    ours: list[Watched],
+    failures: list[str],
+    stopped: list[Watched],
+    peers: list[Handled],
+    without: list[str],
+) -> str:
     """The page."""
     lines = [
         "# Live: loss and time to alert",
@@ -234,6 +260,22 @@ def pages(seconds: float, ours: list[Watched], peers: list[Handled], without: li
     lines += [
         "",
         OURS_NOTE,
+        *(f"\nEnded with a failure: {failure}." for failure in failures),
+        "",
+        "## A reader that is stopped",
+        "",
+        (
+            f"The sensor is stopped (SIGSTOP) while {STOPPED_S:g} s of traffic come at "
+            f"{STOPPED_RATE:,} frames a second, with its default ring; then it goes on."
+        ),
+        "",
+        "| traffic | frames | lost (aim 0) | dropped by the kernel |",
+        "|---|---|---|---|",
+        *(
+            f"| {run.traffic} | {run.sent.frames:,} | {_share(run.lost)} | "
+            f"{run.counted['kernel_drops']:,} |"
+            for run in stopped
+        ),
         "",
         "## Others, on the same traffic without the attacks",
         "",
@@ -270,7 +312,9 @@ def _has_workers() -> bool:
 @click.option("--peers/--no-peers", default=True, show_default=True)
 def main(out: Path | None, work: Path, seconds: float, *, peers: bool) -> None:
     """Measures, and prints or writes a page."""
-    ours, others, without = [], [], []
+    ours, stopped, others = [], [], []
+    failures: list[str] = []
+    without: list[str] = []
 
     def say(line: str) -> None:
         click.echo(line, err=True)
@@ -282,8 +326,16 @@ def main(out: Path | None, work: Path, seconds: float, *, peers: bool) -> None:
         plans = [(traffic, rate, 1) for traffic in SCALES for rate in RATES]
         plans += [(traffic, 0, 2) for traffic in SCALES if _has_workers()]
         for traffic, rate, workers in plans:
-            ours.append(watch(link, work, traffic, rate, seconds, workers))
+            try:
+                ours.append(watch(link, work, traffic, rate, seconds, workers))
+            except EndedError as error:
+                failures.append(f"{traffic}, {workers} workers, {rate or 'most'}: {error}")
+                say(failures[-1])
+                continue
             say(f"{traffic}, {ours[-1].sent.rate:,.0f}/s: {100 * ours[-1].lost:.3g} % lost")
+        for traffic in SCALES:
+            stopped.append(watch(link, work, traffic, STOPPED_RATE, STOPPED_S, stopped=True))
+            say(f"{traffic}, stopped: {stopped[-1].counted['kernel_drops']} dropped")
         for name, package in PEERS.items() if peers else ():
             try:
                 place = package.install(work.parent)
@@ -294,7 +346,7 @@ def main(out: Path | None, work: Path, seconds: float, *, peers: bool) -> None:
                 for rate in PEER_RATES:
                     others.append(handle(link, work, name, place, traffic, rate))
                     say(f"{name}, {traffic}: {others[-1].packets:,} of {others[-1].sent.frames:,}")
-    text = pages(seconds, ours, others, without)
+    text = page(seconds, ours, failures, stopped, others, without)
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(text)
