@@ -245,7 +245,8 @@ def page(
         "",
         (
             "| traffic | workers | asked, kpps | sent, kpps | frames | lost (aim 0) | dropped by "
-            "the kernel | rows shed | attacks told | alerts withheld | median, ms | p99, ms (aim < 200) | CPU, s |"
+            "the kernel | rows shed | attacks told | alerts withheld | median, ms | "
+            "p99, ms (aim < 200) | CPU, s |"
         ),
         "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
@@ -257,7 +258,8 @@ def page(
             f"| {run.traffic} | {run.workers} | {asked} | {run.sent.rate / 1e3:,.1f} | "
             f"{run.sent.frames:,} | {_share(run.lost)} | {run.counted['kernel_drops']:,} | "
             f"{run.counted['shed']:,} of {sum(run.counted['sequences'].values()):,} | "
-            f"{found} of {run.attacks} | {run.counted['alerts_withheld']:,} | {middle:.0f} | {most:.0f} | {run.cpu_s:.1f} |"
+            f"{found} of {run.attacks} | {run.counted['alerts_withheld']:,} | {middle:.0f} | "
+            f"{most:.0f} | {run.cpu_s:.1f} |"
         )
     lines += [
         "",
