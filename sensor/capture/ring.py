@@ -215,6 +215,17 @@ class Ring:
         status = self._words[half * (self._block_bytes // 4) + _BLOCK_STATUS]
         return bool(status & TP_STATUS_USER)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the kernel has no frame in the ring that has not been delivered.
+
+        It counts the frames of a block from the first on, before it hands the block over.
+        """
+        start = self._next * (self._block_bytes // 4)
+        return not self._words[start + _BLOCK_STATUS] & TP_STATUS_USER and (
+            self._words[start + PACKETS] == 0
+        )
+
     def close(self) -> None:
         """Closes the socket. The memory lives as long as somebody holds one of its blocks."""
         if self._wake >= 0:

@@ -30,6 +30,9 @@ from sensor.service.workers import Workers
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""
 
+WORKER_MIB = 8
+"""A ring of two seconds, as a worker's blocks are handed over sooner."""
+
 
 @click.command()
 @click.option(
@@ -69,7 +72,7 @@ RECORDING_MIB = 32
     type=click.IntRange(min=2, max=2048),
     metavar="MIB",
     help=f"Memory for frames that wait to be read.  [default: {BLOCK_BYTES * BLOCKS >> 20}, with "
-    f"--record {RECORDING_MIB}]",
+    f"--record {RECORDING_MIB}, at least {WORKER_MIB} a worker]",
 )
 @click.option(
     "--workers",
@@ -205,7 +208,8 @@ def _opened(
         from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
 
         return TsharkLive(interfaces[0], snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
-    memory_mib = buffer_mib or (RECORDING_MIB if recording else BLOCK_BYTES * BLOCKS >> 20)
+    usual_mib = max(BLOCK_BYTES * BLOCKS >> 20, WORKER_MIB * workers)
+    memory_mib = buffer_mib or (RECORDING_MIB if recording else usual_mib)
     blocks = (memory_mib << 20) // BLOCK_BYTES
     if workers > 1:
         return Workers(interfaces, workers, optional, blocks=blocks, promiscuous=promiscuous)

@@ -6,7 +6,8 @@ stream is in order of time, where that is what the marks promise; of one source 
 whatever the times are.
 
 A mark may turn out wrong (the clock was set back), and packets may lie ahead of marks that will
-not reach them soon. Nothing waits for longer than `PATIENCE_S`.
+not reach them soon. Nothing waits for longer than `PATIENCE_S`, in which pauses of whoever takes
+do not count: the sources' marks had no chance either.
 """
 
 import time
@@ -21,6 +22,8 @@ from sensor.flows.epochs import part_of
 from sensor.packets.headers import Headers
 
 PATIENCE_S = 1.0
+PAUSE_S = 0.1
+"""Time between two looks that counts at most."""
 
 NEVER = 2**63 - 1
 """The mark of a source that has ended."""
@@ -50,6 +53,8 @@ class Merger:
         self._waiting: list[deque[_Piece]] = [deque() for _ in range(sources)]
         self._marks = [0] * sources
         self._clock = clock
+        self._looked = clock()
+        self._now = 0.0
 
     def add(self, source: int, headers: Headers, used: Callable[[], None]) -> None:
         """Takes the next packets of a source.
@@ -63,11 +68,16 @@ class Merger:
             used()
             return
         keys: NDArray[np.int64] = np.maximum.accumulate(headers.timestamp_ns)
-        self._waiting[source].append(_Piece(headers, keys, self._clock(), used))
+        self._waiting[source].append(_Piece(headers, keys, self._now, used))
 
     def mark(self, source: int, before_ns: int) -> None:
         """Says that all packets of a source before a time have been added; `NEVER` ends it."""
         self._marks[source] = before_ns
+
+    @property
+    def mark_ns(self) -> int:
+        """The time before which nothing more will be added by any source."""
+        return min(self._marks)
 
     @property
     def waits(self) -> bool:
@@ -76,9 +86,11 @@ class Merger:
 
     def take(self) -> Headers | None:
         """The packets that can be passed on, in order; columns of their own."""
-        overdue = self._clock() - PATIENCE_S
+        looked = self._clock()
+        self._now += min(looked - self._looked, PAUSE_S)
+        self._looked = looked
         heard = [pieces[0].heard for pieces in self._waiting if pieces]
-        late = bool(heard) and min(heard) <= overdue
+        late = bool(heard) and self._now - min(heard) >= PATIENCE_S
         taken: list[Headers] = []
         keys: list[NDArray[np.int64]] = []
         used: list[Callable[[], None]] = []

@@ -29,8 +29,9 @@ from sensor.unexpected import explained
 TIMEOUT_MS = 20
 """After which the kernel hands a worker its frames: until then those of the others wait."""
 
-MARGIN_NS = 3 * TIMEOUT_MS * 1_000_000
-"""A frame that came this long ago has been handed over: that takes two timeouts at most."""
+MARGIN_NS = 20_000_000
+"""A frame that was stamped this long ago is in a ring: that takes microseconds, and longer where
+all processors are busy."""
 
 STOP = 0xFF
 """What a worker is told to end with; lower numbers are slots that it may fill again."""
@@ -53,6 +54,7 @@ class Worker:
         self._decoder = Decoder(optional)
         self._frames = FrameCounts()
         self._free = list(range(SLOTS))
+        self._mark_ns = 0
 
     def work(self) -> None:
         """Hands over what comes until it is told to stop, and then what has come.
@@ -71,14 +73,19 @@ class Worker:
         done = 0
         while len(headers) - done > ROWS:
             part = part_of(headers, slice(done, done + ROWS))
-            self._send(part, int(part.timestamp_ns[-1]))
+            self._mark_ns = int(part.timestamp_ns[-1])
+            self._send(part)
             done += ROWS
         # The wall clock is the one that stamps packets. Only where packets of other workers stand
         # among these depends on it.
-        now_ns = int(block.timestamp_ns[-1]) if len(block) else time.time_ns() - MARGIN_NS
-        self._send(part_of(headers, slice(done, None)), now_ns)
+        now_ns = time.time_ns()
+        if len(block):
+            self._mark_ns = int(block.timestamp_ns[-1])
+        elif self._ring.is_read:
+            self._mark_ns = now_ns - MARGIN_NS
+        self._send(part_of(headers, slice(done, None)))
 
-    def _send(self, headers: Headers, mark_ns: int) -> None:
+    def _send(self, headers: Headers) -> None:
         slot = None
         self._columns.flag = self._ring.pressed
         if len(headers):
@@ -92,7 +99,7 @@ class Worker:
         self._tell(
             slot=slot,
             rows=len(headers),
-            mark=mark_ns,
+            mark=self._mark_ns,
             frames=astuple(self._frames),
             decoded=asdict(decoded),
             capture=asdict(self._ring.counters),

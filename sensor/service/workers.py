@@ -22,16 +22,19 @@ from typing import Any
 import sensor.errors
 from sensor.capture.block import CaptureCounters
 from sensor.capture.ring import SNAP_BYTES, Ring
-from sensor.capture.silence import Silence
 from sensor.capture.watched import NEW_FANOUT
 from sensor.errors import HostError
 from sensor.packets.headers import Headers
 from sensor.service.counts import DecodedCounts, FrameCounts
 from sensor.service.merging import NEVER, Merger
 from sensor.service.shared_columns import SharedColumns
-from sensor.service.worker import MARGIN_NS, STOP, TIMEOUT_MS, Worker, become_worker
+from sensor.service.worker import STOP, TIMEOUT_MS, Worker, become_worker
 
 _TICK_S = 0.1
+_TICK_MARGIN_NS = 180_000_000
+"""How far the clock stays behind what the workers' silence says: what orders packets may be wrong
+where a processor is late, the clock may not. With `MARGIN_NS` that is the margin of one ring."""
+
 _MESSAGE_BYTES = 1 << 16
 
 
@@ -130,7 +133,7 @@ class Workers:
         Raises:
             MultaError: a worker failed; what it had sent has been delivered.
         """
-        silence = Silence(2 * MARGIN_NS)
+        heard = False
         working = dict(enumerate(self._processes))
         yielded = time.monotonic()
         failure: sensor.errors.MultaError | None = None
@@ -144,12 +147,14 @@ class Workers:
                         del working[number]
             headers = self._merger.take()
             if headers is not None:
-                silence.end(int(headers.timestamp_ns[-1]))
+                heard = True
                 yielded = time.monotonic()
                 yield headers, 0
-            elif not self._merger.waits and time.monotonic() - yielded >= _TICK_S:
+            elif time.monotonic() - yielded >= _TICK_S:
+                # Not the time since the last packet: a worker may have more, and no processor.
+                silent = heard and not self._merger.waits
                 yielded = time.monotonic()
-                yield self._none, silence.tick().clock_ns
+                yield self._none, self._merger.mark_ns - _TICK_MARGIN_NS if silent else 0
         for number in range(len(self._processes)):
             self._merger.mark(number, NEVER)
         headers = self._merger.take()
@@ -192,7 +197,7 @@ class Workers:
             except BlockingIOError:
                 return None
             except ConnectionResetError:
-                said = b""
+                continue  # it ended before it had heard all; what it said comes yet
             if not said:
                 return self._ended(process)
             message = json.loads(said)
