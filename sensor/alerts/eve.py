@@ -26,6 +26,7 @@ from sensor.alerts.event import (
 )
 from sensor.flows.columns import address_text
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
+from sensor.hops import hop
 from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, TWO_WAY_TYPES, UDP
 
 GENERATOR_ID = 4200
@@ -68,6 +69,7 @@ class Options:
     wall_clock_ns: Callable[[], int] | None = None
 
 
+@hop("alerts")
 def line(event: IncidentEvent | Withheld, options: Options) -> bytes:
     """The event as one line of ASCII JSON with its newline."""
     text = json.dumps(document(event, options), separators=(",", ":"), allow_nan=False)

@@ -44,6 +44,7 @@ from sensor.alerts.incident import LONGEST_NS, QUIET_NS, Incident, Segment
 from sensor.alerts.positives import CountedFlows, PositiveRows
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
+from sensor.hops import hop
 from sensor.model.schema import TaskSpec
 
 __all__ = ["QUIET_NS", "IncidentEvent", "IncidentTracker"]
@@ -96,6 +97,7 @@ class IncidentTracker:
         """Positive rows that were forgotten because too many had not opened an incident."""
         return sum(task.rows_forgotten for task in self._tasks)
 
+    @hop("alerts")
     def add(self, batch: SequenceBatch, scores: NDArray[np.float32]) -> None:
         """Takes in the next rows of the stream.
 
@@ -106,6 +108,7 @@ class IncidentTracker:
         for task, column in zip(self._tasks, scores.T, strict=True):
             task.add(batch, column)
 
+    @hop("alerts")
     def release(self, clock_ns: int) -> list[IncidentEvent]:
         """The events before `clock_ns`, in order; all rows decided before it have been added."""
         for task in self._tasks:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
+from sensor.hops import hop
 from sensor.model.schema import FeatureSchema, IncidentRule, TaskSpec
 
 NEW_FLOWS = 30
@@ -64,6 +65,7 @@ class CountingRule:
             ),
         )
 
+    @hop("inference")
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
         """Scores ``(b, 1)``: c / (c + `NEW_FLOWS`) for a count c; NaN for a flow's later rows."""
         count = batch.context[:, _COUNT].astype(np.float64) + 1

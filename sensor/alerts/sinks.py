@@ -21,6 +21,7 @@ from collections import deque
 from pathlib import Path
 
 from sensor.errors import OutputError
+from sensor.hops import hop
 
 SPOOL_LINES = 1_000
 """Lines that wait while the log can't be written; later ones are lost."""
@@ -87,6 +88,7 @@ class AlertLog:
         """Lines that wait."""
         return len(self._spool)
 
+    @hop("alerts")
     def write(self, line: bytes) -> None:
         """Writes a line, which ends with a newline, after those that wait.
 

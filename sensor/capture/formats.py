@@ -15,6 +15,7 @@ from sensor.capture.block import GATHER_BYTES, CaptureCounters, PacketBlock
 from sensor.capture.octets import Octets, open_octets
 from sensor.capture.parser import Parser
 from sensor.errors import CaptureFormatError
+from sensor.hops import hop
 
 CHUNK_BYTES = 8 << 20
 """Enough for blocks of thousands of packets; twice as much gains nothing that was measured."""
@@ -106,6 +107,7 @@ class CaptureFile:
         self.truncated = self._octets.damage
         parser.finish()
 
+    @hop("read")
     def _fill(self, buffer: NDArray[np.uint8], kept: int) -> tuple[int, bool]:
         """Reads a chunk behind the `kept` bytes.
 

@@ -13,6 +13,7 @@ from sensor.capture.link_types import DECODED, described
 from sensor.capture.parser import MAX_CAPTURED_BYTES, Parsed
 from sensor.capture.walk import Chain, Offsets, walk
 from sensor.errors import CaptureFormatError, LinkTypeError
+from sensor.hops import hop
 
 FILE_HEADER_BYTES = 24
 RECORD_HEADER_BYTES = 16
@@ -105,6 +106,7 @@ class PcapParser:
         self.packets = 0
         self.place = FILE_HEADER_BYTES
 
+    @hop("walk")
     def parse(self, buffer: NDArray[np.uint8], end: int) -> Parsed:
         """Finds the whole records in ``buffer[:end]``, which begins with one."""
         offset, whole_bytes, corrupt = self._records(buffer, end)
@@ -154,6 +156,7 @@ class PcapParser:
         for first in range(0, offset.size, BLOCK_PACKETS):
             yield self._block(buffer, offset[first : first + BLOCK_PACKETS])
 
+    @hop("walk")
     def _block(self, buffer: NDArray[np.uint8], record: Offsets) -> PacketBlock:
         # Overlapping 16-byte items gather all four words of each header in one go.
         items = np.ndarray((buffer.size - 15,), "V16", buffer, 0, (1,))

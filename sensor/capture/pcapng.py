@@ -25,6 +25,7 @@ from sensor.capture.pcapng_packets import (
 )
 from sensor.capture.walk import Chain, Offsets, walk
 from sensor.errors import CaptureFormatError, LinkTypeError
+from sensor.hops import hop
 
 MAGIC = bytes.fromhex("0a0d0d0a")
 """The type of a section header block, a palindrome."""
@@ -136,6 +137,7 @@ class PcapngParser:
         """Packets that the capture lost, as far as statistics blocks have said by now."""
         return self._drops_before + sum(self._drops.values())
 
+    @hop("walk")
     def parse(self, buffer: NDArray[np.uint8], end: int) -> Parsed:
         """Finds the whole blocks in ``buffer[:end]``, which begins with one.
 

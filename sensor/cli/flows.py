@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import click
 
+from sensor import hops
 from sensor.alerts.sinks import STDOUT
 from sensor.cli import options
 from sensor.extract import Extraction
@@ -50,6 +51,7 @@ from sensor.service.statistics import Statistics
     "given again. docs/features.md says what it gives away.",
 )
 @options.stats
+@options.profile
 def flows(
     files: tuple[str, ...],
     *,
@@ -59,6 +61,7 @@ def flows(
     key: str,
     optional: tuple[str, ...],
     stats: str | None,
+    profile: bool,
 ) -> None:
     """Write sequences of the first packets of flows, without detecting anything.
 
@@ -82,6 +85,7 @@ def flows(
         # what nobody sees need not be counted
         schema = replace(schema, context=())
     extraction = Extraction(files, schema, open_file=options.opener(source))
+    profiled = hops.start() if profile else None
     with contextlib.closing(extraction), contextlib.ExitStack() as opened:
         statistics_file = options.open_statistics(stats, output)
         writer = open_rows(output, schema.optional) if output else None
@@ -94,6 +98,8 @@ def flows(
             statistics.count_rows(batch)
             if writer and len(batch):
                 writer.write(batch)
+    if profiled:
+        options.show_profile(profiled, statistics)
     statistics.truncated = packets.truncated
     if statistics_file:
         statistics_file.write(statistics)

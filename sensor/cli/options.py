@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import sys
@@ -16,8 +17,9 @@ from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
 from sensor.errors import UsageError
+from sensor.hops import Profile
 from sensor.service.lanes import shipped_bundle
-from sensor.service.statistics import StatisticsFile
+from sensor.service.statistics import Statistics, StatisticsFile
 
 SOURCES = ("native", "tshark")
 
@@ -50,6 +52,11 @@ home_net = click.option(
     metavar="CIDR,...",
     help="Networks of yours, IPv4 or IPv6; may be given again. Alerts then tell whether victims "
     "and sources are inside.",
+)
+profile = click.option(
+    "--profile",
+    is_flag=True,
+    help="Tell on standard error, at the end, where the processor's time went.",
 )
 stats = click.option(
     "--stats", metavar="FILE|-", help="Write one JSON object of counters at the end."
@@ -208,3 +215,10 @@ def _telling_of_a_wait(path: str) -> Iterator[None]:
 def shares_terminal(output: str | None) -> bool:
     """Whether an output goes to the terminal on which messages are shown."""
     return output == STDOUT and sys.stdout.isatty()
+
+
+def show_profile(profile: Profile, statistics: Statistics) -> None:
+    """Writes where the time went to standard error."""
+    counts = json.loads(statistics.line())
+    for text in profile.lines(counts["packets"], counts["flows"]):
+        click.echo(text, err=True)

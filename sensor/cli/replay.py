@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from sensor import hops
 from sensor.alerts.sinks import STDOUT
 from sensor.capture.files import CaptureFiles
 from sensor.cli import options, visible
@@ -31,6 +32,7 @@ from sensor.service.summary import Summary
     help="Where alerts go, as JSON lines; a file is replaced.",
 )
 @options.stats
+@options.profile
 @options.summary
 @click.option("--fail-on-alert", is_flag=True, help="Exit with 1 if there was an alert.")
 def replay(
@@ -43,6 +45,7 @@ def replay(
     home_net: tuple[str, ...],
     output: str,
     stats: str | None,
+    profile: bool,
     summary: bool,
     fail_on_alert: bool,
 ) -> None:
@@ -56,6 +59,7 @@ def replay(
     Examples:
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
       multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
+      multa-sensor replay monday.pcap -o alerts.json --profile
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     home = options.home_networks(home_net)
@@ -64,6 +68,7 @@ def replay(
     try:
         bundles = options.chosen_models(models, no_models=no_models)
         lanes = build_lanes(bundles, rule=not no_rule, home=home)
+        profiled = hops.start() if profile else None
         statistics_file = options.open_statistics(stats, output)
         log = options.open_fresh_log(output)
         try:
@@ -74,6 +79,8 @@ def replay(
             log.close()
     finally:
         packets.close()
+    if profiled:
+        options.show_profile(profiled, run.statistics)
     run.statistics.truncated = packets.truncated
     if statistics_file:
         statistics_file.write(run.statistics)

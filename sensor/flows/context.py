@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.index import FIRST_SLOT, KeyIndex
+from sensor.hops import hop
 
 REMEMBERED = 65_536
 """Flow starts that are remembered; their count is the clip of the context fields."""
@@ -42,6 +43,7 @@ class ContextWindows:
         self._counts = np.zeros((SCOPES, self._size + FIRST_SLOT), np.int64)
         self._position = np.zeros(self._size + FIRST_SLOT, np.uint16)
 
+    @hop("context")
     def add(
         self,
         clock_ns: NDArray[np.int64],

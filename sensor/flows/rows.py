@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import FOREVER
 from sensor.flows.state import INHERITED
+from sensor.hops import hop
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import OPTIONAL_TYPES
 
@@ -113,6 +114,7 @@ def unwanted(number: Index, schema: FeatureSchema) -> Index:
     return far[~_wanted(number[far] // schema.n, schema)] if far.size else far
 
 
+@hop("emit")
 def plan_rows(
     schema: FeatureSchema, flow: NDArray[np.void], pieces: Pieces, ends: Ends, now: int
 ) -> RowPlan:
@@ -218,6 +220,7 @@ class PacketStore:
         self._octets = np.dtype(f"V{self._type.itemsize}")
         self._planes = np.zeros(n * slots, self._octets)
 
+    @hop("emit")
     def keep(
         self,
         plan: RowPlan,
@@ -245,6 +248,7 @@ class PacketStore:
         # of several packets of a segment the last assignment stays, which is the latest packet
         flow["sequence_last_ns"][segment] = time
 
+    @hop("emit")
     def rows(
         self,
         plan: RowPlan,

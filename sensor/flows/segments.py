@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.hops import hop
 from sensor.packets.headers import ACK, FIN, RST, SYN
 
 FIN_LOWER, FIN_UPPER, CLOSED = 1, 2, 4
@@ -71,6 +72,7 @@ class Segments:
         return seen
 
 
+@hop("group")
 def group(slot: NDArray[np.int32], scratch: NDArray[np.uint16]) -> Index:
     """Packet numbers sorted by slot, stable; a radix sort by way of 16-bit stand-ins.
 
@@ -82,6 +84,7 @@ def group(slot: NDArray[np.int32], scratch: NDArray[np.uint16]) -> Index:
     return np.argsort(scratch[slot], kind="stable")
 
 
+@hop("group")
 def cut(
     order: Index,
     slot: NDArray[np.int32],

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sensor.flows import segments as cutting
 from sensor.flows.index import FIRST_SLOT, KeyIndex, Words
 from sensor.flows.segments import CLOSED, Segments
+from sensor.hops import hop
 
 DEFAULT_SLOTS = 65_536
 EVICTION_PACKETS = 16_384
@@ -19,6 +20,8 @@ FOREVER = np.iinfo(np.int64).max
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Slots = NDArray[np.int32]
+
+_look_up = hop("lookup")(KeyIndex.find)
 
 
 class FlowSlots:
@@ -89,7 +92,7 @@ class FlowSlots:
         Returns:
             The segments, and the clock in their order.
         """
-        slot, _ = self._index.find(words, long)
+        slot, _ = _look_up(self._index, words, long)
         order = cutting.group(slot, self._scratch)
         sorted_clock = clock[order]
         segments = cutting.cut(

@@ -21,6 +21,7 @@ from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS, FOREVER, FlowSlots
 from sensor.flows.state import FLOW, ORIGIN, put, take
+from sensor.hops import hop
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import Headers
 
@@ -74,6 +75,7 @@ class FlowTable:
         """Conversations that were evicted so far; of a five-tuple's table none, as it has none."""
         return self._keying.conversations_evicted
 
+    @hop("table")
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:
         """Takes a block of packets and returns the rows that are decided.
 
@@ -264,6 +266,7 @@ class FlowTable:
 
     # ------------------------------------------------------------------ deadlines
 
+    @hop("table")
     def _advance(self, now: int) -> SequenceBatch:
         due = np.flatnonzero(self._slots.due < now).astype(np.int32)
         return self._release([self._fall_due(due, now)], now)
@@ -310,6 +313,7 @@ class FlowTable:
         self.evicted += slots.size
         return self._release([rows], self.clock_ns)
 
+    @hop("emit")
     def _release(self, rows: list[SequenceBatch], now: int) -> SequenceBatch:
         """Rows decided before now, in order; the others wait, as more may be decided with them."""
         self.clock_ns = now

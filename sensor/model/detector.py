@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import SequenceBatch
+from sensor.hops import hop
 from sensor.model.bundle import Bundle
 from sensor.model.encoding import Encoded, encode, row_bytes
 from sensor.model.inference import Inference, calibrate
@@ -60,6 +61,7 @@ class BundleDetector:
         """How many rows had to be computed; of identical ones in a batch one counts."""
         return self._inference.unique
 
+    @hop("inference")
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
         """Calibrated scores ``(b, tasks)``, the same however rows are batched.
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.capture.block import PacketBlock
+from sensor.hops import hop
 from sensor.packets.datagrams import Datagrams, read_datagrams
 from sensor.packets.encapsulation import strip
 from sensor.packets.fragments import FragmentMemory
@@ -57,6 +58,7 @@ class Decoder:
         """Later fragments so far whose first one was not known."""
         return self._fragments.unmatched
 
+    @hop("decode")
     def decode(self, block: PacketBlock) -> Headers:
         """Columns of the decodable packets of a block, in order; the rest is counted."""
         links = read_links(block)

@@ -193,3 +193,15 @@ def test_times_are_those_of_packets(capfd, capture):
     assert stamps[0] == "2023-11-14T22:13:21.029000+0000"
     assert stamps == sorted(stamps)
     assert START == 1_700_000_000_000_000_000
+
+
+def test_profile_tells_of_each_hop_and_changes_nothing(capfd, capture):
+    plain = sensor_command(capfd, "replay", capture, "--no-models")
+    outcome = sensor_command(capfd, "replay", capture, "--no-models", "--profile")
+    assert (outcome.status, outcome.out) == (0, plain.out)
+    header, *hops = outcome.err.splitlines()
+    assert header.split() == ["hop", "seconds", "share", "ns/packet", "µs/flow"]
+    expected = "read walk decode table lookup group context emit inference alerts the all"
+    assert [line.split()[0] for line in hops] == expected.split()
+    *parts, whole = (float(line.split("%")[0].split()[-2]) for line in hops)
+    assert sum(parts) == pytest.approx(whole, abs=0.01)
