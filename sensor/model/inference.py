@@ -7,6 +7,7 @@ thread. Identical rows are computed once. A row goes through the shortest signat
 import importlib.util
 import os
 import sys
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -90,6 +91,11 @@ class Inference:
 
     def scores(self, encoded: Encoded) -> NDArray[np.float32]:
         """Raw scores ``(b, tasks)`` of the rows, whatever their order and company."""
+        if len(encoded) == 1 and self._alone:
+            self.rows, self.unique = self.rows + 1, self.unique + 1
+            lengths = self._schema.lengths
+            length = lengths[bisect_left(lengths, int(encoded.length[0]))]
+            return self._call(length, *encoded.expand(length=length))
         first, inverse = encoded.unique_rows()
         distinct = encoded.take(first)
         self.rows += len(encoded)
@@ -104,15 +110,12 @@ class Inference:
 
     def _run(self, length: int, encoded: Encoded, rows: NDArray[np.intp]) -> NDArray[np.float32]:
         """Scores of rows through one signature."""
-        size = 1 if rows.size == 1 and self._alone else self._sizes[length]
+        size = self._sizes[length]
         filled = np.concatenate([rows, rows[:1].repeat(-rows.size % size)])
-        try:
-            calls = [
-                self._call(length, *encoded.expand(filled[start : start + size], length))
-                for start in range(0, rows.size, size)
-            ]
-        except (RuntimeError, ValueError) as error:
-            raise self._refusal(error) from None
+        calls = [
+            self._call(length, *encoded.expand(filled[start : start + size], length))
+            for start in range(0, rows.size, size)
+        ]
         return np.concatenate(calls)[: rows.size]
 
     def _is_exact_alone(self, length: int) -> bool:
@@ -135,7 +138,10 @@ class Inference:
     def _call(
         self, length: int, x: NDArray[np.float32], c: NDArray[np.float32]
     ) -> NDArray[np.float32]:
-        outputs = self._runners[length](x=x, c=c)
+        try:
+            outputs = self._runners[length](x=x, c=c)
+        except (RuntimeError, ValueError) as error:
+            raise self._refusal(error) from None
         # By name: a converter returns outputs in an order of its own.
         columns: list[NDArray[np.float32]] = [outputs[task] for task in self._tasks]
         return np.concatenate(columns, axis=1)
