@@ -62,7 +62,10 @@ EVIDENCE: "np.dtype[np.void]" = np.dtype(
 
 def row_flags(batch: SequenceBatch, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
     """The `ROW_FLAGS` of the given rows, ``(len(rows), len(ROW_FLAGS))``."""
-    return np.stack([getattr(batch, name)[rows] for name in ROW_FLAGS], axis=1)
+    flags = np.zeros((len(rows), len(ROW_FLAGS)), np.bool_)
+    for place, name in enumerate(ROW_FLAGS):
+        flags[:, place] = getattr(batch, name)[rows]
+    return flags
 
 
 def evidence(

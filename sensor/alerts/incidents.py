@@ -316,7 +316,9 @@ class _TaskIncidents:
         last_packet = rows.column("last_packet_ns")
         ends = self._home.ends(rows) if self._home else None
         flagged_before = np.zeros((len(rows) + 1, len(ROW_FLAGS)), np.int64)
-        np.cumsum(rows.flags(), axis=0, out=flagged_before[1:])
+        flags = rows.flags()
+        for flag in np.flatnonzero(flags.any(axis=0)).tolist():
+            np.cumsum(flags[:, flag], out=flagged_before[1:, flag])
         for segment in segments:
             incident, start, stop = segment.incident, segment.start, segment.stop
             while start < stop:
