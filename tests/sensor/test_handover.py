@@ -4,17 +4,23 @@ import json
 import threading
 from dataclasses import fields
 
+import frames
+import netns
 import numpy as np
 import pytest
+from agreement import Listener
 from blocks import blocks_of
 from random_frames import random_frames
 from traffic import Mixture
 
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
+from sensor.capture.ring import Ring
 from sensor.errors import OutputError
 from sensor.flows.sequences import SequenceBatch
-from sensor.pipeline import Decided
+from sensor.flows.table import FlowTable
+from sensor.model.schema import FeatureSchema
+from sensor.pipeline import Decided, Lane
 from sensor.service.handover import ROWS, Handover
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
@@ -145,19 +151,68 @@ def without_place_and_hour(path):
 
 def test_a_run_with_two_threads_writes_what_a_replay_writes(tmp_path):
     crowd = Mixture(hosts=3, ports=5_000, steps_ns=(1_000_000, 4_000_000), again=0.1)
-    frames = random_frames(5, 4_000, crowd)
+    packets = random_frames(5, 4_000, crowd)
     logs = []
     for threads in (1, 2):
         path = tmp_path / f"{threads}.json"
         log = AlertLog(str(path), strict=True)
         run = Run(CaptureCounters(), build_lanes([], rule=True), log)
         if threads == 1:
-            run.over(blocks_of(frames, 500))
+            run.over(blocks_of(packets, 500))
         else:
-            run.live(run.decoded(blocks_of(frames, 50)), "eth0", Handover(lambda: False), log.flush)
+            run.live(
+                run.decoded(blocks_of(packets, 50)), "eth0", Handover(lambda: False), log.flush
+            )
         log.close()
         counted = run.statistics.document()
         assert counted.pop("seconds") > 0
         logs.append((without_place_and_hour(path), counted))
     assert len(logs[0][0]) > 10
     assert logs[0] == logs[1]
+
+
+class Stuck(Listener):
+    """Looks at nothing until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.go = threading.Event()
+
+    def score(self, batch):
+        self.go.wait(60)
+        return super().score(batch)
+
+
+@pytest.mark.network
+def test_while_detection_stands_still_rows_are_shed_and_every_one_is_accounted_for():
+    sent = [
+        frames.tcp_frame("10.1.0.1", 1024 + k % 60_000, f"10.2.0.{k % 7}", 80, frames.RST)
+        for k in range(40_000)
+    ]
+    stuck = Stuck()
+    with netns.link() as cable:
+        with netns.inside(cable.far):
+            ring = Ring(cable.port, blocks=32)
+        handover = Handover(lambda: ring.pressed)
+        run = Run(
+            CaptureCounters(),
+            [Lane(FlowTable(FeatureSchema()), [stuck])],
+            AlertLog("-", strict=True),
+        )
+
+        def until_shed():
+            for block in ring:
+                yield block
+                if handover.shed:
+                    stuck.go.set()
+                    ring.stop()
+
+        player = threading.Thread(target=netns.play, args=(cable.near, cable.port, sent, 30_000))
+        player.start()
+        run.live(run.decoded(until_shed()), "port0", handover, lambda: None)
+        player.join()
+        ring.close()
+    decided = sum(run.statistics.document()["sequences"].values())
+    assert handover.shed > 0
+    assert decided == ring.counters.packets
+    assert sum(map(len, stuck.batches)) == decided - handover.shed
