@@ -125,6 +125,7 @@ class Statistics:
             "shed": self.shed,
             "scored": sum(each.scored for each in networks),
             "computed": sum(each.unique for each in networks),
+            "remembered": sum(each.remembered for each in networks),
             "alerts": dict(self.alerts),
             "incidents": dict(self.incidents),
             "incidents_evicted": sum(each.incidents_evicted for each in trackers),
