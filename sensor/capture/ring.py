@@ -54,6 +54,8 @@ BLOCKS = 256
 TIMEOUT_MS = 100
 PAUSE = 0.25
 """Share of the timeout that lies between two looks at least, where frames are few."""
+MANY = 16
+"""Frames are many where this part of the ring is full."""
 
 SNAP_BYTES = 192
 """Enough for VLAN tags, IPv6 with extension headers, and TCP with options."""
@@ -197,7 +199,7 @@ class Ring:
             # What the chain does takes milliseconds for the smallest block, so unless frames are
             # many, those of a while are looked at together.
             left = self._timeout_ms * PAUSE - 1000 * (time.monotonic() - began)
-            if block is not None and len(block) < BLOCK_PACKETS // 2 and left > 0:
+            if block is not None and left > 0 and not self._is_ready(self._blocks // MANY):
                 pause.poll(left)
         yield from self._drain()
 
@@ -211,9 +213,7 @@ class Ring:
     def pressed(self) -> bool:
         """Whether half of the ring is full, what is held at present included."""
         # Blocks are filled in turn, so one of them tells about all before it.
-        half = (self._next + self._blocks // 2 - len(self._held)) % self._blocks
-        status = self._words[half * (self._block_bytes // 4) + _BLOCK_STATUS]
-        return bool(status & TP_STATUS_USER)
+        return self._is_ready(self._blocks // 2 - len(self._held))
 
     @property
     def is_read(self) -> bool:
@@ -278,6 +278,12 @@ class Ring:
                 f"interface {self.interface}: no ring of {size >> 20} MiB ({error.strerror}); "
                 "use a smaller buffer"
             ) from None
+
+    def _is_ready(self, ahead: int) -> bool:
+        """Whether the kernel has handed over the block that is so far ahead of the next one."""
+        block = (self._next + ahead) % self._blocks
+        status = self._words[block * (self._block_bytes // 4) + _BLOCK_STATUS]
+        return bool(status & TP_STATUS_USER)
 
     def _gather(self) -> PacketBlock | None:
         """Ready ring blocks as one block of packets, or nothing; they are held until given back."""
