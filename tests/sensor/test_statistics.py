@@ -31,7 +31,7 @@ def empty():
 
 
 def test_every_entry_is_described():
-    page = (ROOT / "docs" / "statistics.md").read_text()
+    page, *_ = (ROOT / "docs" / "statistics.md").read_text().partition("\n## ")
     described = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
     assert described == list(empty().document())
 
