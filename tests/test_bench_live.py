@@ -57,7 +57,9 @@ def test_page_tells_loss_and_delays_beside_their_aims():
     }  # fmt: skip
     sent = Sent(1000, 1000, 2.0)
     run = Watched("syn", 0, 1, sent, counted, 1.5, 3, [10.0, 20.0, 30.0])
-    text = page(8, [run], ["mix: broke"], [run], [Handled("scapy", "mix", sent, 10)], ["", "x: no"])
+    text = page(
+        8, 0.2, [run], ["mix: broke"], [run], [Handled("scapy", "mix", sent, 10)], ["", "x: no"]
+    )
     assert "| syn | 1 | most | 0.5 | 1,000 | 25 % | 250 | 3 of 10 | 3 of 3 | 1 | 20 | 30 |" in text
     assert "| scapy | mix | 0.5 | 1,000 | 10 | 99 % |" in text
     assert "Ended with a failure: mix: broke." in text
