@@ -20,7 +20,7 @@ RUNTIME_PYTHON = $(firstword $(foreach python,$(PYTHON) python3.11 python3.10,\
 	$(if $(shell $(python) -c '$(OLD_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check other-runtime test-packages model verify install uninstall clean
+.PHONY: help demo test check other-runtime test-packages model verify bench install uninstall clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -61,6 +61,10 @@ verify: ## Run the long proofs of TARGET=..., dated output in docs/results/
 		echo "usage: make verify TARGET=...; there are:" $$(ls verify) >&2; exit 64; }
 	@$(MAKE) --no-print-directory .venv-test/.complete
 	PATH="$(CURDIR)/.venv-test/bin:$$PATH" verify/$(TARGET)
+
+bench: ## Measure beside other tools, which are installed under out/; OPTIONS="--resume", "--help"
+	@$(MAKE) --no-print-directory .venv-test/.complete
+	.venv-test/bin/python -m bench --page docs/results/bench.md $(OPTIONS)
 
 .venv/.complete: pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -59,7 +59,7 @@ def _machine() -> str:
     "--work",
     type=click.Path(path_type=Path, file_okay=False),
     default=ROOT / "out/bench",
-    help="Where captures and peers go (5 GB).  [default: out/bench]",
+    help="Where captures and peers go (3 GB).  [default: out/bench]",
 )
 def main(
     only: str,

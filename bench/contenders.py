@@ -163,6 +163,8 @@ PEERS = (
         f"{{python}} {LOOPS} nfstream {{capture}}",
         found(r'"packets": (\d+)', r'"flows": (\d+)'),
         cuts={SYN: 300_000},
+        difference="looks into UDP for tunnels and takes a packet of random payload for one; with "
+        "`decode_tunnels=False` it has exactly the flows of the mix",
     ),
     Contender(
         "softflowd",

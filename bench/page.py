@@ -59,6 +59,11 @@ def _lines(results: Results, picture: str) -> Iterator[str]:
         "`multa-sensor flows` is. Memory is that of the largest process; the measuring itself "
         "shows as 8 MB."
     )
+    yield (
+        "\nSlow tools read only the first packets of a capture, and the sensor reads these too, for "
+        "the comparison. Where a ratio has an asterisk these are so few that the sensor's start-up "
+        "hides all else, and the sensor's kpps is that of the whole capture."
+    )
     if picture:
         yield f"\n![Packets a second by tool]({picture})"
     if judged := list(aims(results)):
@@ -130,11 +135,6 @@ def _beside(results: Results, capture: str) -> Iterator[str]:
         read = f"{million.packets:,}"
         rows.insert(2, (OURS[1].title, read, *_speed_cells(million, "", "")))
     yield from _table(("", "packets read", *SPEED_HEADER), rows)
-    yield (
-        "\nSlow tools read the first packets of the same capture, and the sensor reads these too, "
-        "for the comparison. \\* These are so few that the sensor's start-up hides all else: its "
-        "kpps here is that of the whole capture."
-    )
 
 
 def _forms(results: Results) -> Iterator[str]:
