@@ -7,9 +7,14 @@ import frames
 import netns
 import pytest
 
+from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.capture.bypass import Bypass
 from sensor.capture.ring import Ring
+from sensor.service.lanes import build_lanes
+from sensor.service.live import Attendant
+from sensor.service.run import Run
+from sensor.service.signals import Signals
 
 pytestmark = pytest.mark.network
 
@@ -115,3 +120,19 @@ def test_a_ring_that_is_read_compares():
             send(cable, 2_000)
             next(blocks)
     assert (ring.counters.packets, ring.counters.bypassed) == (0, 2_000)
+
+
+def test_it_is_said_once_with_the_remedy():
+    said: list[str] = []
+    with (
+        contextlib.closing(Ring("lo", timeout_ms=20)) as ring,
+        contextlib.closing(AlertLog("/dev/null", strict=False)) as log,
+    ):
+        lanes = build_lanes([], rule=True)
+        statistics = Run(ring.counters, lanes, log).statistics
+        attendant = Attendant(ring, log, None, statistics, Signals(), said.append)
+        for number, _ in enumerate(attendant.attended(iter([None, None, None]))):
+            ring.counters.bypassed = 5_000 * number
+    assert statistics.document()["bypassed"] == 10_000
+    assert [line for line in said if "5000 more packets" in line and "flow offload" in line]
+    assert len(said) == 1
