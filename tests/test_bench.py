@@ -116,8 +116,9 @@ def test_figures_are_without_start_up_and_whole(tmp_path):
         [
             *(run("assembly", "mix", cpu) for cpu in (0.6, 0.7, 1.2)),
             run("assembly", "mix@10000", 0.25),
-            *(run(name, "one", 0.2) for name in ("assembly", "nfstream", "cicflowmeter")),
+            *(run(c, "one", 0.2) for c in ("assembly", "nfstream", "ndpireader", "cicflowmeter")),
             run("nfstream", "mix", 10.2, {"flows": 9_999}),
+            run("ndpireader", "mix", 5.2, {"flows": 9_998}),
             run("cicflowmeter", "mix@10000", 5.2),
         ],
     )
@@ -139,8 +140,8 @@ def test_figures_are_without_start_up_and_whole(tmp_path):
     draw(Results.read(kept.path), tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert "| ≥ 18 × | 20 × (14.6 × with start-up) | met |" in page
-    assert "9,999 of 10,000" in page
-    assert "**unexplained**" in page
+    assert "| 9,999 of 10,000 |  |  | looks into UDP" in page
+    assert "| 9,998 of 10,000 |  |  | **unexplained** |" in page
     assert "pyshark loop: no such thing" in page
     assert (tmp_path / "page.png").exists()
 
