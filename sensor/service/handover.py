@@ -8,8 +8,9 @@ Python's lock, so the two run at once where there are two cores.
 Nothing is shed without need: while the ring has room the capturing thread waits for the other one,
 and the frames wait in the ring, as they would without threads. Rows are shed only where the queue
 is full *and* the ring is filling up, as then the choice is between rows, which were
-counted, and frames, which nobody would have seen. First go rows of at most `SHORT_PACKETS` packets,
-of which a flood is made; rows of connections are shed when the queue holds twice as much.
+counted, and frames, which nobody would have seen. Rows of at most `SHORT_PACKETS` packets go, of
+which a flood is made; longer ones only where as many of these wait, so no flood pushes out the
+rows of connections.
 """
 
 import ctypes
@@ -19,11 +20,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sensor.pipeline import Decided
 
 ROWS = 4_096
 """Rows that may wait before the queue is full: a megabyte. What comes while it is not full is
-taken whole; a batch has hardly more rows than its block has packets."""
+taken whole; a batch has hardly more rows than its block has packets. As many longer ones may wait
+besides."""
 
 SHORT_PACKETS = 2
 """As short as the flows that the table gives up first (`docs/semantics.md` 6)."""
@@ -58,7 +63,7 @@ class Handover:
         self._pressed = pressed
         self._take: Callable[[Decided], None] = lambda _: None
         self._queue: deque[Decided | None] = deque()
-        self._load = 0
+        self._load = self._long = 0
         self._taken = self._taken_before = 0
         self._idle = True
         self._failure: BaseException | None = None
@@ -111,6 +116,7 @@ class Handover:
                 return  # the next one's clock is a later one
             self._queue.append(kept)
             self._load += _load(kept)
+            self._long += int(np.count_nonzero(_is_long(kept)))
             self._changed.notify_all()
 
     def is_moving(self) -> bool:
@@ -128,8 +134,7 @@ class Handover:
 
     def _without_shed(self, decided: Decided) -> Decided | None:
         batch = decided.batch
-        long = batch.length > SHORT_PACKETS
-        kept = batch.take(long if self._load < 2 * ROWS else slice(0))
+        kept = batch.take(_is_long(decided) if self._long < ROWS else slice(0))
         self.shed += len(batch) - len(kept)
         return replace(decided, batch=kept) if len(kept) or decided.ends else None
 
@@ -156,12 +161,17 @@ class Handover:
             decided = None if self._abandoned else self._queue.popleft()
             if decided:
                 self._load -= _load(decided)
+                self._long -= int(np.count_nonzero(_is_long(decided)))
                 self._changed.notify_all()
             return decided
 
 
 def _load(decided: Decided) -> int:
     return max(len(decided.batch), _LEAST_ROWS)
+
+
+def _is_long(decided: Decided) -> NDArray[np.bool_]:
+    return decided.batch.length > SHORT_PACKETS
 
 
 def _share_memory() -> None:

@@ -58,7 +58,7 @@ def test_what_is_full_is_shed_where_the_source_is_pressed_short_rows_first():
         handover.put(decided([1, 3] * 3_000, 2))  # taken whole, although it is more than fits
         handover.put(decided([1, 2, 3, 16], 3))
         handover.put(decided([3] * 3_000, 4))
-        handover.put(decided([3] * 10, 5))  # twice as much as fits is waiting
+        handover.put(decided([3] * 10, 5))  # by now as many long ones as fit are waiting
         handover.put(decided([], 6))
         handover.put(decided([16] * 7, 7, ends=True))
         assert handover.shed == 2 + 10 + 7
