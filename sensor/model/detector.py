@@ -79,10 +79,9 @@ class BundleDetector:
         for i, steps in enumerate(self._widths):
             rows = np.flatnonzero(width == i)
             if rows.size:
-                every = rows.size == len(batch)
-                encoded = encode(self.bundle.schema, batch, slice(None) if every else rows, steps)
+                chosen = slice(None) if rows.size == len(batch) else rows  # no copies of a flood
+                scores[chosen] = self._scores(encode(self.bundle.schema, batch, chosen, steps))
                 self.scored += rows.size
-                scores[rows] = self._scores(encoded)
         if some:
             scores[repeated[:, None] & self._first] = np.nan
         return scores
