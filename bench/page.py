@@ -61,8 +61,8 @@ def _lines(results: Results, picture: str) -> Iterator[str]:
     )
     yield (
         "\nSlow tools read only the first packets of a capture, and the sensor reads these too, "
-        "for the comparison. Where a ratio has an asterisk these are so few that the sensor's start-up "
-        "hides all else, and the sensor's kpps is that of the whole capture."
+        "for the comparison. Where a ratio has an asterisk these are so few that the sensor's "
+        "start-up hides all else, and the sensor's kpps is that of the whole capture."
     )
     if picture:
         yield f"\n![Packets a second by tool]({picture})"
