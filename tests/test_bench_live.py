@@ -47,7 +47,11 @@ def test_delay_is_from_the_deciding_packet_to_the_line():
         line("10.32.0.1", "start", "full"),
         line("10.200.1.2", "start", "full", "scan"),
     ]
-    assert delays([(arrived, each) for each in lines]) == [pytest.approx(50.0, abs=0.01)]
+    timed = [
+        ("10.200.1.0", pytest.approx(50, abs=0.01)),
+        ("10.32.0.1", pytest.approx(50, abs=0.01)),
+    ]
+    assert delays([(arrived, each) for each in lines]) == timed
 
 
 def test_page_tells_loss_and_delays_beside_their_aims():
@@ -56,11 +60,13 @@ def test_page_tells_loss_and_delays_beside_their_aims():
         "alerts_withheld": 1,
     }  # fmt: skip
     sent = Sent(1000, 1000, 2.0)
-    run = Watched("syn", 0, 1, sent, counted, 1.5, 3, [10.0, 20.0, 30.0])
+    run = Watched("syn", 0, 1, sent, counted, 1.5, 3, 2, [10.0, 20.0, 30.0])
     text = page(
         8, 0.2, [run], ["mix: broke"], [run], [Handled("scapy", "mix", sent, 10)], ["", "x: no"]
     )
-    assert "| syn | 1 | most | 0.5 | 1,000 | 25 % | 250 | 3 of 10 | 3 of 3 | 1 | 20 | 30 |" in text
+    assert (
+        "| syn | 1 | most | 0.5 | 1,000 | 25 % | 250 | 3 of 10 | 2 of 3 | 1 | 3 | 20 | 30 |" in text
+    )
     assert "| scapy | mix | 0.5 | 1,000 | 10 | 99 % |" in text
     assert "Ended with a failure: mix: broke." in text
     assert text.endswith("x: no\n")
