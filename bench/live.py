@@ -261,14 +261,15 @@ def page(
     ]
     for run in ours:
         found = len(run.delays_ms)
-        middle, most = np.quantile(run.delays_ms, (0.5, 0.99)) if found else (np.nan, np.nan)
+        quantiles = np.quantile(run.delays_ms, (0.5, 0.99)).tolist() if found else ()
+        middle, most = (f"{delay:.0f}" for delay in quantiles) if found else ("–", "–")
         asked = f"{run.asked / 1e3:g}" if run.asked else "most"
         lines.append(
             f"| {run.traffic} | {run.workers} | {asked} | {run.sent.rate / 1e3:,.1f} | "
             f"{run.sent.frames:,} | {_share(run.lost)} | {run.counted['kernel_drops']:,} | "
             f"{run.counted['shed']:,} of {sum(run.counted['sequences'].values()):,} | "
             f"{run.told} of {run.attacks} | {run.counted['alerts_withheld']:,} | {found} | "
-            f"{middle:.0f} | {most:.0f} | {run.cpu_s:.1f} |"
+            f"{middle} | {most} | {run.cpu_s:.1f} |"
         )
     lines += [
         "",
@@ -309,7 +310,9 @@ def page(
 
 
 def _share(lost: float) -> str:
-    return "0" if lost == 0 else f"{100 * lost:.{0 if lost >= 0.1 else 2}f} %"
+    if lost == 0:
+        return "0"
+    return f"{100 * lost:.{0 if lost >= 0.1 else 2}f} %" if lost >= 1e-4 else "< 0.01 %"
 
 
 def _has_workers() -> bool:
