@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from blocks import headers_of
 from reference import ReferenceTable, rows_of
@@ -11,7 +12,7 @@ from traffic import IPV4_NET, Mixture, flood_packets, random_packets
 from sensor.alerts.rule import CountingRule
 from sensor.flows.sequences import END_REASONS
 from sensor.flows.table import FlowTable
-from sensor.model.schema import KEYS, FeatureSchema
+from sensor.model.schema import KEYS, FeatureSchema, IncidentRule
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Lane, assemble, detect
 
@@ -125,6 +126,30 @@ def test_incidents_end_where_the_clock_is_set_back_and_begin_anew():
             started = [event.address for event in stream if event.kind == "start"]
             assert sorted(started) == sorted(e.address for e in stream if e.kind == "end")
             assert sorted(started) == sorted(e.address for e in alone if e.kind == "start")
+
+
+class _Everything:
+    """Takes every row for an attack, of which two flows are one."""
+
+    name, fingerprint = "everything", ""
+    tasks = (replace(CountingRule(SCHEMA).tasks[0], incident=IncidentRule("responder", 2, 10)),)
+
+    def score(self, batch):
+        return np.ones((len(batch), 1), np.float32)
+
+
+@pytest.mark.parametrize("seconds", [0, 3_600])
+def test_flows_before_and_after_a_step_are_not_counted_together(seconds):
+    """One flow to an address, 64 packets to another one, and another flow to the first."""
+    ((time, packet),) = flood_packets(1, 1)
+    elsewhere = packet._replace(destination=packet.destination + 1)
+    other = packet._replace(source_port=packet.source_port ^ 1)
+    later = time + 10**9 - seconds * 10**9
+    packets = [(time, packet), *[(later, elsewhere)] * 64, (later, other)]
+    lane = Lane(FlowTable(SCHEMA), [_Everything()])
+    events = list(detect([_Piece(packets)], _Decoded(), [lane]))
+    assert bool(events) == (seconds == 0)
+    assert lane.table.clock_steps == (seconds > 0)
 
 
 def test_a_tick_after_a_step_follows_the_new_clock():
