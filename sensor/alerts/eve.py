@@ -61,12 +61,14 @@ class Options:
         interface: where the packets were captured; empty for a file.
         host: name of this machine; empty in a replay.
         wall_clock_ns: gives the time since 1970, for ``emitted_at``; None in a replay.
+        capture: name of the file that they were read from, where lines tell it.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
     interface: str = ""
     host: str = ""
     wall_clock_ns: Callable[[], int] | None = None
+    capture: str = ""
 
 
 @hop("alerts")
@@ -208,6 +210,7 @@ def _head(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any]:
         "event_type": "alert",
         **({"host": options.host} if options.host else {}),
         **({"in_iface": options.interface} if options.interface else {}),
+        **({"pcap_filename": options.capture} if options.capture else {}),
     }
 
 

@@ -1,5 +1,7 @@
 """``multa-sensor replay``: detect in capture files."""
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -8,8 +10,10 @@ import click
 from sensor import hops
 from sensor.alerts.sinks import STDOUT
 from sensor.capture.files import CaptureFiles
-from sensor.cli import options, visible
+from sensor.cli import options, say, visible
+from sensor.errors import MultaError, UsageError
 from sensor.extract import raise_if_truncated
+from sensor.service.independent import Detectors, replay_each
 from sensor.service.lanes import build_lanes
 from sensor.service.progress import with_progress
 from sensor.service.run import Run
@@ -34,6 +38,17 @@ from sensor.service.summary import Summary
 @options.stats
 @options.profile
 @options.summary
+@click.option(
+    "--independent",
+    is_flag=True,
+    help="Replay each file by itself, not all as one stream; alerts tell theirs as pcap_filename.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes for --independent.  [default: one for each processor]",
+)
 @click.option("--fail-on-alert", is_flag=True, help="Exit with 1 if there was an alert.")
 def replay(
     files: tuple[str, ...],
@@ -47,23 +62,35 @@ def replay(
     stats: str | None,
     profile: bool,
     summary: bool,
+    independent: bool,
+    jobs: int | None,
     fail_on_alert: bool,
 ) -> None:
     """Detect in capture files and write alerts.
 
     Files are pcap or pcapng, also compressed with gzip; several are read as one stream in order
-    of time, and - is standard input. The same files give the same alerts, byte for byte. A file
-    that ends within a packet is processed to there, and the exit status is 80.
+    of time, or each by itself with --independent, and - is standard input. The same files give the
+    same alerts, byte for byte. A file that ends within a packet is processed to there, and the exit
+    status is 80.
 
     \b
     Examples:
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
       multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
       multa-sensor replay monday.pcap -o alerts.json --profile
+      multa-sensor replay --independent malware/*.pcap -o alerts.json --stats stats.jsonl
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     home = options.home_networks(home_net)
     options.keep_apart(files, output, stats)
+    if independent:
+        if summary or profile or "-" in files:
+            raise UsageError("--independent goes with files, not with -, --summary or --profile")
+        bundles = options.chosen_models(models, no_models=no_models)
+        build_lanes(bundles, rule=not no_rule, home=home)
+        detectors = Detectors(bundles, not no_rule, home)
+        alerts = _each(files, detectors, source, output, stats, jobs or os.cpu_count() or 1)
+        sys.exit(1 if fail_on_alert and alerts else 0)
     packets = CaptureFiles(files, options.opener(source))
     try:
         bundles = options.chosen_models(models, no_models=no_models)
@@ -91,3 +118,37 @@ def replay(
     raise_if_truncated(packets.truncated)
     if fail_on_alert and run.statistics.alerts.total():
         sys.exit(1)
+
+
+def _each(
+    files: tuple[str, ...],
+    detectors: Detectors,
+    source: str,
+    output: str,
+    stats: str | None,
+    jobs: int,
+) -> int:
+    """Replays the files one by one, says what is wrong with any, and counts their alerts."""
+    statistics_file = options.open_statistics(stats, output)
+    log = options.open_fresh_log(output)
+    lines, failures, alerts = [], list[MultaError](), 0
+    try:
+        replayed = replay_each(files, detectors, options.opener(source), log, min(jobs, len(files)))
+        hidden = not sys.stderr.isatty() or options.shares_terminal(output)
+        with click.progressbar(
+            replayed, len(files), file=sys.stderr, width=40, hidden=hidden
+        ) as told:
+            for each in told:
+                alerts += each.alerts
+                lines.append(json.dumps({"pcap_filename": each.path, **each.statistics}) + "\n")
+                if each.failure:
+                    failures.append(each.failure)
+    finally:
+        log.close()
+    if statistics_file:
+        statistics_file.write_text("".join(lines))
+    for failure in failures:
+        say(f"error: {failure}")
+    if failures:
+        sys.exit(failures[0].exit_status)
+    return alerts

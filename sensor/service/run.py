@@ -51,16 +51,17 @@ class Run:
         frames = workers.frames if workers else None
         self.statistics = Statistics(capture, counts, lanes[0].table, lanes, log, frames)
 
-    def over(self, blocks: Iterable[PacketBlock]) -> None:
+    def over(self, blocks: Iterable[PacketBlock], capture: str = "") -> None:
         """Detects until the blocks end; what is written is a function of the packets.
 
         Args:
             blocks: of the source.
+            capture: its name, where alerts are to tell it.
 
         Raises:
             OutputError: a strict log can't be written.
         """
-        self._options = Options(described(self._lanes))
+        self._options = Options(described(self._lanes), capture=capture)
         for decided in decide(self.decoded(blocks), self._lanes):
             self._take(decided)
         self._write(self._limit.finish())

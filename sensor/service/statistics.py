@@ -185,7 +185,11 @@ class StatisticsFile:
             OutputError: it can't be written.
             BrokenPipeError: nobody reads standard output any more.
         """
-        rest = statistics.line().encode()
+        self.write_text(statistics.line())
+
+    def write_text(self, text: str) -> None:
+        """Writes the text and closes the file; errors are those of `write`."""
+        rest = text.encode()
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]

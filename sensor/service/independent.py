@@ -1,0 +1,119 @@
+"""Captures that have nothing to do with each other, each replayed by itself, over processes."""
+
+import multiprocessing
+import signal
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sensor.alerts.home import HomeNetworks
+from sensor.alerts.sinks import AlertLog
+from sensor.capture.files import CaptureFiles
+from sensor.capture.formats import CaptureFile
+from sensor.errors import MultaError
+from sensor.extract import raise_if_truncated
+from sensor.service.lanes import build_lanes
+from sensor.service.run import Run
+
+Opener = Callable[[str, int], CaptureFile]
+
+
+@dataclass(frozen=True, slots=True)
+class Detectors:
+    """What looks at each capture; the bundles have been proved before."""
+
+    models: Sequence[Path]
+    rule: bool
+    home: HomeNetworks | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """One capture, replayed.
+
+    Attributes:
+        path: as it was given.
+        alerts: how many lines it gave.
+        statistics: of the run (`docs/statistics.md`); empty where the capture can't be opened.
+        failure: what a person should know and mend, with its exit status; or `None`.
+    """
+
+    path: str
+    alerts: int
+    statistics: Mapping[str, Any]
+    failure: MultaError | None
+
+
+def replay_each(
+    paths: Sequence[str],
+    detectors: Detectors,
+    open_file: Opener,
+    log: AlertLog,
+    jobs: int,
+) -> Iterator[Replayed]:
+    """Replays every capture as if it were alone, and writes the alerts of all, capture by capture.
+
+    Lines are those of `replay` of the capture, with its name as ``pcap_filename``. The order is
+    that of the captures, however many processes there are. A capture that can't be read, or ends
+    within a packet, does not keep the others from being replayed.
+
+    Args:
+        paths: of the captures.
+        detectors: that look at each of them.
+        open_file: of a path and of the bytes to read at a time.
+        log: takes the alerts; it stays the caller's to close.
+        jobs: processes.
+
+    Raises:
+        OutputError: the log can't be written.
+    """
+    with tempfile.TemporaryDirectory(prefix="multa-") as folder:
+        alerts = [str(Path(folder, f"{place}.json")) for place in range(len(paths))]
+        replay = partial(_replay, detectors, open_file)
+        # Forked, so that the runtime and numpy need not be loaded again.
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts) as pool:
+            try:
+                for replayed, path in zip(pool.map(replay, paths, alerts), alerts, strict=True):
+                    with Path(path).open("rb") as lines:
+                        for line in lines:
+                            log.write(line)
+                    Path(path).unlink()
+                    yield replayed
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for child in multiprocessing.active_children():
+                    child.terminate()
+                raise
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches all processes; the one that began the others ends them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _replay(detectors: Detectors, open_file: Opener, path: str, alerts: str) -> Replayed:
+    log = AlertLog(alerts, strict=True)
+    failure: MultaError | None = None
+    run: Run | None = None
+    try:
+        packets = CaptureFiles([path], open_file)
+        try:
+            lanes = build_lanes(
+                detectors.models, rule=detectors.rule, home=detectors.home, proved=True
+            )
+            run = Run(packets.counters, lanes, log)
+            run.over(packets, path)
+            run.statistics.truncated = packets.truncated
+            raise_if_truncated(packets.truncated)
+        finally:
+            packets.close()
+    except MultaError as error:
+        failure = error
+    finally:
+        log.close()
+    return Replayed(path, log.written, run.statistics.document() if run else {}, failure)
