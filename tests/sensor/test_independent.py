@@ -1,6 +1,7 @@
 """``replay --independent``: each capture as if it were alone, whatever the number of processes."""
 
 import json
+
 import pytest
 from command import ROOT, sensor_command
 
