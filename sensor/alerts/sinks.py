@@ -148,9 +148,14 @@ class AlertLog:
         self.flush()
 
     def close(self) -> None:
-        """Writes what waits, counts the rest as lost, and closes the file."""
+        """Writes what waits, counts the rest as lost, and closes the file.
+
+        In a strict log a line waits only where its writing was interrupted, perhaps as nobody reads
+        the pipe: another attempt would have to be interrupted again.
+        """
         try:
-            self.flush()
+            if not self._strict:
+                self.flush()
         finally:
             self._give_up()
             self._release()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from running import until
 
 from sensor.alerts import sinks
 from sensor.alerts.sinks import AlertLog
@@ -377,3 +378,31 @@ def test_a_pipe_is_written_when_it_has_a_reader_and_never_waited_for(tmp_path):
     os.close(reader)
     log.close()
     assert (log.spooled, log.lost) == (0, 1)
+
+
+def test_one_interruption_is_enough_where_a_reader_stands_still():
+    program = """
+import contextlib, os, sys
+from sensor.alerts.sinks import AlertLog
+log = AlertLog("-", strict=True)
+os.set_blocking(1, False)
+with contextlib.suppress(BlockingIOError):
+    while os.write(1, bytes(1 << 16)):
+        pass
+os.set_blocking(1, True)
+print("full", file=sys.stderr, flush=True)
+try:
+    log.write(b"one\\n")
+except KeyboardInterrupt:
+    log.close()
+sys.stderr.write(f"{log.spooled} {log.lost}")
+"""
+    with child(program, stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline() == "full\n"
+        status = Path(f"/proc/{process.pid}/status")
+        until(lambda: "State:\tS" in status.read_text(), "the write to wait")
+        process.send_signal(signal.SIGINT)
+        try:
+            assert process.communicate(timeout=30)[1] == "0 1"
+        finally:
+            process.kill()
