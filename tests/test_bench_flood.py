@@ -44,3 +44,4 @@ def test_verdicts_about_answered_flows_are_those_without_the_flood():
         alone, among = quiet.verdicts(), busy.verdicts()
         assert alone.keys() == among.keys()
         assert len(alone) > 50
+        assert all((among[flow] == verdict).all() for flow, verdict in alone.items())
