@@ -83,6 +83,8 @@ def replay(
     """  # noqa: D301 -- click's mark for lines to leave alone
     home = options.home_networks(home_net)
     options.keep_apart(files, output, stats)
+    if jobs and not independent:
+        raise UsageError("--jobs needs --independent; one stream is read by one process")
     if independent:
         if summary or profile or "-" in files:
             raise UsageError("--independent goes with files, not with -, --summary or --profile")

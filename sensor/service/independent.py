@@ -1,10 +1,13 @@
 """Captures that have nothing to do with each other, each replayed by itself, over processes."""
 
+import ctypes
 import multiprocessing
+import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +17,13 @@ from sensor.alerts.home import HomeNetworks
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import CaptureFile
-from sensor.errors import MultaError
+from sensor.errors import HostError, MultaError
 from sensor.extract import raise_if_truncated
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
+
+PR_SET_PDEATHSIG = 1
+"""linux/prctl.h"""
 
 Opener = Callable[[str, int], CaptureFile]
 
@@ -70,13 +76,14 @@ def replay_each(
 
     Raises:
         OutputError: the log can't be written.
+        HostError: a process was ended by somebody else, such as the kernel for want of memory.
     """
     with tempfile.TemporaryDirectory(prefix="multa-") as folder:
         alerts = [str(Path(folder, f"{place}.json")) for place in range(len(paths))]
         replay = partial(_replay, detectors, open_file)
         # Forked, so that the runtime and numpy need not be loaded again.
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts) as pool:
+        with ProcessPoolExecutor(jobs, context, _belong, (os.getpid(),)) as pool:
             try:
                 for replayed, path in zip(pool.map(replay, paths, alerts), alerts, strict=True):
                     with Path(path).open("rb") as lines:
@@ -84,6 +91,11 @@ def replay_each(
                             log.write(line)
                     Path(path).unlink()
                     yield replayed
+            except BrokenProcessPool:
+                raise HostError(
+                    "a process that replays was ended from outside; use fewer --jobs if memory "
+                    "was short"
+                ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 for child in multiprocessing.active_children():
@@ -91,9 +103,16 @@ def replay_each(
                 raise
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches all processes; the one that began the others ends them."""
+def _belong(parent: int) -> None:
+    """Lets a process end with the one that began it, and by it alone.
+
+    Ctrl-C reaches all of them, and the first one ends the others. Where that one is killed, they
+    would wait for work for ever: each holds the pipe of the others open.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # killed before that
+        os._exit(1)
 
 
 def _replay(detectors: Detectors, open_file: Opener, path: str, alerts: str) -> Replayed:

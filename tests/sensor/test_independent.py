@@ -1,9 +1,15 @@
 """``replay --independent``: each capture as if it were alone, whatever the number of processes."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from command import ROOT, sensor_command
+from command import ROOT, assert_fails, sensor_command
+from running import until
 
 DEMO, LATE = (
     ROOT / "tests/captures" / name for name in ("demo.pcap", "renegotiation-after-40.pcap")
@@ -64,3 +70,55 @@ def test_what_is_about_one_stream_is_refused(capfd, other):
     outcome = sensor_command(capfd, "replay", "--independent", DEMO, *other)
     assert outcome.status == 64
     assert "--independent" in outcome.err
+
+
+def test_jobs_of_one_stream_are_refused(capfd):
+    assert_fails(sensor_command(capfd, "replay", DEMO, "--jobs", 2), 64, "--independent")
+
+
+@pytest.fixture
+def replaying(tmp_path):
+    """Two processes that replay, from pipes to which nobody writes, and the one that began them."""
+    pipes = [tmp_path / name for name in ("one", "other")]
+    for pipe in pipes:
+        os.mkfifo(pipe)
+    command = [sys.executable, "-m", "sensor.cli", "replay", "--no-models", "--independent"]
+    process = subprocess.Popen(
+        [*command, "--jobs", "2", *map(str, pipes)],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    writing = [os.open(pipe, os.O_WRONLY) for pipe in pipes]  # waits for the readers
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    yield process, [int(child) for child in children]
+    for descriptor in writing:
+        os.close(descriptor)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nobody_is_left_when_the_first_process_is_ended(replaying, number):
+    process, children = replaying
+    assert len(children) == 2
+    process.send_signal(number)
+    assert process.wait() == -number
+    until(lambda: not any(map(is_running, children)), "the other processes to end")
+
+
+def test_a_process_that_was_killed_is_told(replaying):
+    process, children = replaying
+    os.kill(children[0], signal.SIGKILL)
+    assert "was ended from outside" in process.communicate()[1]
+    assert process.returncode == 71
+
+
+def is_running(process):
+    """Whether it is there, and not only for its parent to hear of its end."""
+    try:
+        return "State:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
