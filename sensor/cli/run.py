@@ -30,8 +30,9 @@ from sensor.service.workers import Workers
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""
 
-WORKER_MIB = 8
-"""A ring of two seconds, as a worker's blocks are handed over sooner."""
+WORKER_MIB = 16
+"""As much as one ring has alone: blocks are handed over sooner, so more of them are not full, and
+the kernel may give nearly all frames to one worker."""
 
 
 @click.command()
@@ -86,8 +87,9 @@ WORKER_MIB = 8
 @click.option(
     "--cut-off",
     is_flag=True,
-    help="Let the kernel drop what comes late in connections, where no model looks at it (eBPF; "
-    "takes CAP_BPF, else every packet is read).",
+    help="Let the kernel drop what comes late in connections (eBPF; takes CAP_BPF, else every "
+    "packet is read); only for models that look at first packets alone, which the shipped one and "
+    "the counting rule do not.",
 )
 @click.option(
     "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."

@@ -36,6 +36,8 @@ _TICK_MARGIN_NS = 180_000_000
 where a processor is late, the clock may not. With `MARGIN_NS` that is the margin of one ring."""
 
 _MESSAGE_BYTES = 1 << 16
+ENDING_S = 10
+"""Many times as long as a worker takes for a full ring."""
 
 
 class _Process:
@@ -100,6 +102,7 @@ class Workers:
         self._merger = Merger(count)
         self._processes: list[_Process] = []
         self._none = SharedColumns(optional).read(0, 0)
+        self._end_by = float("inf")
         fanout = NEW_FANOUT
         with ExitStack() as undo, ExitStack() as opened:
             undo.callback(self.close)
@@ -145,6 +148,10 @@ class Workers:
                     failure = self._listen(number, process) or failure
                     if process.pid == 0:
                         del working[number]
+            if time.monotonic() > self._end_by:
+                # One that stands still would keep the others' packets, and the run, for ever.
+                for process in working.values():
+                    os.kill(process.pid, signal.SIGKILL)
             headers = self._merger.take()
             if headers is not None:
                 heard = True
@@ -164,7 +171,11 @@ class Workers:
             raise failure
 
     def stop(self) -> None:
-        """Ends the iteration after what has been received; a signal handler may call it."""
+        """Ends the iteration after what has been received; a signal handler may call it.
+
+        A worker that has not ended within `ENDING_S` is killed, which is a failure.
+        """
+        self._end_by = time.monotonic() + ENDING_S
         for process in self._processes:
             process.free(STOP)
 

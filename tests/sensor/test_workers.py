@@ -14,6 +14,7 @@ from command import ROOT, assert_fails, flood, sensor_command
 from running import started, told, until
 
 from sensor.capture.ring import Ring
+from sensor.errors import HostError
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.schema import FeatureSchema
@@ -138,6 +139,24 @@ def test_a_worker_that_is_killed_ends_the_run_after_what_was_received(tmp_path):
             assert "a process that captures was ended by signal 9" in sensor.messages[-1]
         assert told(log) == [("flow_rate", kind, "10.0.0.2") for kind in ("start", "update", "end")]
         until(lambda: all(map(gone, workers)), "the workers to be gone")
+
+
+def test_a_worker_that_stands_still_does_not_keep_the_run(monkeypatch):
+    monkeypatch.setattr("sensor.service.workers.ENDING_S", 0.3)
+    with netns.link() as cable, netns.inside(cable.far):
+        source = Workers((cable.port,), 2, set(), blocks=64, promiscuous=False)
+        try:
+            packets = iter(source)
+            next(packets)
+            stopped = source._processes[0].pid
+            os.kill(stopped, signal.SIGSTOP)
+            source.stop()
+            with pytest.raises(HostError, match="ended by signal 9"):
+                for _ in packets:
+                    pass
+            assert gone(stopped)
+        finally:
+            source.close()
 
 
 def test_workers_end_with_the_sensor():
