@@ -6,9 +6,10 @@
 The graph is not Keras': a converted Keras LSTM needs Flex operators or a fused operator that keeps
 state between calls. Here time is unrolled over builtin operators only. A step concatenates
 ``[x_t, h]`` and multiplies it by one block-diagonal matrix that holds all experts, so E experts
-cost one operator; beyond `BLOCK_LIMIT` the zeros of that matrix cost more than they save, and
-every expert gets its own. One file holds a signature for each sequence length, and they
-share the weights.
+cost one operator. Beyond `BLOCK_LIMIT` the zeros of that matrix cost more than they save: then one
+matrix reads the packet for all experts, every expert has its own for its state, and the gates of
+all are computed together. One file holds a signature for each sequence length, and they share the
+weights.
 """
 
 import json
@@ -42,10 +43,13 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self.weights = {name: tf.constant(value) for name, value in weights.items()}
         self.spec = spec
         experts, units = spec["experts"], spec["units"]
-        groups = [range(experts)]
-        if experts * units > BLOCK_LIMIT[spec["quantization"]]:
-            groups = [range(e, e + 1) for e in range(experts)]
-        self.groups = [tf.constant(_block_diagonal(weights, group, units)) for group in groups]
+        self.together = experts * units <= BLOCK_LIMIT[spec["quantization"]]
+        if self.together:
+            self.block = tf.constant(_block_diagonal(weights, experts, units))
+        else:
+            kernels = [weights[f"expert_{e}/0"] for e in range(experts)]
+            self.packet = tf.constant(np.concatenate(kernels, axis=1))
+            self.recurrent = [tf.constant(weights[f"expert_{e}/1"]) for e in range(experts)]
 
     def signature(self, length: int) -> Any:
         """The function of x ``(b, length, channels)`` and c ``(b, context)``."""
@@ -55,7 +59,7 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def _forward(self, x: Any, c: Any) -> dict[str, Any]:
         steps = tf.unstack(x, axis=1)
-        states = [state for kernel in self.groups for state in self._experts(steps, kernel)]
+        states = self._experts_together(steps) if self.together else self._experts_apart(steps)
         scores: dict[str, Any] = {}
         for task in self.spec["order"]:
             its = [states[expert] for expert in self.spec["experts_of"][task]]
@@ -66,20 +70,33 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             scores[task] = self._task(task, its, gate_input, [c, *fed])
         return {task: scores[task] for task in self.spec["tasks"]}
 
-    def _experts(self, steps: list[Any], kernel: Any) -> list[Any]:
-        """Final states of the experts of one matrix; i, f, g and o are the LSTM's gates."""
-        width = kernel.shape[1] // 4
+    def _experts_together(self, steps: list[Any]) -> list[Any]:
+        """Final states ``(b, u)`` of the experts; i, f, g and o are the LSTM's gates."""
+        width = self.spec["experts"] * self.spec["units"]
         # The first step has no state: its zeros are padding and the forget gate forgets nothing.
         joined = tf.pad(steps[0], [[0, 0], [0, width]])
         cell = None
         for t in range(len(steps)):
-            i, f, g, o = tf.split(tf.matmul(joined, kernel), 4, axis=1)
-            update = tf.sigmoid(i) * tf.tanh(g)
-            cell = update if cell is None else tf.sigmoid(f) * cell + update
-            state = tf.sigmoid(o) * tf.tanh(cell)
+            i, f, g, o = tf.split(tf.matmul(joined, self.block), 4, axis=1)
+            cell, state = _step(cell, i, f, g, o)
             if t + 1 < len(steps):
                 joined = tf.concat([steps[t + 1], state], axis=1)
-        return list(tf.split(state, width // self.spec["units"], axis=1))
+        return list(tf.split(state, self.spec["experts"], axis=1))
+
+    def _experts_apart(self, steps: list[Any]) -> list[Any]:
+        """The same with a matrix an expert; gates and states are ``(b, experts, u)`` in between."""
+        experts, units = self.spec["experts"], self.spec["units"]
+        cell = None
+        states: list[Any] = []
+        for step in steps:
+            read = tf.matmul(step, self.packet)
+            if states:
+                parts = map(tf.matmul, states, self.recurrent)
+                read += tf.concat(list(parts), axis=1)
+            i, f, g, o = tf.split(tf.reshape(read, [-1, experts, 4 * units]), 4, axis=2)
+            cell, state = _step(cell, i, f, g, o)
+            states = [tf.reshape(s, [-1, units]) for s in tf.split(state, experts, axis=1)]
+        return states
 
     def _task(self, task: str, states: list[Any], gate_input: Any, beside: list[Any]) -> Any:
         """Score of a task; its tower reads what is beside the mix too."""
@@ -98,16 +115,22 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return tf.matmul(inputs, self.weights[f"{layer}/0"]) + self.weights[f"{layer}/1"]
 
 
-def _block_diagonal(weights: Weights, group: range, units: int) -> NDArray[np.float32]:
-    """``(channels + U, 4·U)`` for the group's U units; columns: all i, all f, all g, all o."""
-    channels = weights[f"expert_{group[0]}/0"].shape[0]
-    count = len(group)
-    kernel = np.zeros((channels + count * units, 4, count, units), np.float32)
-    for k, expert in enumerate(group):
-        rows = slice(channels + k * units, channels + (k + 1) * units)
-        kernel[:channels, :, k] = weights[f"expert_{expert}/0"].reshape(channels, 4, units)
-        kernel[rows, :, k] = weights[f"expert_{expert}/1"].reshape(units, 4, units)
-    return kernel.reshape(channels + count * units, 4 * count * units)
+def _step(cell: Any, i: Any, f: Any, g: Any, o: Any) -> tuple[Any, Any]:
+    """Cell and state of an LSTM after a step; before the first one there is no cell."""
+    update = tf.sigmoid(i) * tf.tanh(g)
+    cell = update if cell is None else tf.sigmoid(f) * cell + update
+    return cell, tf.sigmoid(o) * tf.tanh(cell)
+
+
+def _block_diagonal(weights: Weights, experts: int, units: int) -> NDArray[np.float32]:
+    """``(channels + U, 4·U)`` for the experts' U units; columns: all i, all f, all g, all o."""
+    channels = weights["expert_0/0"].shape[0]
+    kernel = np.zeros((channels + experts * units, 4, experts, units), np.float32)
+    for e in range(experts):
+        rows = slice(channels + e * units, channels + (e + 1) * units)
+        kernel[:channels, :, e] = weights[f"expert_{e}/0"].reshape(channels, 4, units)
+        kernel[rows, :, e] = weights[f"expert_{e}/1"].reshape(units, 4, units)
+    return kernel.reshape(channels + experts * units, 4 * experts * units)
 
 
 def convert(weights: Weights, spec: dict[str, Any], folder: Path) -> bytes:
