@@ -397,4 +397,4 @@ def test_a_run_on_tshark_tells_what_is_wrong(capfd):
     outcome = sensor_command(
         capfd, "run", "-i", "lo", "--source", "tshark", "--no-models", "--record", "x"
     )
-    assert_fails(outcome, 64, "--record and --buffer need the source native")
+    assert_fails(outcome, 64, "--record, --buffer and several interfaces need the source native")
