@@ -94,7 +94,8 @@ def flood(first: int, count: int, tuples: int) -> Traffic:
     frames[:, 12:14] = 8, 0
     header = frames[:, 14:54]
     header[:, 0], header[:, 3], header[:, 8], header[:, 9] = 0x45, 40, 64, 6
-    # an odd multiplier permutes the 32-bit numbers, so no two SYNs have one address and port
+    # an odd multiplier permutes the numbers of 24 bits, and what is above them is in the port: no
+    # two SYNs have both in common
     source = (number * 2_654_435_761 & 0x00FF_FFFF) | 0x0B00_0000
     header[:, 12:16] = source.astype(">u4")[:, None].view(np.uint8)
     header[:, 16:20] = np.array([VICTIM], ">u4").view(np.uint8)

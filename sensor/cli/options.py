@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import stat
 import sys
@@ -219,6 +218,6 @@ def shares_terminal(output: str | None) -> bool:
 
 def show_profile(profile: Profile, statistics: Statistics) -> None:
     """Writes where the time went to standard error."""
-    counts = json.loads(statistics.line())
+    counts = statistics.document()
     for text in profile.lines(counts["packets"], counts["flows"]):
         click.echo(text, err=True)

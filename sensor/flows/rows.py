@@ -211,13 +211,16 @@ class PacketStore:
 
     So a flood of one-packet flows touches the first plane only. Packets are records that are
     copied as opaque bytes: column by column takes several times as long.
+
+    Attributes:
+        packet: type of such a record (`packet_type`).
     """
 
     def __init__(self, n: int, slots: int, optional: Collection[str] = ()) -> None:
         """Makes an empty store for a schema's n and `optional`."""
         self._n, self._slots = n, slots
-        self._type = packet_type(optional)
-        self._octets = np.dtype(f"V{self._type.itemsize}")
+        self.packet = packet_type(optional)
+        self._octets = np.dtype(f"V{self.packet.itemsize}")
         self._planes = np.zeros(n * slots, self._octets)
 
     @hop("emit")
@@ -274,14 +277,14 @@ class PacketStore:
         row, step = _spread(plan.count)
         further = pieces.packets.view(self._octets)[plan.begin[row] + step]
         cell = np.concatenate((cell, row * n + plan.carry[row] + step))
-        packets = np.concatenate((held, further)).view(self._type)
+        packets = np.concatenate((held, further)).view(self.packet)
         columns: dict[str, Any] = {
             name: np.zeros((rows, 0), dtype)
             for name, dtype in OPTIONAL_TYPES.items()
-            if name not in (self._type.names or ())
+            if name not in (self.packet.names or ())
         }
-        for name in self._type.names or ():
-            columns[name] = np.zeros((rows, n), self._type[name])
+        for name in self.packet.names or ():
+            columns[name] = np.zeros((rows, n), self.packet[name])
             columns[name].reshape(-1)[cell] = packets[name]
         first = flow["sequence_start_ns"][plan.segment]
         last = flow["sequence_last_ns"][plan.segment]

@@ -16,7 +16,7 @@ from sensor.flows.context import ContextWindows
 from sensor.flows.conversations import Conversations, OfConversations
 from sensor.flows.epochs import part_of
 from sensor.flows.keying import FiveTuple, Keyed, Keying
-from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, packet_type, plan_rows, unwanted
+from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, plan_rows, unwanted
 from sensor.flows.segments import CLOSED, Segments
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS, FOREVER, FlowSlots
@@ -66,7 +66,6 @@ class FlowTable:
         self._flow = np.zeros(self._slots.size, FLOW)
         self._origin = np.zeros(self._slots.size, ORIGIN)
         self._optional = schema.optional
-        self._packet = packet_type(self._optional)
         self._store = PacketStore(schema.n, self._slots.size, self._optional)
         self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
 
@@ -229,7 +228,7 @@ class FlowTable:
             wanted[elsewhere] = False
         keep = slice(None) if wanted.all() else np.flatnonzero(wanted)
         chosen = order[keep]
-        packets = np.empty(chosen.size, self._packet)
+        packets = np.empty(chosen.size, self._store.packet)
         packets["interarrival_us"] = np.clip(gap[keep] // 1_000, 0, 60_000_000)
         packets["direction"] = outward[keep].view(np.int8) * 2 - 1
         for name in ("ip_length", "payload_length", "tcp_flags", *self._optional):

@@ -7,6 +7,7 @@ later ones need, and the slow path's budget; none of them depends on where block
 """
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,14 @@ from sensor.packets.datagrams import Datagrams, read_datagrams
 from sensor.packets.encapsulation import strip
 from sensor.packets.fragments import FragmentMemory
 from sensor.packets.gather import Index
-from sensor.packets.headers import DECODED, OFFLOADED_BYTES, REFUSALS, Headers
+from sensor.packets.headers import (
+    COLUMN_TYPES,
+    DECODED,
+    OFFLOADED_BYTES,
+    OPTIONAL_TYPES,
+    REFUSALS,
+    Headers,
+)
 from sensor.packets.link import read_links
 from sensor.packets.slow import SlowPath
 from sensor.packets.transport import Segments, read_segments, read_windows
@@ -94,22 +102,12 @@ def _merge(
     keep = refusal == DECODED
     kept = int(np.count_nonzero(keep))
     place = np.where(keep, np.cumsum(keep) - 1, -1)
-    merged = Headers(
-        timestamp_ns=block.timestamp_ns[keep],
-        version=np.empty(kept, np.uint8),
-        protocol=np.empty(kept, np.uint8),
-        source_high=np.empty(kept, np.uint64),
-        source_low=np.empty(kept, np.uint64),
-        destination_high=np.empty(kept, np.uint64),
-        destination_low=np.empty(kept, np.uint64),
-        source_port=np.empty(kept, np.uint16),
-        destination_port=np.empty(kept, np.uint16),
-        ip_length=np.empty(kept, np.uint16),
-        payload_length=np.empty(kept, np.uint16),
-        tcp_flags=np.empty(kept, np.uint8),
-        ttl=np.empty(kept if "ttl" in optional else (kept, 0), np.uint8),
-        tcp_window=np.empty(kept if "tcp_window" in optional else (kept, 0), np.uint16),
-    )
+    columns: dict[str, Any] = {
+        name: np.empty((kept, 0) if name in OPTIONAL_TYPES and name not in optional else kept, kind)
+        for name, kind in COLUMN_TYPES.items()
+        if name != "timestamp_ns"
+    }
+    merged = Headers(timestamp_ns=block.timestamp_ns[keep], **columns)
     for layer, segment in zip(layers, segments, strict=True):
         whole = not layer.refusal.any()
         good = slice(None) if whole else np.flatnonzero(layer.refusal == DECODED)

@@ -65,6 +65,23 @@ REFUSAL_CODES = {reason: code for code, reason in enumerate(REFUSALS, start=1)}
 OPTIONAL_TYPES: dict[str, type[np.unsignedinteger]] = {"ttl": np.uint8, "tcp_window": np.uint16}
 """Columns of `Headers` that are decoded only where they are asked for."""
 
+COLUMN_TYPES: dict[str, type[np.generic]] = {
+    "timestamp_ns": np.int64,
+    "version": np.uint8,
+    "protocol": np.uint8,
+    "source_high": np.uint64,
+    "source_low": np.uint64,
+    "destination_high": np.uint64,
+    "destination_low": np.uint64,
+    "source_port": np.uint16,
+    "destination_port": np.uint16,
+    "ip_length": np.uint16,
+    "payload_length": np.uint16,
+    "tcp_flags": np.uint8,
+    **OPTIONAL_TYPES,
+}
+"""All columns of `Headers`, in order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:

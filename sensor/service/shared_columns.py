@@ -2,34 +2,17 @@
 
 import mmap
 from collections.abc import Collection
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.packets.headers import OPTIONAL_TYPES, Headers
+from sensor.packets.headers import COLUMN_TYPES, OPTIONAL_TYPES, Headers
 
 ROWS = 8_192
 """Packets that a slot holds."""
 
 SLOTS = 4
-
-_TYPES: dict[str, type[np.generic]] = {
-    "timestamp_ns": np.int64,
-    "version": np.uint8,
-    "protocol": np.uint8,
-    "source_high": np.uint64,
-    "source_low": np.uint64,
-    "destination_high": np.uint64,
-    "destination_low": np.uint64,
-    "source_port": np.uint16,
-    "destination_port": np.uint16,
-    "ip_length": np.uint16,
-    "payload_length": np.uint16,
-    "tcp_flags": np.uint8,
-    **OPTIONAL_TYPES,
-}
 
 
 class SharedColumns:
@@ -45,9 +28,9 @@ class SharedColumns:
             optional: which of `OPTIONAL_TYPES` the packets have.
         """
         kept = {
-            each.name: np.dtype(_TYPES[each.name])
-            for each in fields(Headers)
-            if each.name not in OPTIONAL_TYPES or each.name in optional
+            name: np.dtype(kind)
+            for name, kind in COLUMN_TYPES.items()
+            if name not in OPTIONAL_TYPES or name in optional
         }
         size = ROWS * sum(each.itemsize for each in kept.values())
         memory = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE + SLOTS * size), np.uint8)
@@ -80,9 +63,7 @@ class SharedColumns:
         """The first packets in a slot, as views of it."""
         columns = self._slots[slot]
         read: dict[str, Any] = {
-            each.name: columns[each.name][:count]
-            if each.name in columns
-            else np.zeros((count, 0), _TYPES[each.name])
-            for each in fields(Headers)
+            name: columns[name][:count] if name in columns else np.zeros((count, 0), kind)
+            for name, kind in COLUMN_TYPES.items()
         }
         return Headers(**read)
