@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 CHAIN = ("capture", "packets", "flows", "model", "alerts")
 LEAVES = {"sensor", "sensor.errors", "sensor.hops", "sensor.model.fields", "sensor.model.schema"}
-SURFACE = ("service", "cli")
+SURFACE = ("service", "reporting", "cli")
 OUTSIDE = {"os", "pathlib", "signal", "socket", "subprocess", "threading", "time"}
 """Modules through which a program opens files and sockets, starts something, or reads a clock."""
 OPENING = {

@@ -1,0 +1,1 @@
+"""What reads back what runs have written: alerts, evidence, status."""
