@@ -24,7 +24,8 @@ from sensor.capture.link_types import ETHERNET
 from sensor.flows.sequences import SequenceBatch
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Detector, detect
-from sensor.service.lanes import build_lanes, shipped_bundle
+from sensor.service.lanes import build_lanes
+from sensor.service.model_store import shipped_bundle
 
 WARM_SCALE = 0.1
 """Share of the mix that comes before the flood."""

@@ -10,7 +10,7 @@ from sensor.cli import options, visible
 from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
 from sensor.model.verification import verify as verify_bundle
-from sensor.service.lanes import shipped_models
+from sensor.service.model_store import shipped_models
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 _folders = click.argument("folders", nargs=-1, required=True, type=options.folder, metavar="DIR...")

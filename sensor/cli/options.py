@@ -17,7 +17,7 @@ from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
 from sensor.errors import UsageError
 from sensor.hops import Profile
-from sensor.service.lanes import shipped_bundle
+from sensor.service.model_store import shipped_bundle
 from sensor.service.statistics import Statistics, StatisticsFile
 
 SOURCES = ("native", "tshark")

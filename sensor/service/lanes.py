@@ -1,47 +1,18 @@
 """From model folders to the lanes of the chain."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import sensor
 from sensor.alerts.eve import Model
 from sensor.alerts.home import HomeNetworks
 from sensor.alerts.rule import CountingRule, can_count
-from sensor.errors import MissingInputError, UsageError
+from sensor.errors import UsageError
 from sensor.flows.table import FlowTable
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.schema import FeatureSchema
 from sensor.model.verification import verify
 from sensor.pipeline import Detector, Lane
-
-SHIPPED_MODEL = "iot-gateway"
-
-
-def shipped_models() -> Path:
-    """The folder of the bundles that come with the sensor.
-
-    That of the source tree if the package lies in one, else ``share/multa/models`` of the
-    installation.
-    """
-    beside = Path(sensor.__file__).resolve().parents[1] / "models"
-    return beside if beside.is_dir() else Path(sys.prefix, "share", "multa", "models")
-
-
-def shipped_bundle() -> Path:
-    """The bundle that is used if no other is asked for.
-
-    Raises:
-        MissingInputError: none came with this installation.
-    """
-    path = shipped_models() / SHIPPED_MODEL
-    if not path.is_dir():
-        raise MissingInputError(
-            f"{path}: no model came with this installation; give one with --models, or use the "
-            "counting rule alone with --no-models"
-        )
-    return path
 
 
 def build_lanes(

@@ -2,17 +2,14 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from forged import rewritten
 
-import sensor
-from sensor.errors import MissingInputError, UsageError
+from sensor.errors import UsageError
 from sensor.model.bundle import Bundle
 from sensor.model.schema import KEYS
-from sensor.service import lanes
-from sensor.service.lanes import build_lanes, described, shipped_bundle, shipped_models
+from sensor.service.lanes import build_lanes, described
 
 
 def test_rule_alone_has_a_lane():
@@ -61,17 +58,6 @@ def test_a_model_with_the_name_of_the_rule_is_refused(random_bundle, tmp_path):
         build_lanes([path], rule=True)
     (lane,) = build_lanes([path], rule=False)
     assert [detector.name for detector in lane.detectors] == ["counting-rule"]
-
-
-def test_shipped_models_are_those_of_the_tree_else_of_the_installation(monkeypatch, tmp_path):
-    assert shipped_models() == Path(sensor.__file__).parents[1] / "models"
-    monkeypatch.setattr(lanes.sensor, "__file__", str(tmp_path / "site" / "sensor" / "x.py"))
-    monkeypatch.setattr(sys, "prefix", str(tmp_path))
-    assert shipped_models() == tmp_path / "share" / "multa" / "models"
-    with pytest.raises(MissingInputError, match="--no-models"):
-        shipped_bundle()
-    (shipped_models() / "iot-gateway").mkdir(parents=True)
-    assert shipped_bundle() == shipped_models() / "iot-gateway"
 
 
 def test_lanes_are_built_without_tensorflow(random_bundle):

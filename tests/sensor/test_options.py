@@ -8,7 +8,7 @@ from command import ROOT, assert_fails, sensor_command
 
 from sensor.cli.options import chosen_models, home_networks, open_fresh_log, open_statistics
 from sensor.errors import MissingInputError, UsageError
-from sensor.service import lanes
+from sensor.service import model_store
 
 
 def test_models_given_are_used(tmp_path):
@@ -19,7 +19,7 @@ def test_models_given_are_used(tmp_path):
 
 
 def test_shipped_model_is_the_default(monkeypatch, tmp_path):
-    monkeypatch.setattr(lanes, "shipped_models", lambda: tmp_path)
+    monkeypatch.setattr(model_store, "shipped_models", lambda: tmp_path)
     with pytest.raises(MissingInputError, match="no model came with this installation"):
         chosen_models((), no_models=False)
     (tmp_path / "iot-gateway").mkdir()
