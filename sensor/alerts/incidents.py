@@ -31,6 +31,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.allow import AllowList
 from sensor.alerts.event import (
     EVIDENCE,
     ROW_FLAGS,
@@ -70,14 +71,25 @@ class _Detector(Protocol):
 
 
 class IncidentTracker:
-    """All incidents of one detector."""
+    """All incidents of one detector.
 
-    def __init__(self, detector: _Detector, home: HomeNetworks | None = None) -> None:
+    Attributes:
+        allow: rules that allow flows (`docs/semantics.md` 34), or None; may be replaced between
+            two calls.
+    """
+
+    def __init__(
+        self,
+        detector: _Detector,
+        home: HomeNetworks | None = None,
+        allow: AllowList | None = None,
+    ) -> None:
         """Starts without incidents.
 
         Args:
             detector: whose rows will come.
             home: what is inside; its events then tell where their ends are.
+            allow: rules that allow flows.
 
         Raises:
             BundleError: a task opens its incidents at an impossible number of flows or seconds.
@@ -86,6 +98,13 @@ class IncidentTracker:
             _TaskIncidents(detector, index, home) for index in range(len(detector.tasks))
         ]
         self._waiting: list[IncidentEvent] = []
+        self._detector, self.allow = detector, allow
+
+    @property
+    def allowed(self) -> dict[str, int]:
+        """Rows of each task that were positive and that a rule allowed."""
+        names = (task.name for task in self._detector.tasks)
+        return {name: each.allowed for name, each in zip(names, self._tasks, strict=True)}
 
     @property
     def incidents_evicted(self) -> int:
@@ -106,7 +125,7 @@ class IncidentTracker:
             scores: ``(b, tasks)`` calibrated scores; NaN where a row does not count for a task.
         """
         for task, column in zip(self._tasks, scores.T, strict=True):
-            task.add(batch, column)
+            task.add(batch, column, self.allow)
 
     @hop("alerts")
     def release(self, clock_ns: int) -> list[IncidentEvent]:
@@ -146,7 +165,7 @@ class _TaskIncidents:
         self._least_rows = max(wanted)
         self._threshold = np.float32(self._task.threshold)
         self._window_ns = rule.open_seconds * 10**9
-        self.incidents_evicted = 0
+        self.allowed = self.incidents_evicted = 0
         self.rows_forgotten = 0
         self.restart()
 
@@ -161,9 +180,16 @@ class _TaskIncidents:
         self._scored = CountedFlows()
         self._events: list[IncidentEvent] = []
 
-    def add(self, batch: SequenceBatch, scores: NDArray[np.float32]) -> None:
-        """Takes in the positive rows of a batch."""
-        positive = self._once(batch, np.flatnonzero(scores >= self._threshold))
+    def add(
+        self, batch: SequenceBatch, scores: NDArray[np.float32], allow: AllowList | None
+    ) -> None:
+        """Takes in the positive rows of a batch, but those of allowed flows."""
+        positive = np.flatnonzero(scores >= self._threshold)
+        if allow and allow.rules:
+            permitted = allow.permits(self._task.name, batch, positive)
+            self.allowed += int(np.count_nonzero(permitted))
+            positive = positive[~permitted]
+        positive = self._once(batch, positive)
         while positive.size:
             rows, positive = np.split(positive, [EPOCH_ROWS - self._rows % EPOCH_ROWS])
             first_ns, last_ns = batch.decided_ns[rows[[0, -1]]].tolist()
