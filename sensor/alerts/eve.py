@@ -62,6 +62,9 @@ class Options:
         host: name of this machine; empty in a replay.
         wall_clock_ns: gives the time since 1970, for ``emitted_at``; None in a replay.
         capture: name of the file that they were read from, where lines tell it.
+        severity: what the operator says of a task instead of its bundle.
+        device: what is known of the device that has an address, ``name`` and ``mac``; None in a
+            replay, which may be of another network and another time.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
@@ -69,6 +72,8 @@ class Options:
     host: str = ""
     wall_clock_ns: Callable[[], int] | None = None
     capture: str = ""
+    severity: Mapping[str, int] = field(default_factory=dict)
+    device: Callable[[str], Mapping[str, str]] | None = None
 
 
 @hop("alerts")
@@ -108,7 +113,7 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
             "rev": REVISION,
             "signature": task.signature,
             "category": task.category,
-            "severity": task.severity,
+            "severity": options.severity.get(task.name, task.severity),
             ("source" if event.role == "source" else "target"): {"ip": address},
             "metadata": {
                 **({"mitre_technique_id": techniques} if techniques else {}),
@@ -127,6 +132,7 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         "task": task.name,
         "role": event.role,
         "address": address,
+        **_device(options, address),
         **_home(event),
         "score": _score(flow),
         "threshold": task.threshold,
@@ -158,6 +164,11 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         "features": {"fingerprint": event.fingerprint},
         **_emitted(options),
     }
+
+
+def _device(options: Options, address: str) -> dict[str, Any]:
+    device = options.device(address) if options.device else {}
+    return {"device": dict(device)} if device else {}
 
 
 def _home(event: IncidentEvent) -> dict[str, Any]:
