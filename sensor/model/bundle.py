@@ -8,7 +8,9 @@ intact and meant for this version, and `sensor.model.verification` proves that i
 
 import hashlib
 import json
+import os
 import re
+import stat
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from sensor.model.schema import (
     TaskSpec,
 )
 from sensor.model.tflite_file import Signature, Tensor, TFLiteFile
+from sensor.model.trust import Trust
 
 FORMAT_VERSION = 1
 
@@ -32,7 +35,12 @@ FILES = {"model.tflite": 16 << 20, "golden.npz": 4 << 20, "README.md": 1 << 20}
 """Files beside the manifest, with the size above which one is refused unread."""
 
 MANIFEST = "manifest.json"
-_MANIFEST_LIMIT = 1 << 20
+
+SIGNATURE = "manifest.json.sig"
+"""Signature of the manifest (`sensor.model.trust`); a bundle may lack it."""
+
+LIMITS = {**FILES, MANIFEST: 1 << 20, SIGNATURE: 1 << 10}
+"""All files that a bundle may have, with the size above which one is refused unread."""
 
 _ENTRIES = frozenset(
     {
@@ -92,20 +100,25 @@ class Bundle:
         return str(self.manifest["files"]["model.tflite"]["sha256"])
 
     @classmethod
-    def read(cls, path: Path) -> "Bundle":
+    def read(cls, path: Path, trust: Trust | None = None) -> "Bundle":
         """Reads a bundle and proves it intact, cheapest checks first.
 
-        Sizes, SHA-256 of every file, the manifest's own hash, the feature schema, the tasks,
-        operators and tensors of the model, the golden vectors' shapes.
+        Sizes, SHA-256 of every file, the manifest's own hash, whether it is permitted, the
+        feature schema, the tasks, operators and tensors of the model, the golden vectors' shapes.
+
+        Args:
+            path: the folder.
+            trust: which bundles are permitted. Its keys are not looked at here: whoever runs a
+                model has `sensor.model.verification.verify` look at them before.
 
         Raises:
             MissingInputError: there is no bundle at `path`.
             PermissionDeniedError: it may not be read.
-            BundleError: it is corrupt, or made for another version.
+            BundleError: it is corrupt, made for another version, or not permitted.
         """
         place = path / MANIFEST
         try:
-            manifest = canonical.parse(_read(path, MANIFEST, _MANIFEST_LIMIT))
+            manifest = canonical.parse(read_file(path, MANIFEST))
         except ValueError as error:
             raise BundleError(f"{place}: is not a manifest ({error}); {_REMEDY}") from None
         if not isinstance(manifest, dict) or manifest.get("format_version") != FORMAT_VERSION:
@@ -121,6 +134,8 @@ class Bundle:
                 f"{place}: was changed after the bundle was made (manifest_sha256 differs); "
                 f"{_REMEDY}"
             )
+        if trust:
+            trust.check_permitted(manifest["manifest_sha256"], place)
         for entry in ("name", "version"):
             if not isinstance(manifest[entry], str) or not _NAME.fullmatch(manifest[entry]):
                 raise BundleError(f"{place}: {entry} is not a short lower-case name; {_REMEDY}")
@@ -210,10 +225,19 @@ class Bundle:
         return cls.read(path)
 
 
-def _read(path: Path, name: str, limit: int) -> bytes:
-    place = path / name
+def read_file(path: Path, name: str) -> bytes:
+    """Content of a bundle's file, of which no more is read than its limit.
+
+    Raises:
+        MissingInputError: there is no manifest, so no bundle.
+        PermissionDeniedError: the file may not be read.
+        BundleError: it is missing, too large, or no regular file.
+    """
+    place, limit = path / name, LIMITS[name]
     try:
-        with place.open("rb") as file:
+        with open(place, "rb", opener=_opened) as file:  # noqa: PTH123 -- Path.open has no opener
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BundleError(f"{place}: is no regular file; {_REMEDY}")
             content = file.read(limit + 1)
     except FileNotFoundError:
         if name == MANIFEST:
@@ -228,12 +252,18 @@ def _read(path: Path, name: str, limit: int) -> bytes:
     except OSError as error:
         raise BundleError(f"{place}: can't be read ({error.strerror}); {_REMEDY}") from None
     if len(content) > limit:
-        raise BundleError(f"{place}: is larger than {limit >> 20} MiB; {_REMEDY}")
+        size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit >> 10} KiB"
+        raise BundleError(f"{place}: is larger than {size}; {_REMEDY}")
     return content
 
 
+def _opened(place: str, flags: int) -> int:
+    # Without waiting: a named pipe in place of a file would hold the sensor up for good.
+    return os.open(place, flags | os.O_NONBLOCK)
+
+
 def _checked(path: Path, name: str, stated: Any) -> bytes:
-    content = _read(path, name, FILES[name])
+    content = read_file(path, name)
     found = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     if not isinstance(stated, dict) or set(stated) != set(FILES) or stated[name] != found:
         raise BundleError(

@@ -1,27 +1,44 @@
 """Proves that a bundle works on this machine: golden vectors, in a process of their own.
 
 Some damaged models pass every check and crash the runtime, so a child answers the golden vectors
-first. ``python -m sensor.model.verification FOLDER`` is that child: it writes one JSON object to
-standard output, or one line to standard error and the error's exit status.
+first. ``python -m sensor.model.verification FOLDER [KEY...]`` is that child: it writes one JSON
+object to standard output, or one line to standard error and the error's exit status. Where keys
+are given it looks at the signature before anything else, so that no runtime ever sees a model of
+somebody else.
 """
 
 import json
+import os
 import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sensor.errors import BundleError, HostError, MultaError
-from sensor.model.bundle import Bundle
+from sensor.errors import (
+    BundleError,
+    HostError,
+    MissingInputError,
+    MultaError,
+    PermissionDeniedError,
+)
+from sensor.model import canonical
+from sensor.model.bundle import MANIFEST, SIGNATURE, Bundle, read_file
 from sensor.model.encoding import encode
 from sensor.model.golden import TOLERANCE
 from sensor.model.inference import Inference, calibrate
+from sensor.model.trust import Trust, check_signature
 
 TIMEOUT_S = 60
+
+_KINDS: dict[int, type[MultaError]] = {
+    each.exit_status: each for each in (HostError, MissingInputError, PermissionDeniedError)
+}
+"""What a child's exit status stands for; every other one for a bundle that can't be used."""
 
 MEMORY_BYTES = 1 << 30
 """What the child may use beyond its own start; a bundle of the largest allowed file needs a tenth.
@@ -45,17 +62,35 @@ class Verification:
     max_difference: float
 
 
-def verify(bundle: Bundle) -> Verification:
-    """Lets a child process answer the golden vectors of the bundle's folder.
+def read_proved(path: Path, trust: Trust | None = None) -> tuple[Bundle, Verification]:
+    """Reads a bundle and proves that it may be used: every check there is, in the order of cost.
 
     Raises:
-        BundleError: the answers differ, the child crashed or took longer than a minute, or the
-            folder has changed since `bundle` was read.
-        HostError: there is no TFLite runtime.
+        MultaError: whatever `Bundle.read` and `verify` raise.
+    """
+    bundle = Bundle.read(path, trust)
+    return bundle, verify(bundle, trust)
+
+
+def verify(bundle: Bundle, trust: Trust | None = None) -> Verification:
+    """Lets a child process answer the golden vectors of the bundle's folder.
+
+    Args:
+        bundle: as it was read; the child reads it again, and it must be the same.
+        trust: with keys, the child looks at the bundle's signature first.
+
+    Raises:
+        BundleError: the answers differ, the child crashed or took longer than a minute, the
+            folder has changed since `bundle` was read, or the signature is not what `trust` asks
+            for.
+        MissingInputError: a key file does not exist.
+        PermissionDeniedError: the folder or a key file may not be read.
+        HostError: there is no TFLite runtime, or no library for signatures.
     """
     # From the folder that holds the package, so that the child finds this very version.
     root = Path(__file__).resolve().parents[2]
     command = [sys.executable, "-m", "sensor.model.verification", str(bundle.path.resolve())]
+    command += [str(key.absolute()) for key in trust.keys] if trust else []
     remedy = "export it again or use another bundle"
     try:
         child = subprocess.run(
@@ -70,11 +105,10 @@ def verify(bundle: Bundle) -> Verification:
         raise BundleError(f"{bundle.path}: the model crashed the TFLite runtime ({name}); {remedy}")
     if child.returncode:
         lines = child.stderr.strip().splitlines() or ["no message"]
-        kind = HostError if child.returncode == HostError.exit_status else BundleError
-        raise kind(lines[-1])
+        raise _KINDS.get(child.returncode, BundleError)(lines[-1])
     result = Verification(**json.loads(child.stdout))
     if result.manifest_sha256 != bundle.manifest_sha256:
-        raise BundleError(f"{bundle.path}: the bundle was replaced while it was read; try again")
+        raise _replaced(bundle.path)
     return result
 
 
@@ -113,6 +147,22 @@ def answer(bundle: Bundle) -> Verification:
     )
 
 
+def _signed(folder: Path, keys: Sequence[Path]) -> str:
+    """The identity that the folder's manifest states, once it is proved to be signed."""
+    manifest = read_file(folder, MANIFEST)
+    place = folder / SIGNATURE
+    signature = read_file(folder, SIGNATURE) if os.path.lexists(place) else None
+    check_signature(manifest, signature, keys, place)
+    try:
+        return str(canonical.parse(manifest)["manifest_sha256"])
+    except (ValueError, LookupError, TypeError):
+        return ""  # of no bundle, as whoever reads it next will say
+
+
+def _replaced(folder: Path) -> BundleError:
+    return BundleError(f"{folder}: the bundle was replaced while it was read; try again")
+
+
 def main() -> None:
     """Entry point of the child process."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -123,7 +173,12 @@ def main() -> None:
     if hard == resource.RLIM_INFINITY or most < hard:
         resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     try:
-        result = answer(Bundle.read(Path(sys.argv[1])))
+        folder, *keys = map(Path, sys.argv[1:])
+        signed = _signed(folder, keys) if keys else None
+        bundle = Bundle.read(folder)
+        if signed not in (None, bundle.manifest_sha256):
+            raise _replaced(folder)
+        result = answer(bundle)
     except MultaError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(error.exit_status)

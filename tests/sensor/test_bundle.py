@@ -160,6 +160,16 @@ def test_a_huge_file_is_refused_by_its_size(folder):
     refused(folder, "larger than 16 MiB")
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "manifest.json"])
+def test_what_is_no_regular_file_is_refused_without_waiting(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    refused(folder, f"{name}: is no regular file")
+    (folder / name).unlink()
+    (folder / name).mkdir()
+    refused(folder, rf"{name}: can't be read \(Is a directory\)")
+
+
 def test_a_changed_manifest_is_refused(folder):
     def lower(manifest):
         manifest["tasks"][0]["threshold"] = 0.01

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from forged import with_file
+from signing import made_key, sign
 
-from sensor.errors import BundleError, HostError
+from sensor.errors import BundleError, HostError, MissingInputError
 from sensor.model import verification
 from sensor.model.bundle import Bundle
 from sensor.model.golden import GoldenVectors
-from sensor.model.verification import answer, verify
+from sensor.model.trust import Trust
+from sensor.model.verification import answer, read_proved, verify
 
 ROOT = Path(__file__).parents[2]
 
@@ -204,3 +207,86 @@ def test_the_answer_is_one_json_object(random_bundle):
     digest = hashlib.sha256((random_bundle / "model.tflite").read_bytes()).hexdigest()
     assert json.loads(child.stdout)["rows"] == 64
     assert digest == Bundle.read(random_bundle).model_sha256
+
+
+@pytest.fixture
+def signed(folder, tmp_path):
+    """A bundle with a signature, and the public key."""
+    private, public = made_key(tmp_path)
+    sign(folder, private)
+    return folder, public
+
+
+def test_a_signed_bundle_answers(signed):
+    folder, public = signed
+    bundle, proof = read_proved(folder, Trust(keys=(public,)))
+    assert proof == verify(bundle)
+    assert proof.rows == 64
+
+
+def test_a_relative_key_is_one_of_the_working_folder(signed, monkeypatch):
+    folder, public = signed
+    monkeypatch.chdir(public.parent)
+    assert read_proved(folder, Trust(keys=(Path(public.name),)))[1].rows == 64
+
+
+def test_an_unsigned_bundle_is_refused_where_keys_are_configured(signed):
+    folder, public = signed
+    bundle = Bundle.read(folder)
+    (folder / "manifest.json.sig").unlink()
+    assert verify(bundle).rows == 64
+    with pytest.raises(BundleError, match=r"manifest.json.sig: is missing, and only signed"):
+        verify(bundle, Trust(keys=(public,)))
+
+
+def test_a_bundle_that_was_changed_after_it_was_signed_is_refused(signed):
+    folder, public = signed
+    with_file(folder, "README.md", b"another card\n")
+    bundle = Bundle.read(folder)
+    assert verify(bundle).rows == 64
+    with pytest.raises(BundleError, match=r"manifest.json.sig: is no signature of manifest.json"):
+        verify(bundle, Trust(keys=(public,)))
+
+
+def test_a_signature_of_the_same_content_laid_out_otherwise_is_refused(signed):
+    """The signature is of bytes: whoever wrote these was not the signer."""
+    folder, public = signed
+    place = folder / "manifest.json"
+    place.write_text(json.dumps(json.loads(place.read_text())))
+    with pytest.raises(BundleError, match="is no signature"):
+        verify(Bundle.read(folder), Trust(keys=(public,)))
+
+
+def test_a_huge_signature_and_one_that_is_no_file_are_refused(signed):
+    folder, public = signed
+    signature = folder / "manifest.json.sig"
+    signature.write_bytes(bytes(1 << 20))
+    with pytest.raises(BundleError, match=r"manifest.json.sig: is larger than 1 KiB"):
+        verify(Bundle.read(folder), Trust(keys=(public,)))
+    signature.unlink()
+    os.mkfifo(signature)
+    with pytest.raises(BundleError, match=r"manifest.json.sig: is no regular file"):
+        verify(Bundle.read(folder), Trust(keys=(public,)))
+
+
+def test_a_model_without_the_right_signature_never_reaches_the_runtime(signed, tmp_path):
+    """Golden vectors that it could not answer are not what it is refused for."""
+    folder, _ = signed
+    _, other = made_key(tmp_path, "other")
+    bundle = changed(folder, lambda golden: moved(golden, 0.5))
+    with pytest.raises(BundleError, match="golden row"):
+        verify(bundle)
+    with pytest.raises(BundleError, match="is no signature"):
+        verify(bundle, Trust(keys=(other,)))
+
+
+def test_a_missing_key_and_a_missing_library_keep_their_kinds(signed, monkeypatch, tmp_path):
+    folder, public = signed
+    with pytest.raises(MissingInputError, match=r"none.pem: no such file"):
+        verify(Bundle.read(folder), Trust(keys=(tmp_path / "none.pem",)))
+    (tmp_path / "cryptography").mkdir()
+    (tmp_path / "cryptography" / "__init__.py").write_text("raise ImportError\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(HostError, match="extra `signatures`"):
+        verify(Bundle.read(folder), Trust(keys=(public,)))
+    assert verify(Bundle.read(folder)).rows == 64
