@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from sensor.capture.block import CaptureCounters
+from sensor.capture.tap import DEVICE_COUNTERS
 
 PERIOD_S = 60
 """How long what is compared goes on."""
@@ -52,19 +53,24 @@ class Bypass:
     """
 
     def __init__(
-        self, names: Sequence[str], counters: CaptureCounters, period_s: float = PERIOD_S
+        self,
+        names: Sequence[str],
+        counters: CaptureCounters,
+        period_s: float = PERIOD_S,
+        path: str = DEVICE_COUNTERS,
     ) -> None:
         """Begins to compare; where the kernel does not tell its counters, there is nothing to it.
 
         Args:
-            names: of the interfaces, in the network namespace of this thread.
+            names: of the interfaces.
             counters: the ring's.
             period_s: from one comparison to the next, at least.
+            path: of the interfaces' counters; by default in the network of this thread.
         """
         self._names, self._counters, self._period_s = names, counters, period_s
         self._file: IO[str] | None = None
         with contextlib.suppress(OSError):
-            self._file = Path("/proc/thread-self/net/dev").open()  # noqa: SIM115 -- see `close`
+            self._file = Path(path).open()  # noqa: SIM115 -- see `close`
         self._before = self._count()
 
     def close(self) -> None:

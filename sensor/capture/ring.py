@@ -15,14 +15,13 @@ leaves 20 blocks part empty in two seconds; 117,000, 98,000 and 56,000 frames fi
 blocks larger, so would be what the timer wastes.
 """
 
-import errno
 import mmap
 import os
 import select
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,12 +41,9 @@ from sensor.capture.interfaces import WITH_ETHERNET_HEADER
 from sensor.capture.link_types import ETHERNET
 from sensor.capture.ring_records import PACKETS, record_offsets
 from sensor.capture.silence import Silence
+from sensor.capture.tap import DEVICE_COUNTERS, open_packet_socket
 from sensor.capture.watched import SOL_PACKET, Watched
-from sensor.errors import (
-    CaptureUnavailableError,
-    HostError,
-    PermissionDeniedError,
-)
+from sensor.errors import CaptureUnavailableError, HostError
 
 BLOCK_BYTES = 1 << 16
 BLOCKS = 256
@@ -106,6 +102,8 @@ class Ring:
         promiscuous: bool = True,
         fanout: int | None = None,
         cut_off: CutOff | None = None,
+        opener: Callable[[], socket.socket] = open_packet_socket,
+        device_counters: str = DEVICE_COUNTERS,
     ) -> None:
         """Opens the ring and binds it; from here on frames are received.
 
@@ -120,6 +118,8 @@ class Ring:
             promiscuous: also frames for other stations.
             fanout: number of a fan-out whose rings share the frames (`sensor.capture.watched`).
             cut_off: what leaves packets out, of a single interface; it stays the caller's to close.
+            opener: of a packet socket of protocol 0; a tap's where there is one (`Tapped`).
+            device_counters: what the kernel counts of interfaces, in the network of that socket.
 
         Raises:
             CaptureUnavailableError: there is no such interface, or no memory for the ring.
@@ -139,9 +139,10 @@ class Ring:
         # A frame that has come by now is at most two timeouts from being handed over.
         self._silence = Silence(2 * timeout_ms * 1_000_000)
         self._cut_off = cut_off
-        self._socket = _open_socket()
+        self._socket = opener()
         # One ring of a fan-out has only its share of what the interfaces count.
-        self._bypass = Bypass(interfaces if fanout is None else (), self.counters)
+        counted = interfaces if fanout is None else ()
+        self._bypass = Bypass(counted, self.counters, path=device_counters)
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         try:
             self._watched = Watched(
@@ -366,18 +367,3 @@ class Ring:
         self.counters.kernel_drops += struct.unpack("3I", statistics)[1]
         if self._cut_off:
             self.counters.cut = self._cut_off.cut
-
-
-def _open_socket() -> socket.socket:
-    """A packet socket of protocol 0, which receives nothing until it is bound."""
-    try:
-        return socket.socket(socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
-    except PermissionError:
-        raise PermissionDeniedError(
-            "no permission to open a capture socket; it takes CAP_NET_RAW (run as root, or under "
-            "the systemd unit, which grants it)"
-        ) from None
-    except OSError as error:
-        if error.errno in (errno.EAFNOSUPPORT, errno.EPROTONOSUPPORT):
-            raise HostError("this kernel has no packet sockets (CONFIG_PACKET)") from None
-        raise

@@ -21,8 +21,10 @@ from sensor.unexpected import explained
 COMMANDS = {
     "replay": "Detect in capture files.",
     "run": "Detect on a network interface.",
+    "tap": "Open packet sockets for a run that has no privileges.",
     "flows": "Write the flows of capture files, without detecting.",
     "check": "Prove that a run would start, without starting it.",
+    "alerts": "Show the alerts of a log, and follow it.",
     "models": "List, verify and inspect model bundles.",
     "interfaces": "List network interfaces.",
 }

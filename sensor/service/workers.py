@@ -13,7 +13,7 @@ import signal
 import socket
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, fields
 from functools import partial
@@ -22,6 +22,7 @@ from typing import Any
 import sensor.errors
 from sensor.capture.block import CaptureCounters
 from sensor.capture.ring import SNAP_BYTES, Ring
+from sensor.capture.tap import open_packet_socket
 from sensor.capture.watched import NEW_FANOUT
 from sensor.errors import HostError
 from sensor.packets.headers import Headers
@@ -83,6 +84,7 @@ class Workers:
         *,
         blocks: int,
         promiscuous: bool = True,
+        opener: Callable[[], socket.socket] = open_packet_socket,
     ) -> None:
         """Opens the rings and starts the workers; from here on frames are received.
 
@@ -92,6 +94,7 @@ class Workers:
             optional: columns that are decoded besides (`Decoder`).
             blocks: of all rings together.
             promiscuous: see `Ring`.
+            opener: see `Ring`.
 
         Raises:
             MultaError: as `Ring` does.
@@ -114,6 +117,7 @@ class Workers:
                     snap_bytes=SNAP_BYTES,
                     promiscuous=promiscuous,
                     fanout=fanout,
+                    opener=opener,
                 )
                 opened.enter_context(closing(ring))
                 fanout = ring.fanout if ring.fanout is not None else NEW_FANOUT
