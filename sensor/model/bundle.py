@@ -235,7 +235,7 @@ def read_file(path: Path, name: str) -> bytes:
     """
     place, limit = path / name, LIMITS[name]
     try:
-        with open(place, "rb", opener=_opened) as file:  # noqa: PTH123 -- Path.open has no opener
+        with open(place, "rb", opener=_opened) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise BundleError(f"{place}: is no regular file; {_REMEDY}")
             content = file.read(limit + 1)
