@@ -22,8 +22,9 @@ from sensor.capture.block import BLOCK_PACKETS, GATHER_BYTES, PacketBlock, one_l
 from sensor.capture.files import CaptureFiles
 from sensor.capture.link_types import ETHERNET
 from sensor.flows.sequences import SequenceBatch
+from sensor.lane import Detector
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Detector, detect
+from sensor.pipeline import detect
 from sensor.service.lanes import build_lanes
 from sensor.service.model_store import shipped_bundle
 
@@ -144,11 +145,12 @@ class Witness:
     """A detector that remembers its verdicts about flows that the flood is not."""
 
     def __init__(self, detector: Detector) -> None:
-        self.name, self.fingerprint, self.tasks = (
+        self.name, self.version, self.model_sha256 = (
             detector.name,
-            detector.fingerprint,
-            detector.tasks,
+            detector.version,
+            detector.model_sha256,
         )
+        self.fingerprint, self.tasks = detector.fingerprint, detector.tasks
         self._detector = detector
         self._rows: list[tuple[NDArray[np.uint64], NDArray[np.bool_]]] = []
 
@@ -194,16 +196,16 @@ class Outcome:
 def run(answered: Traffic, tuples: int, warm_scale: float = WARM_SCALE) -> Outcome:
     """The whole chain over the traffic; resident bytes when warm, and the most after that."""
     lanes = build_lanes([shipped_bundle()], rule=True)
-    witnesses = []
+    witnesses: list[Witness] = []
     for lane in lanes:
-        mine = [Witness(each) for each in lane.detectors]
-        lane.detectors = tuple(mine)
-        witnesses += mine
+        for watch in lane.watches:
+            watch.detector = Witness(watch.detector)
+            witnesses.append(watch.detector)
     outcome = Outcome(witnesses)
     source = _sampled(warm_up(warm_scale), blocks(answered, tuples), tuples, outcome)
     outcome.incidents = sum(event.kind == "start" for event in detect(source, Decoder(), lanes))
-    outcome.flows = lanes[0].table.flows
-    outcome.evicted = lanes[0].table.evicted
+    counts = lanes.counts()
+    outcome.flows, outcome.evicted = counts["flows"], counts["evicted"]
     return outcome
 
 

@@ -10,13 +10,15 @@ from sensor.capture.block import PacketBlock
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.errors import TruncatedCaptureError
+from sensor.exchange import Lanes
 from sensor.flows.columns import columns_of
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.pipeline import assemble
+from sensor.pipeline import decide, decoded, rows
 
 __all__ = [
     "Extraction",
@@ -65,7 +67,7 @@ class Extraction:
     Attributes:
         source: the files.
         decoder: counts what was decoded and refused.
-        table: assembles the rows.
+        lanes: the one whose table assembles the rows.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Extraction:
         """
         self.source = CaptureFiles(paths, open_file)
         self.decoder = Decoder(schema.optional)
-        self.table = FlowTable(schema, slots)
+        self.lanes = Lanes([Lane(FlowTable(schema, slots))])
 
     def __iter__(self) -> Iterator[SequenceBatch]:
         """A batch, perhaps an empty one, for each block and for the end of the files."""
@@ -89,7 +91,7 @@ class Extraction:
 
     def rows_of(self, blocks: Iterator[PacketBlock]) -> Iterator[SequenceBatch]:
         """The same for the source's blocks that have passed through something on their way."""
-        return assemble(blocks, self.decoder, self.table)
+        return rows(decide(decoded(blocks, self.decoder), self.lanes))
 
     def raise_if_truncated(self) -> None:
         """Raises TruncatedCaptureError for the first file that was cut, after all were read."""

@@ -16,12 +16,14 @@ from reference_decode import Frame, Packet, ReferenceDecoder
 
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import CaptureFiles
+from sensor.exchange import Lanes
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Lane, detect
+from sensor.pipeline import detect
 
 SIZES = (1, 7, 500, 16_384)
 COLUMNS = tuple(
@@ -34,6 +36,7 @@ class Listener:
     """A detector without tasks: it keeps the rows that a detector would score."""
 
     name, fingerprint, tasks = "listener", "", ()
+    version, model_sha256 = "", ""
 
     def __init__(self) -> None:
         self.batches: list[SequenceBatch] = []
@@ -121,7 +124,7 @@ def by_sensor(
             packets += len(block)
             yield from cut(block, size)
 
-    events = list(detect(counted(), decoder, lanes))
+    events = list(detect(counted(), decoder, Lanes(lanes)))
     assert not events, "a detector without tasks finds nothing"
     return Assembled(
         {

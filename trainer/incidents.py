@@ -80,6 +80,8 @@ class _Scored:
     name: str
     fingerprint: str
     tasks: tuple[TaskSpec, ...]
+    version: str = ""
+    model_sha256: str = ""
 
 
 def incident_figures(

@@ -148,12 +148,13 @@ https://www.elastic.co/guide/en/ecs/current/ecs-network.html, seen from the netw
 
 Role = Literal["victim", "source"]
 
-EndReason = Literal["", "quiet", "longest", "evicted"]
+EndReason = Literal["", "quiet", "longest", "evicted", "reload"]
 """Why an incident ended; empty for start and update.
 
 - ``quiet``: 60 s without a positive row;
 - ``longest``: it had lasted for an hour;
-- ``evicted``: too many incidents of the task were open and this one was silent for longest.
+- ``evicted``: too many incidents of the task were open and this one was silent for longest;
+- ``reload``: its detector was replaced by another one.
 """
 
 
@@ -184,6 +185,7 @@ class IncidentEvent:
     Attributes:
         kind: ``start``, ``update`` or ``end``.
         detector, fingerprint: name of the detector, and fingerprint of what it looks at.
+        version, model_sha256: of the detector; the SHA-256 is empty for one without a network.
         task, task_index: the task and its place among the detector's tasks.
         address: whom the incident is about, in the role of `role`.
         time_ns: flow clock at which the event was decided.
@@ -199,10 +201,13 @@ class IncidentEvent:
         flow_ordinal: flow of the row that caused the event; of the last positive row for an end.
         reason: why it ended.
         home: where its ends are; None where nobody has said what is inside.
+        shadow: found by a detector that is tried, and not for the alert log.
     """
 
     kind: Literal["start", "update", "end"]
     detector: str
+    version: str
+    model_sha256: str
     fingerprint: str
     task: TaskSpec
     task_index: int
@@ -219,6 +224,7 @@ class IncidentEvent:
     flow_ordinal: int
     reason: EndReason = ""
     home: HomeView | None = None
+    shadow: bool = False
 
     @property
     def role(self) -> Role:
@@ -236,7 +242,7 @@ class IncidentEvent:
 
     @property
     def order(self) -> tuple[int, str, int, int, int]:
-        """Sort key of events; no two events of a run have the same one."""
+        """Sort key of events; no two events of the detectors in force have the same one."""
         kind = KINDS.index(self.kind)
         return (self.time_ns, self.detector, self.task_index, self.flow_ordinal, kind)
 

@@ -37,12 +37,14 @@ class CountingRule:
     Attributes:
         name: ``counting-rule``.
         version: raised when the rule changes.
+        model_sha256: empty, as there is no network.
         fingerprint: SHA-256 over the rule and the features of the flow table that counts.
         tasks: ``flow_rate``, about the responder.
     """
 
     name = "counting-rule"
     version = "1"
+    model_sha256 = ""
 
     def __init__(self, schema: FeatureSchema) -> None:
         """Makes the rule for rows of a flow table with `schema`, of which `can_count` is true."""

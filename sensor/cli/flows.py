@@ -92,10 +92,9 @@ def flows(
         if writer:
             opened.callback(writer.close)
         packets = extraction.source
-        statistics = Statistics(packets.counters, extraction.decoder, extraction.table)
+        statistics = Statistics(packets.counters, extraction.decoder, extraction.lanes)
         blocks = with_progress(packets, hidden=options.shares_terminal(output))
         for batch in extraction.rows_of(statistics.frames.of(blocks)):
-            statistics.count_rows(batch)
             if writer and len(batch):
                 writer.write(batch)
     if profiled:

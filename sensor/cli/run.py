@@ -16,8 +16,9 @@ from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
 from sensor.cli import options, say
 from sensor.errors import OutputError, UsageError
+from sensor.exchange import Lanes
 from sensor.packets.headers import Headers
-from sensor.pipeline import Lane, Packets
+from sensor.pipeline import Packets
 from sensor.service import beginnings
 from sensor.service.footprint import release_code
 from sensor.service.lanes import build_lanes, optional_of
@@ -238,5 +239,5 @@ def _raise_if_lost(log: AlertLog, output: str, recorder: Recorder | None) -> Non
         raise OutputError("; ".join(lost))
 
 
-def _names(lanes: list[Lane]) -> str:
+def _names(lanes: Lanes) -> str:
     return ", ".join(detector.name for lane in lanes for detector in lane.detectors)

@@ -18,7 +18,7 @@ class BundleDetector:
     """Scores rows with a bundle's network (`sensor.pipeline.Detector`).
 
     Attributes:
-        name: of the bundle.
+        name, version, model_sha256: of the bundle.
         fingerprint: of its features.
         tasks: in the order of the score columns.
         bundle: where it comes from.
@@ -34,7 +34,8 @@ class BundleDetector:
             BundleError: the runtime refuses the model.
         """
         self.bundle = bundle
-        self.name = bundle.name
+        self.name, self.version = bundle.name, bundle.version
+        self.model_sha256 = bundle.model_sha256
         self.fingerprint = bundle.schema.fingerprint()
         self.tasks = bundle.tasks
         self._inference = Inference(
@@ -57,7 +58,7 @@ class BundleDetector:
         return self._inference.runtime
 
     @property
-    def unique(self) -> int:
+    def computed(self) -> int:
         """How many rows had to be computed; of identical ones in a batch one counts."""
         return self._inference.unique
 

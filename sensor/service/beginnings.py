@@ -1,13 +1,13 @@
 """Whether the kernel may leave out what comes late in a connection (`docs/semantics.md` 33)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from sensor.capture.cutoff import CutOff
 from sensor.errors import HostError, UsageError
-from sensor.pipeline import Lane
+from sensor.exchange import Lanes
 
 
-def cut_off(lanes: Sequence[Lane], snap_bytes: int, say: Callable[[str], None]) -> CutOff | None:
+def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff | None:
     """The filter that lets through what these lanes look at; the caller closes it.
 
     Args:

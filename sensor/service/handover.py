@@ -23,6 +23,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.exchange import Change
 from sensor.pipeline import Decided
 
 ROWS = 4_096
@@ -51,6 +52,7 @@ class Handover:
 
     Attributes:
         shed: rows that were not handed over.
+        shed_flows: how many of them were the first ones of their flows.
     """
 
     def __init__(self, pressed: Callable[[], bool]) -> None:
@@ -59,10 +61,10 @@ class Handover:
         Args:
             pressed: whether the source is in danger of losing frames if it is not read soon.
         """
-        self.shed = 0
+        self.shed = self.shed_flows = 0
         self._pressed = pressed
-        self._take: Callable[[Decided], None] = lambda _: None
-        self._queue: deque[Decided | None] = deque()
+        self._take: Callable[[Decided | Change], None] = lambda _: None
+        self._queue: deque[Decided | Change | None] = deque()
         self._load = self._long = 0
         self._taken = self._taken_before = 0
         self._idle = True
@@ -72,7 +74,7 @@ class Handover:
         # Nothing may keep an interrupted sensor from ending, such as a pipe that nobody reads.
         self._thread = threading.Thread(target=self._work, name="detection", daemon=True)
 
-    def take_with(self, take: Callable[[Decided], None]) -> "Handover":
+    def take_with(self, take: Callable[[Decided | Change], None]) -> "Handover":
         """Names what the other thread does with each thing that it is handed."""
         self._take = take
         return self
@@ -101,8 +103,10 @@ class Handover:
         if error is None:
             self._raise_failure()
 
-    def put(self, decided: Decided) -> None:
-        """Hands over, or sheds rows of it. What ends a stream is kept, without rows if need be.
+    def put(self, decided: Decided | Change) -> None:
+        """Hands over, or sheds rows of it.
+
+        What ends a stream is kept, without rows if need be, and so is a change.
 
         Raises:
             Exception: what the other thread ended with.
@@ -116,7 +120,7 @@ class Handover:
                 return  # the next one's clock is a later one
             self._queue.append(kept)
             self._load += _load(kept)
-            self._long += int(np.count_nonzero(_is_long(kept)))
+            self._long += _long_rows(kept)
             self._changed.notify_all()
 
     def is_moving(self) -> bool:
@@ -132,10 +136,13 @@ class Handover:
     def _is_full(self) -> bool:
         return self._load >= ROWS
 
-    def _without_shed(self, decided: Decided) -> Decided | None:
+    def _without_shed(self, decided: Decided | Change) -> Decided | Change | None:
+        if isinstance(decided, Change):
+            return decided
         batch = decided.batch
         kept = batch.take(_is_long(decided) if self._long < ROWS else slice(0))
         self.shed += len(batch) - len(kept)
+        self.shed_flows += int(np.count_nonzero(batch.row == 0) - np.count_nonzero(kept.row == 0))
         return replace(decided, batch=kept) if len(kept) or decided.ends else None
 
     def _raise_failure(self) -> None:
@@ -152,7 +159,7 @@ class Handover:
                 self._failure = error
                 self._changed.notify_all()
 
-    def _next(self) -> Decided | None:
+    def _next(self) -> Decided | Change | None:
         with self._changed:
             self._idle = True
             while not self._queue:
@@ -161,13 +168,17 @@ class Handover:
             decided = None if self._abandoned else self._queue.popleft()
             if decided:
                 self._load -= _load(decided)
-                self._long -= int(np.count_nonzero(_is_long(decided)))
+                self._long -= _long_rows(decided)
                 self._changed.notify_all()
             return decided
 
 
-def _load(decided: Decided) -> int:
-    return max(len(decided.batch), _LEAST_ROWS)
+def _load(decided: Decided | Change) -> int:
+    return max(len(decided.batch), _LEAST_ROWS) if isinstance(decided, Decided) else _LEAST_ROWS
+
+
+def _long_rows(decided: Decided | Change) -> int:
+    return int(np.count_nonzero(_is_long(decided))) if isinstance(decided, Decided) else 0
 
 
 def _is_long(decided: Decided) -> NDArray[np.bool_]:

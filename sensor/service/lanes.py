@@ -1,18 +1,18 @@
 """From model folders to the lanes of the chain."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sensor.alerts.eve import Model
 from sensor.alerts.home import HomeNetworks
 from sensor.alerts.rule import CountingRule, can_count
 from sensor.errors import UsageError
+from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
+from sensor.lane import Detector, Lane
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.schema import FeatureSchema
 from sensor.model.verification import verify
-from sensor.pipeline import Detector, Lane
 
 
 def build_lanes(
@@ -21,7 +21,7 @@ def build_lanes(
     rule: bool,
     home: HomeNetworks | None = None,
     proved: bool = False,
-) -> list[Lane]:
+) -> Lanes:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
     The counting rule joins the first lane whose flows are connections with context, or has one of
@@ -59,24 +59,12 @@ def build_lanes(
     groups: dict[str, list[tuple[FeatureSchema, Detector]]] = {}
     for schema, detector in detectors:
         groups.setdefault(schema.fingerprint(), []).append((schema, detector))
-    return [
+    return Lanes(
         Lane(FlowTable(group[0][0]), [detector for _, detector in group], home)
         for group in groups.values()
-    ]
+    )
 
 
-def optional_of(lanes: Sequence[Lane]) -> set[str]:
+def optional_of(lanes: Iterable[Lane]) -> set[str]:
     """Which of `sensor.packets.headers.OPTIONAL_TYPES` the tables want to have decoded."""
     return {name for lane in lanes for name in lane.table.schema.optional}
-
-
-def described(lanes: Sequence[Lane]) -> dict[str, Model]:
-    """What alerts say about each detector."""
-    models = {}
-    for detector in (each for lane in lanes for each in lane.detectors):
-        if isinstance(detector, BundleDetector):
-            bundle = detector.bundle
-            models[detector.name] = Model(bundle.version, bundle.model_sha256)
-        elif isinstance(detector, CountingRule):
-            models[detector.name] = Model(detector.version)
-    return models

@@ -2,17 +2,18 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from sensor.alerts.eve import Options, line
 from sensor.alerts.event import IncidentEvent, Withheld
 from sensor.alerts.limit import AlertLimit
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
+from sensor.exchange import Change, Lanes
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Decided, Detection, Lane, Packets, decide, decoded
+from sensor.pipeline import Decided, Detection, Packets, decide, decoded
 from sensor.service.handover import Handover
-from sensor.service.lanes import described, optional_of
+from sensor.service.lanes import optional_of
 from sensor.service.statistics import Statistics
 from sensor.service.summary import Summary
 from sensor.service.workers import Workers
@@ -28,7 +29,7 @@ class Run:
     def __init__(
         self,
         capture: CaptureCounters,
-        lanes: Sequence[Lane],
+        lanes: Lanes,
         log: AlertLog,
         summary: Summary | None = None,
         workers: Workers | None = None,
@@ -49,7 +50,7 @@ class Run:
         self._options = Options()
         counts = workers.decoded if workers else self._decoder
         frames = workers.frames if workers else None
-        self.statistics = Statistics(capture, counts, lanes[0].table, lanes, log, frames)
+        self.statistics = Statistics(capture, counts, lanes, log, frames)
 
     def over(self, blocks: Iterable[PacketBlock], capture: str = "") -> None:
         """Detects until the blocks end; what is written is a function of the packets.
@@ -61,7 +62,7 @@ class Run:
         Raises:
             OutputError: a strict log can't be written.
         """
-        self._options = Options(described(self._lanes), capture=capture)
+        self._options = Options(capture=capture)
         for decided in decide(self.decoded(blocks), self._lanes):
             self._take(decided)
         self._write(self._limit.finish())
@@ -87,10 +88,9 @@ class Run:
         Raises:
             OutputError: a strict log can't be written.
         """
-        models = described(self._lanes)
-        self._options = Options(models, interface, socket.gethostname(), time.time_ns)
+        self._options = Options(interface, socket.gethostname(), time.time_ns)
 
-        def take(decided: Decided) -> None:
+        def take(decided: Decided | Change) -> None:
             self._take(decided)
             after()
 
@@ -103,19 +103,19 @@ class Run:
         """The packets of blocks, counted and decoded when they are passed on."""
         return decoded(self.statistics.frames.of(blocks), self._decoder)
 
-    def _take(self, decided: Decided) -> None:
+    def _take(self, decided: Decided | Change) -> None:
         for event in self._detection.take(decided):
-            self._tell_withheld(event.time_ns, decided.stream)
+            self._tell_withheld(event.time_ns)
             told = self._limit.admits(event)
             self._write(event if told else None)
             self.statistics.count_event(event, told=told)
             if self._summary:
                 self._summary.add(event)
         # What the clock has made certain to be withheld.
-        self._tell_withheld(self._detection.clock_ns, decided.stream)
+        self._tell_withheld(self._detection.clock_ns)
 
-    def _tell_withheld(self, time_ns: int, stream: int) -> None:
-        self._write(self._limit.due(time_ns, stream))
+    def _tell_withheld(self, time_ns: int) -> None:
+        self._write(self._limit.due(time_ns, self._detection.stream))
 
     def _write(self, event: IncidentEvent | Withheld | None) -> None:
         if event is not None:

@@ -5,10 +5,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 import sensor
 from sensor.alerts.eve import timestamp
@@ -16,10 +13,8 @@ from sensor.alerts.event import IncidentEvent
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
-from sensor.flows.sequences import END_REASONS, SequenceBatch
-from sensor.flows.table import FlowTable
-from sensor.model.detector import BundleDetector
-from sensor.pipeline import Lane
+from sensor.exchange import Lanes
+from sensor.flows.sequences import END_REASONS
 from sensor.service.counts import DecoderCounts, FrameCounts
 
 
@@ -39,8 +34,7 @@ class Statistics:
         self,
         capture: CaptureCounters,
         decoder: DecoderCounts,
-        table: FlowTable,
-        lanes: Sequence[Lane] = (),
+        lanes: Lanes,
         log: AlertLog | None = None,
         frames: FrameCounts | None = None,
     ) -> None:
@@ -49,9 +43,7 @@ class Statistics:
         Args:
             capture: the source's, for what the kernel dropped or merged.
             decoder: of the run.
-            table: counts flows and packets; of several lanes the first's.
-            lanes: where rows are scored, and whose tables are asked together for what was lost;
-                without them `count_rows` is told of rows.
+            lanes: that decide and score rows; the first one's table counts flows and packets.
             log: of alerts.
             frames: where somebody else counts them.
         """
@@ -60,14 +52,8 @@ class Statistics:
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
         self.truncated: list[str] = []
-        self._capture, self._decoder, self._table, self._lanes = capture, decoder, table, lanes
-        self._log = log
-        self._detectors = [detector for lane in lanes for detector in lane.detectors]
-        for detector in self._detectors:
-            names = [f"{detector.name}/{task.name}" for task in detector.tasks]
-            self.alerts.update(dict.fromkeys(names, 0))
-            self.incidents.update(dict.fromkeys(names, 0))
-        self._rows = np.zeros(len(END_REASONS), np.int64)
+        self._capture, self._decoder, self._lanes, self._log = capture, decoder, lanes, log
+        self.expect(lanes)
         self._started = time.monotonic()
 
     @property
@@ -85,9 +71,12 @@ class Statistics:
         """Greatest time of a frame; 0 before the first one."""
         return self.frames.last_ns
 
-    def count_rows(self, batch: SequenceBatch) -> None:
-        """Counts rows that no lane counts."""
-        self._rows += np.bincount(batch.end_reason, minlength=len(END_REASONS))
+    def expect(self, lanes: Lanes) -> None:
+        """Names the tasks of the detectors in force, so that those without an alert stand there."""
+        detectors = [watch.detector for watch in lanes.watches if not watch.shadow]
+        names = [f"{each.name}/{task.name}" for each in detectors for task in each.tasks]
+        for counts in (self.alerts, self.incidents):
+            counts.update(dict.fromkeys(names, 0))
 
     def count_event(self, event: IncidentEvent, *, told: bool = True) -> None:
         """Counts an event of an incident; `told` says whether it goes to the log."""
@@ -98,11 +87,7 @@ class Statistics:
 
     def document(self) -> dict[str, Any]:
         """The object; `docs/statistics.md` says what each entry counts."""
-        table, log = self._table, self._log
-        tables = [lane.table for lane in self._lanes] or [table]
-        rows = sum((lane.decided for lane in self._lanes), self._rows)
-        trackers = [tracker for lane in self._lanes for tracker in lane.trackers]
-        networks = [each for each in self._detectors if isinstance(each, BundleDetector)]
+        log, counts = self._log, self._lanes.counts()
         return {
             "version": sensor.__version__,
             "packets": self.packets,
@@ -114,22 +99,22 @@ class Statistics:
             "slow": self._decoder.slow,
             "offloaded": self._decoder.offloaded,
             "fragments_unmatched": self._decoder.fragments_unmatched,
-            "flows": table.flows,
-            "flows_evicted": sum(each.evicted for each in tables),
-            "conversations_evicted": sum(each.conversations_evicted for each in tables),
-            "packets_late": table.late,
-            "packets_trailing": table.trailing,
-            "clock_steps": table.clock_steps,
-            "sequences": dict(zip(END_REASONS, rows.tolist(), strict=True)),
-            "sequences_skipped": sum(each.skipped for each in tables),
+            "flows": counts["flows"],
+            "flows_evicted": counts["evicted"],
+            "conversations_evicted": counts["conversations_evicted"],
+            "packets_late": counts["late"],
+            "packets_trailing": counts["trailing"],
+            "clock_steps": counts["clock_steps"],
+            "sequences": dict(zip(END_REASONS, self._lanes.decided().tolist(), strict=True)),
+            "sequences_skipped": counts["skipped"],
             "shed": self.shed,
-            "scored": sum(each.scored for each in networks),
-            "computed": sum(each.unique for each in networks),
-            "remembered": sum(each.remembered for each in networks),
+            "scored": counts["scored"],
+            "computed": counts["computed"],
+            "remembered": counts["remembered"],
             "alerts": dict(self.alerts),
             "incidents": dict(self.incidents),
-            "incidents_evicted": sum(each.incidents_evicted for each in trackers),
-            "rows_forgotten": sum(each.rows_forgotten for each in trackers),
+            "incidents_evicted": counts["incidents_evicted"],
+            "rows_forgotten": counts["rows_forgotten"],
             "alerts_withheld": self.withheld,
             "alerts_written": log.written if log else 0,
             "alerts_lost": log.lost if log else 0,

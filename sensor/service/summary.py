@@ -2,7 +2,8 @@
 
 import heapq
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -11,7 +12,7 @@ import click
 from sensor.alerts.event import HomeView, IncidentEvent
 from sensor.alerts.home import PEERS
 from sensor.flows.columns import address_text
-from sensor.pipeline import Lane
+from sensor.lane import Lane
 from sensor.service.statistics import Statistics
 
 SHOWN = 8
@@ -38,14 +39,17 @@ class _Ended:
 class Summary:
     """Counts the incidents that have ended, remembers the worst of each task, tells of them."""
 
-    def __init__(self, lanes: Sequence[Lane]) -> None:
+    def __init__(self, lanes: Iterable[Lane]) -> None:
         """Starts without incidents, for the tasks of these lanes."""
-        self._ended = {
-            (detector.name, task.name): _Ended()
-            for lane in lanes
-            for detector in lane.detectors
-            for task in detector.tasks
-        }
+        self._ended = defaultdict(
+            _Ended,
+            {
+                (detector.name, task.name): _Ended()
+                for lane in lanes
+                for detector in lane.detectors
+                for task in detector.tasks
+            },
+        )
 
     def add(self, event: IncidentEvent) -> None:
         """Takes in an event; every incident has an end, which holds its final counts."""

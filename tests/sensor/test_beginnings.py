@@ -7,9 +7,10 @@ from command import sensor_command
 from test_pcap import unprivileged
 
 from sensor.capture.ring import SNAP_BYTES
+from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
-from sensor.pipeline import Lane
 from sensor.service.beginnings import cut_off
 
 SHORT = FeatureSchema(lengths=(4,), policies=("first",), idle_timeout_ms=90_000)
@@ -19,7 +20,7 @@ LONG = FeatureSchema(lengths=(4, 32), policies=("first",), idle_timeout_ms=60_00
 @pytest.mark.network
 def test_longest_sequence_and_shortest_timeout_count():
     said: list[str] = []
-    lanes = [Lane(FlowTable(schema), []) for schema in (SHORT, LONG)]
+    lanes = Lanes(Lane(FlowTable(schema)) for schema in (SHORT, LONG))
     cutting = cut_off(lanes, SNAP_BYTES, said.append)
     assert cutting
     with contextlib.closing(cutting):
@@ -32,7 +33,7 @@ def test_longest_sequence_and_shortest_timeout_count():
 def test_every_packet_is_read_where_it_is_not_permitted():
     said: list[str] = []
     with unprivileged():
-        assert cut_off([Lane(FlowTable(SHORT), [])], SNAP_BYTES, said.append) is None
+        assert cut_off(Lanes([Lane(FlowTable(SHORT))]), SNAP_BYTES, said.append) is None
     assert len(said) == 1
     assert "CAP_BPF" in said[0]
 

@@ -16,9 +16,9 @@ from sensor.flows.key import five_tuple
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import KEYS, FeatureSchema
 from sensor.packets.headers import ACK, SYN, TCP, UDP, Headers
-from sensor.pipeline import Lane
 
 START = 1_700_000_000 * 10**9
 SPAN_NS = 8 * 10**9

@@ -48,7 +48,7 @@ def test_rows_of_repeated_sequences_count_for_repeat_tasks_only(bundle):
     assert np.isnan(got[repeated, :2]).all()
     np.testing.assert_array_equal(got[:, 2], first[:, 2])
     np.testing.assert_array_equal(got[[0, 2, 5]], first[[0, 2, 5]])
-    assert (detector.scored, detector.unique) == (6, 6)
+    assert (detector.scored, detector.computed) == (6, 6)
     assert not (got[repeated, :2] >= 0).any()
 
 
@@ -73,10 +73,10 @@ def test_counters_tell_rows_from_distinct_rows(bundle):
     rows = random_rows(16, 5, seed=34)
     rows.length[0], rows.length[1] = 3, 16
     detector.score(rows.take(np.array([0, 0, 1, 0])))
-    assert (detector.scored, detector.unique, detector.remembered) == (4, 2, 0)
+    assert (detector.scored, detector.computed, detector.remembered) == (4, 2, 0)
     detector.score(rows.take(np.array([0, 0, 1, 1])))
     # a long row is computed in each batch again
-    assert (detector.scored, detector.unique, detector.remembered) == (8, 3, 2)
+    assert (detector.scored, detector.computed, detector.remembered) == (8, 3, 2)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_scores_are_the_same_to_the_last_bit_however_rows_come(bundle, repetitiv
         part = order[start : start + size]
         np.testing.assert_array_equal(detector.score(rows.take(part)), expected[part])
     assert detector.scored == order.size
-    assert detector.unique + detector.remembered <= detector.scored
+    assert detector.computed + detector.remembered <= detector.scored
     if size < order.size:
         assert detector.remembered > 0
 

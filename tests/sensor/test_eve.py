@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from flow_rows import rows
 
-from sensor.alerts.eve import Model, Options, alert_id, document, flow_id, line, timestamp
+from sensor.alerts.eve import Options, alert_id, document, flow_id, line, timestamp
 from sensor.alerts.event import DIRECTIONS, ROW_FLAGS, HomeView, Withheld, WithheldTask
 from sensor.alerts.home import PEERS
 from sensor.alerts.incidents import IncidentTracker
@@ -37,7 +37,6 @@ SYN_DOS = TaskSpec(
     mitre_technique_id=("T1499.001",),
 )
 LIVE = Options(
-    models={"iot-gateway": Model("1.0.0", "ab" * 32)},
     interface="br-lan",
     host="gw-17",
     wall_clock_ns=lambda: 1_700_000_009_000_000_999,
@@ -67,6 +66,7 @@ def events(task=SYN_DOS, **columns):
 
     class Detector:
         name, fingerprint, tasks = "iot-gateway", FINGERPRINT, (task,)
+        version, model_sha256 = "1.0.0", "ab" * 32
 
     tracker = IncidentTracker(Detector())
     tracker.add(
@@ -313,8 +313,7 @@ def test_a_line_is_one_line_of_ascii_whatever_names_hold():
 
 def test_start_and_end_share_the_alert_id_and_other_incidents_have_others():
     start, end = events()
-    model = "ab" * 32
-    assert alert_id(start, model) == alert_id(end, model)
+    assert alert_id(start) == alert_id(end)
     assert (end.kind, document(end, LIVE)["alert"]["metadata"]["multa"]["reason"]) == (
         "end",
         "quiet",
@@ -325,8 +324,9 @@ def test_start_and_end_share_the_alert_id_and_other_incidents_have_others():
         events(**started(125))[0],
         replace(start, fingerprint="0" * 64),
         replace(start, detector="other"),
+        replace(start, model_sha256="cd" * 32),
     ]
-    ids = {alert_id(event, model) for event in [start, *others]} | {alert_id(start, "cd" * 32)}
+    ids = {alert_id(event) for event in [start, *others]}
     assert len(ids) == 7
 
 

@@ -17,10 +17,12 @@ from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.capture.ring import Ring
 from sensor.errors import OutputError
+from sensor.exchange import Lanes
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
-from sensor.pipeline import Decided, Lane
+from sensor.pipeline import Decided
 from sensor.service.handover import ROWS, Handover
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
@@ -196,7 +198,7 @@ def test_while_detection_stands_still_rows_are_shed_and_every_one_is_accounted_f
         handover = Handover(lambda: ring.pressed)
         run = Run(
             CaptureCounters(),
-            [Lane(FlowTable(FeatureSchema()), [stuck])],
+            Lanes([Lane(FlowTable(FeatureSchema()), [stuck])]),
             AlertLog("-", strict=True),
         )
 

@@ -142,6 +142,7 @@ def task(role, open_flows=1):
 def tracked(batch, spec, size, home):
     class Detector:
         name, fingerprint, tasks = "test", "f" * 64, (spec,)
+        version, model_sha256 = "1", ""
 
     tracker = IncidentTracker(Detector(), home)
     events = []

@@ -20,6 +20,7 @@ START = 1_700_000_000 * SECOND
 class Detector:
     name = "test"
     fingerprint = "f" * 64
+    version, model_sha256 = "1", ""
 
     def __init__(self, *tasks):
         self.tasks = tasks

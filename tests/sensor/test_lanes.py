@@ -9,7 +9,7 @@ from forged import rewritten
 from sensor.errors import UsageError
 from sensor.model.bundle import Bundle
 from sensor.model.schema import KEYS
-from sensor.service.lanes import build_lanes, described
+from sensor.service.lanes import build_lanes
 
 
 def test_rule_alone_has_a_lane():
@@ -27,10 +27,9 @@ def test_rule_shares_the_flow_table_of_the_model(random_bundle):
     (lane,) = build_lanes([random_bundle], rule=True)
     assert [detector.name for detector in lane.detectors] == ["random", "counting-rule"]
     assert lane.table.schema.fingerprint() == lane.detectors[0].fingerprint
-    models = described([lane])
-    assert models["random"].version == "0.0.1"
-    assert len(models["random"].sha256) == 64
-    assert models["counting-rule"].sha256 == ""
+    random, rule = lane.detectors
+    assert (random.version, len(random.model_sha256)) == ("0.0.1", 64)
+    assert (rule.version, rule.model_sha256) == ("1", "")
 
 
 @pytest.mark.parametrize("key", KEYS[1:])

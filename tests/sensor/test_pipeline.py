@@ -10,11 +10,13 @@ from reference import ReferenceTable, rows_of
 from traffic import IPV4_NET, Mixture, flood_packets, random_packets
 
 from sensor.alerts.rule import CountingRule
+from sensor.exchange import Lanes
 from sensor.flows.sequences import END_REASONS
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import KEYS, FeatureSchema, IncidentRule
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Lane, assemble, detect
+from sensor.pipeline import assemble, detect
 
 SCHEMA = FeatureSchema()
 SHORT = FeatureSchema(lengths=(4,), idle_timeout_ms=5_000)
@@ -58,7 +60,7 @@ def test_incidents_do_not_depend_on_block_sizes_nor_on_lanes():
     for size in (1, 7, 500, 2_500):
         blocks = _pieces(packets, size)
         lanes = [Lane(FlowTable(schema), [CountingRule(schema)]) for schema in (SCHEMA, SHORT)]
-        events = list(detect(blocks, _Decoded(), lanes))
+        events = list(detect(blocks, _Decoded(), Lanes(lanes)))
         assert [event.order for event in events] == sorted(event.order for event in events)
         found.append((events, [lane.decided.tolist() for lane in lanes]))
     assert found[0][0]
@@ -70,7 +72,7 @@ def test_rows_are_counted_by_their_end():
     packets = random_packets(6, 3_000, Mixture())
     blocks = [_Piece(packets)]
     lane = Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])
-    list(detect(blocks, _Decoded(), [lane]))
+    list(detect(blocks, _Decoded(), Lanes([lane])))
     rows = [
         END_REASONS[reason]
         for batch in assemble(blocks, _Decoded(), FlowTable(SCHEMA))
@@ -113,12 +115,12 @@ def test_incidents_end_where_the_clock_is_set_back_and_begin_anew():
     half = random_packets(5, 1_200, CROWD)
     packets = half + [(time - 10**10 * 360, packet) for time, packet in half]
     alone = list(
-        detect([_Piece(half)], _Decoded(), [Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])])
+        detect([_Piece(half)], _Decoded(), Lanes([Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])]))
     )
     assert {"start", "end"} <= {event.kind for event in alone}
     for size in (50, 2_400):
         lane = Lane(FlowTable(SCHEMA), [CountingRule(SCHEMA)])
-        events = list(detect(_pieces(packets, size), _Decoded(), [lane]))
+        events = list(detect(_pieces(packets, size), _Decoded(), Lanes([lane])))
         backwards = [a.order > b.order for a, b in itertools.pairwise(events)]
         assert sum(backwards) == 1
         first, second = events[: backwards.index(True) + 1], events[backwards.index(True) + 1 :]
@@ -131,7 +133,7 @@ def test_incidents_end_where_the_clock_is_set_back_and_begin_anew():
 class _Everything:
     """Takes every row for an attack, of which two flows are one."""
 
-    name, fingerprint = "everything", ""
+    name, fingerprint, version, model_sha256 = "everything", "", "1", ""
     tasks = (replace(CountingRule(SCHEMA).tasks[0], incident=IncidentRule("responder", 2, 10)),)
 
     def score(self, batch):
@@ -147,7 +149,7 @@ def test_flows_before_and_after_a_step_are_not_counted_together(seconds):
     later = time + 10**9 - seconds * 10**9
     packets = [(time, packet), *[(later, elsewhere)] * 64, (later, other)]
     lane = Lane(FlowTable(SCHEMA), [_Everything()])
-    events = list(detect([_Piece(packets)], _Decoded(), [lane]))
+    events = list(detect([_Piece(packets)], _Decoded(), Lanes([lane])))
     assert bool(events) == (seconds == 0)
     assert lane.table.clock_steps == (seconds > 0)
 
@@ -170,7 +172,7 @@ def test_incidents_are_about_the_victim_under_other_keys(key):
     """A flood from many sources to the host with number 1, beside answered connections to it."""
     schema = replace(SCHEMA, key=key)
     lane = Lane(FlowTable(schema), [CountingRule(SCHEMA)])
-    events = list(detect([_Piece(flood_packets(3_000, 500_000))], _Decoded(), [lane]))
+    events = list(detect([_Piece(flood_packets(3_000, 500_000))], _Decoded(), Lanes([lane])))
     assert {event.task.incident.role for event in events} == {"responder"}
     assert {event.address for event in events} == {(4, 0, IPV4_NET + 1)}
     assert [event.kind for event in events][0 :: len(events) - 1] == ["start", "end"]

@@ -15,11 +15,12 @@ from traffic import Mixture
 
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
+from sensor.exchange import Lanes
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
-from sensor.pipeline import Lane
 from sensor.service.handover import Handover
 from sensor.service.lanes import build_lanes
 from sensor.service.run import Run
@@ -59,7 +60,9 @@ def test_each_model_gets_the_fields_of_its_schema_and_no_others():
             Lane(FlowTable(schema), [listener])
             for schema, listener in zip(schemas, listeners, strict=True)
         ]
-        Run(CaptureCounters(), lanes, AlertLog("-", strict=True)).over(blocks_of(frames, 500))
+        Run(CaptureCounters(), Lanes(lanes), AlertLog("-", strict=True)).over(
+            blocks_of(frames, 500)
+        )
         return [SequenceBatch.concatenate(listener.batches) for listener in listeners]
 
     (alone,) = run(default)

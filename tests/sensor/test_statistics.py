@@ -17,17 +17,19 @@ from sensor.alerts.rule import CountingRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
+from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane, Watch
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import UDP
-from sensor.pipeline import Lane, detect
+from sensor.pipeline import detect
 from sensor.service.lanes import build_lanes
 from sensor.service.statistics import Statistics, StatisticsFile
 
 
 def empty():
-    return Statistics(CaptureCounters(), Decoder(), FlowTable(FeatureSchema()))
+    return Statistics(CaptureCounters(), Decoder(), Lanes([Lane(FlowTable(FeatureSchema()))]))
 
 
 def test_every_entry_is_described():
@@ -46,7 +48,7 @@ def test_run_is_counted():
     object.__setattr__(block, "vlan_tpid", tagged)
     counters = CaptureCounters(kernel_drops=7, offload_frames=2)
     lanes, decoder = build_lanes([], rule=True), Decoder()
-    statistics = Statistics(counters, decoder, lanes[0].table, lanes)
+    statistics = Statistics(counters, decoder, lanes)
     assert statistics.document()["alerts"] == {"counting-rule/flow_rate": 0}
     for event in detect(statistics.frames.of([block]), decoder, lanes):
         statistics.count_event(event)
@@ -75,7 +77,9 @@ def test_what_the_decoder_counts_is_told():
     ]
     decoder = Decoder()
     decoder.decode(block_of([Frame(START, content) for content in contents]))
-    counted = Statistics(CaptureCounters(), decoder, FlowTable(FeatureSchema())).document()
+    counted = Statistics(
+        CaptureCounters(), decoder, Lanes([Lane(FlowTable(FeatureSchema()))])
+    ).document()
     assert (counted["slow"], counted["offloaded"], counted["fragments_unmatched"]) == (1, 1, 1)
     assert (counted["decoded"], counted["refused"]["mpls_depth"]) == (3, 1)
 
@@ -100,6 +104,7 @@ class Recognizer:
     """Detectors with different names and one task of the same name."""
 
     fingerprint, tasks = "0" * 64, CountingRule(FeatureSchema()).tasks
+    version, model_sha256 = "1", ""
 
     def __init__(self, name):
         self.name = name
@@ -107,7 +112,7 @@ class Recognizer:
 
 def test_tasks_of_one_name_are_counted_apart():
     lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
-    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    statistics = Statistics(CaptureCounters(), Decoder(), Lanes([lane]))
     tracker = IncidentTracker(lane.detectors[1])
     tracker.add(rows({}), np.float32([[1]]))
     for event in tracker.finish():
@@ -120,14 +125,14 @@ def test_tasks_of_one_name_are_counted_apart():
 def test_what_any_table_lost_is_told():
     """The second lane's flows are connections, of the first lane's there is one."""
     schemas = [FeatureSchema(key=key, repeat_all=1) for key in ("host_pair", "five_tuple")]
-    lanes = [Lane(FlowTable(schema), []) for schema in schemas]
+    lanes = [Lane(FlowTable(schema)) for schema in schemas]
     ports = np.arange(65_536)
     # every connection has a packet, then the first of them four sequences of 16
     headers = packets(START + np.append(ports, np.full(64, ports.size)), 1,
                       np.append(ports, np.zeros(64, int)), 2, 443, UDP, 0)  # fmt: skip
     for lane in lanes:
         lane.table.add(headers)
-    counted = Statistics(CaptureCounters(), Decoder(), lanes[0].table, lanes).document()
+    counted = Statistics(CaptureCounters(), Decoder(), Lanes(lanes)).document()
     assert counted["flows"] == 1
     # after packet 65,536 all slots are taken, and a quarter is made free
     assert counted["flows_evicted"] == lanes[1].table.evicted == 16_384
@@ -141,11 +146,11 @@ def test_what_the_trackers_gave_up_is_told(monkeypatch):
     monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
     monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 2)
     lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
-    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    statistics = Statistics(CaptureCounters(), Decoder(), Lanes([lane]))
     patient = replace(lane.detectors[0].tasks[0].incident, open_flows=5)
     detector = Recognizer("patient")
     detector.tasks = (replace(detector.tasks[0], incident=patient),)
-    lane.trackers = (*lane.trackers, IncidentTracker(detector))
+    lane.watches = (*lane.watches, Watch(detector, IncidentTracker(detector)))
     # Eight victims: six of them one too many for two open incidents, three for five rows.
     batch = rows(*({"destination": (f"10.0.0.{k}", 80), "flow_ordinal": k} for k in range(8)))
     for tracker in lane.trackers[1:]:
@@ -157,7 +162,9 @@ def test_what_the_trackers_gave_up_is_told(monkeypatch):
 
 def test_the_state_of_the_log_is_told(tmp_path):
     log = AlertLog(str(tmp_path / "alerts.json"), strict=False, limit_bytes=5)
-    statistics = Statistics(CaptureCounters(), Decoder(), FlowTable(FeatureSchema()), (), log)
+    statistics = Statistics(
+        CaptureCounters(), Decoder(), Lanes([Lane(FlowTable(FeatureSchema()))]), log
+    )
     for line in (b"one\n", b"two\n"):
         log.write(line)
     (tmp_path / "alerts.json").unlink()

@@ -7,10 +7,11 @@ from flow_rows import rows
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
 from sensor.capture.block import CaptureCounters
+from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Lane
 from sensor.service.statistics import Statistics
 from sensor.service.summary import SHOWN, Summary
 
@@ -104,7 +105,7 @@ def test_many_incidents_are_counted_and_few_are_kept(capfd):
             summary.add(event)
     for event in tracker.finish():
         summary.add(event)
-    statistics = Statistics(CaptureCounters(), Decoder(), lane.table, [lane])
+    statistics = Statistics(CaptureCounters(), Decoder(), Lanes([lane]))
     summary.show("flood", statistics)
     text = capfd.readouterr().err
     assert "flow_rate: 12,000 incidents" in text

@@ -15,11 +15,13 @@ from running import started, told, until
 
 from sensor.capture.ring import Ring
 from sensor.errors import HostError
+from sensor.exchange import Lanes
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
+from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.pipeline import Lane, assemble, decide
+from sensor.pipeline import assemble, decide, rows
 from sensor.service.counts import DecodedCounts
 from sensor.service.live import within
 from sensor.service.workers import Workers
@@ -68,9 +70,7 @@ def test_rows_are_those_of_one_ring(count):
             ring = Ring(cable.port)
             workers = Workers([cable.port], count, (), blocks=256)
         play(cable, sent)
-        shared = columns(
-            [each.batch for each in decide(within(workers, 0), [Lane(FlowTable(SCHEMA), ())])]
-        )
+        shared = columns([*rows(decide(within(workers, 0), Lanes([Lane(FlowTable(SCHEMA))])))])
         ring.stop()
         alone = columns([*assemble(ring, decoder, FlowTable(SCHEMA))])
         ring.close()

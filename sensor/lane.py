@@ -1,0 +1,210 @@
+"""A lane: a flow table, and the detectors that look at its rows.
+
+A detector looks at the rows that began while it was in force (`docs/semantics.md` 35): where it is
+replaced, a *boundary* is drawn, and each row lies on one side of it, whichever thread asks and
+whenever. So no row is lost, none is scored twice, and none by two bundles.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.alerts.event import IncidentEvent
+from sensor.alerts.home import HomeNetworks
+from sensor.alerts.incidents import IncidentTracker
+from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.table import FlowTable
+from sensor.model.schema import TaskSpec
+from sensor.model.score_counts import ScoreCounts
+
+SCORED_ROWS = 4_096
+"""Rows that are scored at once: a flood's batch would need tens of megabytes as it is encoded."""
+
+
+class Detector(Protocol):
+    """Scores rows: a bundle's network, or the counting rule.
+
+    Attributes:
+        name: tells it apart from others of the run.
+        version, model_sha256: what alerts tell of it; a detector without a network has no SHA-256.
+        fingerprint: of what it looks at.
+        tasks: in the order of the score columns.
+    """
+
+    name: str
+    version: str
+    model_sha256: str
+    fingerprint: str
+    tasks: tuple[TaskSpec, ...]
+
+    def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
+        """Calibrated scores ``(b, tasks)`` of the rows, independent of how rows are batched.
+
+        NaN where a row does not count for a task.
+        """
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class Boundary:
+    """Between the rows of one detector and those of the next one, which share it.
+
+    A row lies before it whose first packet is no later than `clock_ns`, the flow clock of the
+    exchange, and which is decided no later than `until_ns`: nobody waits longer for a row.
+    """
+
+    clock_ns: int
+    until_ns: int
+
+    def holds(self, batch: SequenceBatch) -> NDArray[np.bool_]:
+        """Which rows ``(b,)`` lie before it."""
+        before: NDArray[np.bool_] = (batch.first_packet_ns <= self.clock_ns) & (
+            batch.decided_ns <= self.until_ns
+        )
+        return before
+
+
+@dataclass(eq=False)
+class Watch:
+    """A detector in force, and its incidents.
+
+    Attributes:
+        shadow: its events are not for the alert log.
+        identity: equal where a new watch would do exactly what this one does.
+        since, to: it looks at what lies behind the one and before the other; None is always.
+        scores: how many rows were given which scores.
+    """
+
+    detector: Detector
+    tracker: IncidentTracker
+    shadow: bool = False
+    identity: Hashable = None
+    since: Boundary | None = None
+    to: Boundary | None = None
+    scores: ScoreCounts = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.scores = ScoreCounts(len(self.detector.tasks))
+
+    def rows_of(self, batch: SequenceBatch) -> SequenceBatch:
+        """Those rows that it looks at."""
+        if self.since is None and self.to is None:
+            return batch
+        mine = np.ones(len(batch), np.bool_) if self.to is None else self.to.holds(batch)
+        if self.since is not None:
+            mine &= ~self.since.holds(batch)
+        return batch if mine.all() else batch.take(mine)
+
+
+class Lane:
+    """Detectors that look at the same rows, and the flow table that makes these.
+
+    Attributes:
+        table: of the detectors' feature schema.
+        watches: the detectors in force, and for a while those that they replaced. The thread that
+            detects changes them.
+        decided: rows so far by end reason, ``(len(END_REASONS),)``.
+        decided_flows: how many of them were the first ones of their flows.
+        looked_at, looked_at_flows: the same of rows that were given to the detectors.
+        to: where the whole lane ends, if it does.
+        retired: counts of the detectors that are gone, as those of `counts`.
+    """
+
+    def __init__(
+        self,
+        table: FlowTable,
+        detectors: Sequence[Detector] = (),
+        home: HomeNetworks | None = None,
+    ) -> None:
+        self.table = table
+        self.watches = tuple(Watch(each, IncidentTracker(each, home)) for each in detectors)
+        self.decided = np.zeros(len(END_REASONS), np.int64)
+        self.decided_flows = self.looked_at = self.looked_at_flows = 0
+        self.to: Boundary | None = None
+        self.retired: Counter[str] = Counter()
+
+    @property
+    def detectors(self) -> tuple[Detector, ...]:
+        """Of the watches, in their order."""
+        return tuple(watch.detector for watch in self.watches)
+
+    @property
+    def trackers(self) -> tuple[IncidentTracker, ...]:
+        """Of the watches, in their order."""
+        return tuple(watch.tracker for watch in self.watches)
+
+    def count(self, batch: SequenceBatch) -> None:
+        """Counts rows that the table has decided."""
+        self.decided += np.bincount(batch.end_reason, minlength=len(END_REASONS))
+        self.decided_flows += _flows(batch)
+
+    def detect(self, batch: SequenceBatch, clock_ns: int) -> list[IncidentEvent]:
+        """Scores rows of the table; the events that are then certain, in no order.
+
+        Args:
+            batch: the next rows.
+            clock_ns: before which the table has decided everything.
+        """
+        for start in range(0, len(batch), SCORED_ROWS):
+            rows = batch.take(slice(start, start + SCORED_ROWS))
+            for watch in self.watches:
+                mine = watch.rows_of(rows)
+                if len(mine):
+                    scores = watch.detector.score(mine)
+                    watch.scores.add(mine.decided_ns, scores)
+                    watch.tracker.add(mine, scores)
+        self.looked_at += len(batch)
+        self.looked_at_flows += _flows(batch)
+        over = []
+        for watch in self.watches:
+            if watch.to is not None and watch.to.until_ns < clock_ns:
+                watch.tracker.retire(watch.to.until_ns)
+                over.append(watch)
+        events = [
+            replace(event, shadow=True) if watch.shadow else event
+            for watch in self.watches
+            for event in watch.tracker.release(clock_ns)
+        ]
+        if over:
+            self.retired.update(_counts(over))
+            self.watches = tuple(watch for watch in self.watches if watch not in over)
+        return events
+
+    def close(self) -> list[IncidentEvent]:
+        """The events that are left when no more rows come, as the whole lane has ended."""
+        until_ns = self.to.until_ns if self.to else 0
+        return self.detect(SequenceBatch.empty(self.table.schema.n), until_ns + 1)
+
+    def restart(self) -> None:
+        """Begins another stream, as the clock was set back: boundaries of the old one are gone."""
+        self.watches = tuple(watch for watch in self.watches if watch.to is None)
+        for watch in self.watches:
+            watch.since = None
+            watch.tracker.restart()
+
+    def counts(self) -> Counter[str]:
+        """What the detectors and their incidents have counted so far, those that are gone too.
+
+        Of detectors ``scored``, ``computed`` and ``remembered`` rows, of incidents
+        ``incidents_evicted`` and ``rows_forgotten`` (`docs/statistics.md`).
+        """
+        return self.retired + _counts(self.watches)
+
+
+def _counts(watches: Sequence[Watch]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for watch in watches:
+        counts["incidents_evicted"] += watch.tracker.incidents_evicted
+        counts["rows_forgotten"] += watch.tracker.rows_forgotten
+        for name in ("scored", "computed", "remembered"):
+            counts[name] += getattr(watch.detector, name, 0)
+    return counts
+
+
+def _flows(batch: SequenceBatch) -> int:
+    """How many flows have their first row in the batch; every flow has one, in the end."""
+    return int(np.count_nonzero(batch.row == 0))
