@@ -45,19 +45,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
-class Model:
-    """What an alert says about a detector: `version`, and `sha256` of its network if it has one."""
-
-    version: str
-    sha256: str = ""
-
-
-@dataclass(frozen=True)
 class Options:
     """What lines say beside the event.
 
     Attributes:
-        models: by the detector's name.
         interface: where the packets were captured; empty for a file.
         host: name of this machine; empty in a replay.
         wall_clock_ns: gives the time since 1970, for ``emitted_at``; None in a replay.
@@ -67,7 +58,6 @@ class Options:
             replay, which may be of another network and another time.
     """
 
-    models: Mapping[str, Model] = field(default_factory=dict)
     interface: str = ""
     host: str = ""
     wall_clock_ns: Callable[[], int] | None = None
@@ -124,9 +114,9 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
 
 
 def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, Any]:
-    task, flow, model = event.task, event.worst, options.models.get(event.detector)
+    task, flow = event.task, event.worst
     return {
-        "alert_id": alert_id(event, model.sha256 if model else ""),
+        "alert_id": alert_id(event),
         "event": event.kind,
         **({"reason": event.reason} if event.reason else {}),
         "task": task.name,
@@ -158,8 +148,8 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         ],
         "model": {
             "name": event.detector,
-            **({"version": model.version} if model else {}),
-            **({"sha256": model.sha256} if model and model.sha256 else {}),
+            "version": event.version,
+            **({"sha256": event.model_sha256} if event.model_sha256 else {}),
         },
         "features": {"fingerprint": event.fingerprint},
         **_emitted(options),
@@ -237,17 +227,14 @@ def timestamp(time_ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
 
 
-def alert_id(event: IncidentEvent, model_sha256: str) -> str:
+def alert_id(event: IncidentEvent) -> str:
     """Name of an incident (`docs/semantics.md` 15); its events share it.
 
-    Args:
-        event: of the incident.
-        model_sha256: of the detector's network, empty for one without (the counting rule's
-            fingerprint covers the rule).
+    The counting rule has no network whose SHA-256 enters; its fingerprint covers the rule.
     """
     parts = (
         event.detector,
-        model_sha256,
+        event.model_sha256,
         event.task.name,
         address_text(*event.address),
         str(event.first_packet_ns),

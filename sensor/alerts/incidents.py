@@ -65,6 +65,10 @@ class _Detector(Protocol):
     @property
     def name(self) -> str: ...
     @property
+    def version(self) -> str: ...
+    @property
+    def model_sha256(self) -> str: ...
+    @property
     def fingerprint(self) -> str: ...
     @property
     def tasks(self) -> tuple[TaskSpec, ...]: ...
@@ -142,6 +146,16 @@ class IncidentTracker:
         """All other events: the end of the stream is silence without end."""
         return self.release(_NEVER)
 
+    def replaced(self) -> None:
+        """From now on incidents end as ``reload``: another detector finds what goes on."""
+        for task in self._tasks:
+            task.replaced = True
+
+    def retire(self, time_ns: int) -> None:
+        """Ends what is still open; no more rows will come."""
+        for task in self._tasks:
+            task.retire(time_ns)
+
     def restart(self) -> None:
         """Begins another stream after `finish`, as its clock was set back; counters go on."""
         for task in self._tasks:
@@ -167,6 +181,7 @@ class _TaskIncidents:
         self._window_ns = rule.open_seconds * 10**9
         self.allowed = self.incidents_evicted = 0
         self.rows_forgotten = 0
+        self.replaced = False
         self.restart()
 
     def restart(self) -> None:
@@ -217,6 +232,13 @@ class _TaskIncidents:
         for incident in [i for i in self._open.values() if i.deadline_ns < clock_ns]:
             self._end(incident)
         self._next_deadline_ns = min((i.deadline_ns for i in self._open.values()), default=_NEVER)
+
+    def retire(self, time_ns: int) -> None:
+        """Ends every open incident, at its own deadline or at `time_ns` if that is earlier."""
+        self.expire(time_ns)
+        for incident in self._open.values():
+            self._report("end", incident, time_ns, "reload")
+        self._open.clear()
 
     def take_events(self) -> list[IncidentEvent]:
         """The events since the last call, in no particular order."""
@@ -402,7 +424,8 @@ class _TaskIncidents:
 
     def _report_end(self, incident: Incident) -> None:
         quiet = incident.deadline_ns == incident.row_ns + QUIET_NS
-        self._report("end", incident, incident.deadline_ns, "quiet" if quiet else "longest")
+        reason: EndReason = "reload" if self.replaced else "quiet" if quiet else "longest"
+        self._report("end", incident, incident.deadline_ns, reason)
 
     def _report(
         self,
@@ -416,6 +439,8 @@ class _TaskIncidents:
             IncidentEvent(
                 kind=kind,
                 detector=self._detector.name,
+                version=self._detector.version,
+                model_sha256=self._detector.model_sha256,
                 fingerprint=self._detector.fingerprint,
                 task=self._task,
                 task_index=self._index,
