@@ -304,6 +304,28 @@ def test_a_replay_says_nothing_about_this_machine_or_this_moment():
         assert line(event, Options()) == line(event, Options())
 
 
+def test_the_operator_has_the_last_word_on_severity():
+    for severity, told in (({}, 2), ({"syn_dos": 1}, 1), ({"scan": 1}, 2)):
+        found = [document(each, replace(LIVE, severity=severity)) for each in events()]
+        assert [each["alert"]["severity"] for each in found] == [told, told]
+        validate(found[0])
+
+
+def test_the_device_that_has_the_address_is_told(eve):
+    asked = []
+
+    def device(address):
+        asked.append(address)
+        return known
+
+    for known in ({"name": "camera", "mac": "02:00:5e:00:53:01"}, {"name": "\\x1b[2J"}, {}):
+        found = document(events()[0], replace(LIVE, device=device))
+        validate(found)
+        eve.validate(found)
+        assert found["alert"]["metadata"]["multa"].get("device", {}) == known
+    assert asked == ["10.0.0.9"] * 3  # whom the incident is about
+
+
 def test_a_line_is_one_line_of_ascii_whatever_names_hold():
     text = line(events()[0], Options(interface="ü\n\x7f", host="\udce4"))
     assert text.isascii()
