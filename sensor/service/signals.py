@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 _STANDARD_ERROR = 2
+_REQUESTS = (signal.SIGUSR1, signal.SIGHUP)
+"""What asks for something other than the end."""
 
 
 class Signals:
@@ -28,7 +30,11 @@ class Signals:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Handles the signals within the block."""
+        """Handles the signals within the block.
+
+        Afterwards SIGUSR1 and SIGHUP are ignored where nobody else handles them: they would end
+        the process, and one that is about to end has a status of its own to tell.
+        """
         handlers: dict[int, Callable[[int, FrameType | None], None]] = {
             signal.SIGTERM: self._end,
             signal.SIGINT: self._end,
@@ -40,7 +46,8 @@ class Signals:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                ignored = number in _REQUESTS and handler is signal.SIG_DFL
+                signal.signal(number, signal.SIG_IGN if ignored else handler)
 
     def are_about(self, stop: Callable[[], None], counters: Callable[[], str]) -> None:
         """Names the run; if its end was asked for already, that is now.

@@ -14,6 +14,8 @@ import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 
+from tqdm import tqdm
+
 from faults.result import Result, from_dictionary, keep, kept, page
 
 ROOT = Path(__file__).parents[2]
@@ -81,10 +83,11 @@ def main() -> int:
         missing = sorted(COUNTS.keys() - {each.name for each in results}, key=list(COUNTS).index)
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         chosen.out.write_text(page(results, missing), encoding="utf-8")
-        print(f"{name}: {'met' if result.holds else 'MISSED'} in {result.seconds:,.0f} s")
+        verdict = "met" if result.holds else "MISSED"
+        tqdm.write(f"{name}: {verdict} in {result.seconds:,.0f} s")
         failed += result.broken()
     for line in failed:
-        print(line, file=sys.stderr)
+        tqdm.write(line, file=sys.stderr)
     return int(bool(failed))
 
 

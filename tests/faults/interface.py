@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import netns
+from running import until
+from tqdm import tqdm
+
 from faults.floods import refused
 from faults.process import LOOK_S, Sensor, sensor, sensor_command
 from faults.result import Result
-from running import until
-from tqdm import tqdm
 
 RESUME_S = 5.0
 LATER_S = 0.04

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import netns
+from tqdm import tqdm
+
 from faults.floods import floods
 from faults.process import lines_of, sensor, sensor_command
 from faults.result import Result
-from tqdm import tqdm
-
 from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX
 
 UP_S = 3.0
@@ -37,10 +37,11 @@ def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
     """
     result = Result(
         "kill",
-        f"kill −9 at a random moment: a fifth while the sensor starts, the others up to "
-        f"{LONGEST_S:g} s after it was ready, under floods of refused connections to {FLOODS_A_SECOND:g} victims a "
-        "second, so that several alerts are written in each tenth of a second. In every "
-        f"{FULL_EVERY}th round the log is about to be full and is renamed meanwhile. *Up* is from "
+        "kill −9 at a random moment: a fifth while the sensor starts, the others up to "
+        f"{LONGEST_S:g} s after it was ready, under floods of refused connections to "
+        f"{FLOODS_A_SECOND:g} victims a second, so that several alerts are written in each tenth "
+        f"of a second. In every {FULL_EVERY}th round the log is about to be full and is renamed "
+        "meanwhile. *Up* is from "
         "the start of the process to READY=1, which the next sensor sends to its NOTIFY_SOCKET.",
     )
     chance = random.Random(seed)

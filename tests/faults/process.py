@@ -78,7 +78,7 @@ class Sensor:
         return status, time.monotonic() - began
 
     def descriptors(self) -> int:
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
 
     def resident_kib(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()

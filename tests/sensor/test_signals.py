@@ -17,7 +17,7 @@ def kill(number):
 
 
 def test_what_comes_early_is_remembered(capfd):
-    before = [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)]
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     stops = []
     signals = Signals()
     with signals.handled():
@@ -30,7 +30,7 @@ def test_what_comes_early_is_remembered(capfd):
         assert not signals.reopen_asked()
         kill(signal.SIGUSR1)
         assert capfd.readouterr().err == "counted\n"
-    assert [signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGTERM)] == before
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
 def test_counters_that_nobody_reads_are_left_out():
@@ -53,6 +53,31 @@ def test_counters_that_nobody_reads_are_left_out():
         os.dup2(kept, 2)
         for descriptor in (reader, writer, kept):
             os.close(descriptor)
+
+
+@pytest.mark.parametrize("late", [signal.SIGHUP, signal.SIGUSR1])
+def test_what_comes_after_the_end_does_not_change_the_status(late):
+    """The interpreter takes a few milliseconds to end, in which a storm may go on."""
+    program = f"""
+import atexit, os, signal, sys
+from sensor.service.signals import Signals
+signal.signal({int(late)}, signal.SIG_DFL)
+with Signals().handled():
+    pass
+atexit.register(os.kill, os.getpid(), {int(late)})
+sys.exit(74)
+"""
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 74
+
+
+def test_who_handles_a_signal_goes_on_doing_so():
+    before = signal.signal(signal.SIGUSR1, kept := lambda *_: None)
+    try:
+        with Signals().handled():
+            pass
+        assert signal.getsignal(signal.SIGUSR1) is kept
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_second_interruption_ends_it_at_once():
