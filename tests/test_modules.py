@@ -18,6 +18,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/capture/bpf.py": "tests/sensor/test_cutoff.py, by the kernel's verifier and traffic",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
+    "sensor/lane.py": "tests/sensor/test_exchange.py and test_pipeline.py, through whole chains",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
     "trainer/decisions.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
