@@ -4,14 +4,16 @@ A leaf of the alerts: knows rows and tasks, neither how incidents are found nor 
 written.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.kept_rows import KeptRows
+from sensor.flows.rows import packet_type
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
-from sensor.model.schema import TaskSpec
+from sensor.model.schema import FeatureSchema, TaskSpec
 
 ROW_FLAGS = ("midstream", "context_saturated", "offloaded")
 """Columns of a batch, each a bool, that tell what a row's score may suffer from.
@@ -57,7 +59,13 @@ EVIDENCE: "np.dtype[np.void]" = np.dtype(
         *_SUMMED,
     ]
 )
-"""A scored row without its packets: all that is kept of a row after its batch is gone."""
+"""A scored row without its packets: what is kept of every row after its batch is gone."""
+
+
+def with_packets(schema: FeatureSchema) -> "np.dtype[np.void]":
+    """`EVIDENCE` with a field ``packets``, ``(n,)`` records of `sensor.flows.rows.packet_type`."""
+    packets = ("packets", packet_type(schema.optional), (schema.n,))
+    return np.dtype([*EVIDENCE.descr, packets])
 
 
 def row_flags(batch: SequenceBatch, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
@@ -69,10 +77,23 @@ def row_flags(batch: SequenceBatch, rows: NDArray[np.intp]) -> NDArray[np.bool_]
 
 
 def evidence(
-    batch: SequenceBatch, rows: NDArray[np.intp], scores: NDArray[np.float32]
+    batch: SequenceBatch,
+    rows: NDArray[np.intp],
+    scores: NDArray[np.float32],
+    kind: "np.dtype[np.void]" = EVIDENCE,
 ) -> NDArray[np.void]:
-    """`EVIDENCE` records ``(len(rows),)`` of the given rows and their scores, in that order."""
-    records = np.zeros(rows.size, EVIDENCE)
+    """Records ``(len(rows),)`` of the given rows and their scores, in that order.
+
+    Args:
+        batch: of the rows.
+        rows: which.
+        scores: of them.
+        kind: `EVIDENCE`, or that with packets (`with_packets`).
+    """
+    records = np.zeros(rows.size, kind)
+    if "packets" in (kind.names or ()):
+        for name in kind["packets"].base.names or ():
+            records["packets"][name] = getattr(batch, name)[rows]
     for name, _ in _COPIED:
         records[name] = getattr(batch, name)[rows]
     direction, ip_length = batch.direction[rows], batch.ip_length[rows]
@@ -129,8 +150,8 @@ class FlowEvidence:
 
     @classmethod
     def of(cls, record: Any) -> "FlowEvidence":
-        """The evidence in one `EVIDENCE` record."""
-        score, context, flags, *values = record.item()
+        """The evidence in one `EVIDENCE` record, which may have packets."""
+        score, context, flags, *values = record.item()[: len(EVIDENCE.names or ())]
         return cls(score, tuple(context.tolist()), tuple(flags.tolist()), *values)
 
 
@@ -202,6 +223,8 @@ class IncidentEvent:
         reason: why it ended.
         home: where its ends are; None where nobody has said what is inside.
         shadow: found by a detector that is tried, and not for the alert log.
+        kept: rows with their packets, where evidence is kept. They are the incident's own: until
+            its end they may be later ones than the event, or have been given up.
     """
 
     kind: Literal["start", "update", "end"]
@@ -225,6 +248,7 @@ class IncidentEvent:
     reason: EndReason = ""
     home: HomeView | None = None
     shadow: bool = False
+    kept: KeptRows | None = field(default=None, compare=False, repr=False)
 
     @property
     def role(self) -> Role:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from sensor.alerts.event import ROW_FLAGS, Address
 from sensor.alerts.home import HomeTally
+from sensor.alerts.kept_rows import KeptRows
 
 QUIET_NS = 60 * 10**9
 LONGEST_NS = 3_600 * 10**9
@@ -24,6 +25,7 @@ class Incident:
         next_update: distinct flows at which it will be updated.
         score: of the row `worst`, an `EVIDENCE` record.
         home: how its flows pass the border of the home network, if there is one.
+        kept: rows with their packets, where evidence is kept.
     """
 
     address: Address
@@ -42,6 +44,7 @@ class Incident:
     worst: Any = None
     sample: list[Any] = field(default_factory=list)
     home: HomeTally | None = None
+    kept: KeptRows | None = None
 
     @property
     def deadline_ns(self) -> int:

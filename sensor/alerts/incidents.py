@@ -39,14 +39,17 @@ from sensor.alerts.event import (
     EndReason,
     FlowEvidence,
     IncidentEvent,
+    with_packets,
 )
+from sensor.alerts.evidence import hold_limit, keep
 from sensor.alerts.home import HomeNetworks, HomeTally
 from sensor.alerts.incident import LONGEST_NS, QUIET_NS, Incident, Segment
+from sensor.alerts.kept_rows import KeptRows
 from sensor.alerts.positives import CountedFlows, PositiveRows
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
 from sensor.hops import hop
-from sensor.model.schema import TaskSpec
+from sensor.model.schema import FeatureSchema, TaskSpec
 
 __all__ = ["QUIET_NS", "IncidentEvent", "IncidentTracker"]
 
@@ -87,6 +90,7 @@ class IncidentTracker:
         detector: _Detector,
         home: HomeNetworks | None = None,
         allow: AllowList | None = None,
+        schema: FeatureSchema | None = None,
     ) -> None:
         """Starts without incidents.
 
@@ -94,12 +98,13 @@ class IncidentTracker:
             detector: whose rows will come.
             home: what is inside; its events then tell where their ends are.
             allow: rules that allow flows.
+            schema: of the rows, where incidents are to keep some for whoever asks why.
 
         Raises:
             BundleError: a task opens its incidents at an impossible number of flows or seconds.
         """
         self._tasks = [
-            _TaskIncidents(detector, index, home) for index in range(len(detector.tasks))
+            _TaskIncidents(detector, index, home, schema) for index in range(len(detector.tasks))
         ]
         self._waiting: list[IncidentEvent] = []
         self._detector, self.allow = detector, allow
@@ -114,6 +119,11 @@ class IncidentTracker:
     def incidents_evicted(self) -> int:
         """Incidents that ended because too many were open."""
         return sum(task.incidents_evicted for task in self._tasks)
+
+    @property
+    def evidence_given_up(self) -> int:
+        """Incidents that gave up the rows that they kept, because they were too many."""
+        return sum(task.evidence_given_up for task in self._tasks)
 
     @property
     def rows_forgotten(self) -> int:
@@ -165,9 +175,16 @@ class IncidentTracker:
 class _TaskIncidents:
     """Incidents of one task."""
 
-    def __init__(self, detector: _Detector, index: int, home: HomeNetworks | None) -> None:
+    def __init__(
+        self,
+        detector: _Detector,
+        index: int,
+        home: HomeNetworks | None,
+        schema: FeatureSchema | None,
+    ) -> None:
         self._detector, self._index, self._task = detector, index, detector.tasks[index]
-        self._home = home
+        self._home, self._schema = home, schema
+        self._kind = with_packets(schema) if schema else EVIDENCE
         self._rule = rule = self._task.incident
         wanted = (rule.open_flows, rule.open_rows)
         if not (all(0 < each <= REMEMBERED_ROWS for each in wanted) and rule.open_seconds > 0):
@@ -180,7 +197,7 @@ class _TaskIncidents:
         self._threshold = np.float32(self._task.threshold)
         self._window_ns = rule.open_seconds * 10**9
         self.allowed = self.incidents_evicted = 0
-        self.rows_forgotten = 0
+        self.rows_forgotten = self.evidence_given_up = 0
         self.replaced = False
         self.restart()
 
@@ -188,7 +205,7 @@ class _TaskIncidents:
         """Forgets everything but the counters."""
         self._rows = 0
         self._serial = 0
-        self._remembered = np.zeros(0, EVIDENCE)
+        self._remembered = np.zeros(0, self._kind)
         self._open: dict[Address, Incident] = {}
         self._next_deadline_ns = _NEVER  # a lower bound, as deadlines only move away
         self._counted = CountedFlows()
@@ -261,6 +278,8 @@ class _TaskIncidents:
                 del self._open[incident.address]
                 self._report("end", incident, now_ns, "evicted")
             self.incidents_evicted += excess
+        if self._schema:
+            self.evidence_given_up += hold_limit(self._open.values())
 
     def _take_in(self, rows: PositiveRows) -> None:
         taken = np.zeros(len(rows), np.bool_)
@@ -353,6 +372,7 @@ class _TaskIncidents:
             next_update=10 ** len(str(self._rule.open_flows)),
             row_ns=opened_ns,
             home=HomeTally(self._home, address) if self._home else None,
+            kept=KeptRows(self._schema, self._kind) if self._schema else None,
         )
         self._open[address] = incident
         self._next_deadline_ns = min(self._next_deadline_ns, incident.deadline_ns)
@@ -397,6 +417,8 @@ class _TaskIncidents:
                 start = until
             if segment.ends:
                 self._report_end(incident)
+        if self._schema:
+            keep(rows, segments)
 
     def _newly_counted(self, rows: PositiveRows, segments: list[Segment]) -> NDArray[np.bool_]:
         """Marks the rows with which a flow is counted for the first time by its incident."""
@@ -457,5 +479,6 @@ class _TaskIncidents:
                 flow_ordinal=incident.row_ordinal,
                 reason=reason,
                 home=incident.home.view(worst) if incident.home else None,
+                kept=incident.kept,
             )
         )

@@ -42,7 +42,10 @@ class PositiveRows:
         rows: NDArray[np.intp],
         scores: NDArray[np.float32],
     ) -> None:
-        """Sorts `remembered` `EVIDENCE` records and the given rows of a batch with their scores."""
+        """Sorts `remembered` records and the given rows of a batch with their scores.
+
+        The records are `EVIDENCE`, or that with packets (`sensor.alerts.event.with_packets`).
+        """
         self.remembered = remembered.size
         self._rule = rule
         self._records, self._batch, self._rows, self._scores = remembered, batch, rows, scores
@@ -99,15 +102,28 @@ class PositiveRows:
             return self._records[position].copy()
         return self._evidence[position - self.remembered].copy()
 
+    def records(self, indices: NDArray[np.intp]) -> NDArray[np.void]:
+        """Records of the rows at `indices`, of the type of the remembered ones."""
+        position = self.position[indices]
+        old, new = position < self.remembered, position[position >= self.remembered]
+        records = np.empty(indices.size, self._records.dtype)
+        records[old] = self._records[position[old]]
+        records[~old] = self._of_batch(new - self.remembered)
+        return records
+
     def without(self, taken: NDArray[np.bool_]) -> NDArray[np.void]:
-        """`EVIDENCE` of all rows but those marked as taken, in stream order."""
+        """Records of all rows but those marked as taken, in stream order."""
         left = np.ones(self.remembered + self._rows.size, np.bool_)
         left[self.position[taken]] = False
         old, rows = left[: self.remembered], np.flatnonzero(left[self.remembered :])
         kept = self._records if old.all() else self._records[old]
         if not rows.size:
             return kept
-        return np.concatenate([kept, evidence(self._batch, self._rows[rows], self._scores[rows])])
+        return np.concatenate([kept, self._of_batch(rows)])
+
+    def _of_batch(self, rows: NDArray[np.intp]) -> NDArray[np.void]:
+        kind = self._records.dtype
+        return evidence(self._batch, self._rows[rows], self._scores[rows], kind)
 
     @cached_property
     def _evidence(self) -> NDArray[np.void]:
