@@ -21,6 +21,7 @@ def build_lanes(
     rule: bool,
     home: HomeNetworks | None = None,
     proved: bool = False,
+    evidence: bool = False,
 ) -> Lanes:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
@@ -32,6 +33,7 @@ def build_lanes(
         rule: whether the counting rule runs beside them.
         home: what is inside; alerts then tell where their ends are.
         proved: whether the bundles have been proved already, by the same program.
+        evidence: whether incidents keep rows with their packets (`docs/evidence.md`).
 
     Raises:
         MultaError: a bundle is missing, corrupt or does not answer its golden vectors, or no
@@ -60,7 +62,7 @@ def build_lanes(
     for schema, detector in detectors:
         groups.setdefault(schema.fingerprint(), []).append((schema, detector))
     return Lanes(
-        Lane(FlowTable(group[0][0]), [detector for _, detector in group], home)
+        Lane(FlowTable(group[0][0]), [detector for _, detector in group], home, evidence=evidence)
         for group in groups.values()
     )
 
