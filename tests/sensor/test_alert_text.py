@@ -1,0 +1,99 @@
+"""Alerts as lines for people."""
+
+import click
+import pytest
+from alert_lines import alert_line, withheld_line
+
+from sensor.reporting.alert_log import parse
+from sensor.reporting.alert_text import day, duration, line, number, severity_mark
+
+
+@pytest.fixture(autouse=True)
+def _utc(monkeypatch):
+    monkeypatch.setenv("TZ", "UTC")
+
+
+def shown(raw, *, wide):
+    return click.unstyle(line(parse(raw), wide=wide))
+
+
+def test_columns_of_a_wide_terminal_stand_below_each_other():
+    severe = shown(alert_line(severity=1), wide=True)
+    assert severe == (
+        "2026-11-21 12:00:00 !!! start  syn_dos            victim 10.0.0.2          "
+        " 20 flows                  0.900  00000000000000a1"
+    )
+    scan = alert_line(90, "end", "scan", "10.0.0.77", role="source", flows=1494)
+    assert shown(scan, wide=True) == (
+        "2026-11-21 12:01:30 !!  end    scan               source 10.0.0.77         "
+        " 1,494 flows in 2.0 s      0.900  00000000000000a1"
+    )
+
+
+def test_a_narrow_line_fits_80_columns():
+    text = shown(
+        alert_line(task="ssl_renegotiation", address="172.24.183.103", flows=4), wide=False
+    )
+    assert text == (
+        "12:00:00 !!  start  ssl_renegotiation victim 172.24.183.103 4 flows 00000000000000a1"
+    )
+    assert len(shown(alert_line(), wide=False)) <= 80
+    assert day(parse(alert_line())) == "2026-11-21"
+
+
+def test_devices_reasons_and_home_are_named():
+    text = shown(
+        alert_line(
+            event="end",
+            lasted=3600,
+            reason="longest",
+            device={"name": "camera"},
+            home={"roles": ["victim", "source"], "peers": []},
+        ),
+        wide=False,
+    )
+    assert "victim 10.0.0.2 (camera) 20 flows in 1 h 0 min, longest " in text
+    assert text.endswith("yours: victim and source")
+    through = alert_line(home={"roles": [], "peers": []}, reason="quiet")
+    assert shown(through, wide=True).endswith("passing through")
+    assert "quiet" not in shown(through, wide=True)
+
+
+def test_withheld_alerts_are_counted_by_task():
+    assert shown(withheld_line(scan=3, syn_dos=1200), wide=True) == (
+        "2026-11-21 12:00:00 !!  withheld 1,203 alerts, too many at once: scan 3, syn_dos 1,200"
+    )
+
+
+def test_nothing_of_an_alert_is_obeyed_by_a_terminal():
+    hostile = "\x1b[2J\x07\n\u202e<b>"
+    raw = alert_line(task=hostile, address=hostile, alert_id=hostile, device={"name": hostile})
+    for wide in (True, False):
+        text = shown(raw, wide=wide)
+        assert text.isprintable()
+        assert r"\x1b[2J\x07\n\u202e<b>" in text
+
+
+def test_severity_shows_without_colour():
+    assert [severity_mark(k) for k in (1, 2, 3, 4, 255, 70_000)] == [
+        "!!!",
+        "!! ",
+        "!  ",
+        "4  ",
+        "255",
+        "700",
+    ]
+
+
+def test_durations_and_numbers():
+    seconds = [0, 9.94, 59.4, 59.6, 3599, 3600, 90_061]
+    assert [duration(s) for s in seconds] == [
+        "0.0 s",
+        "9.9 s",
+        "59 s",
+        "1 min 0 s",
+        "59 min 59 s",
+        "1 h 0 min",
+        "1 d 1 h",
+    ]
+    assert [number(1, "flow"), number(1234, "flow")] == ["1 flow", "1,234 flows"]
