@@ -29,6 +29,7 @@ class FlowSlots:
 
     Attributes:
         size: length of columns that are indexed by slot.
+        capacity: flows that fit.
         live: by slot, whether it holds a flow.
         last_clock: by slot, the flow clock at its last packet.
         due: by slot, when something of the flow is due; `FOREVER` without a flow.
@@ -55,9 +56,15 @@ class FlowSlots:
         self._touched = np.zeros(size, np.bool_)
         self._scratch = np.zeros(size, np.uint16)
         self._index = KeyIndex(slots, key_words)
+        self.capacity = slots
         self._quarter = slots // 4
         self._idle_ns = idle_ns
         self._packets = 0
+
+    @property
+    def taken(self) -> int:
+        """Slots that hold a flow."""
+        return self.capacity - self._index.free
 
     def restart(self) -> None:
         """Begins another stream; no slot holds a flow."""

@@ -70,6 +70,16 @@ class FlowTable:
         self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
 
     @property
+    def active(self) -> int:
+        """Flows that are held now, those included that have closed and may get trailing packets."""
+        return self._slots.taken
+
+    @property
+    def capacity(self) -> int:
+        """Flows that can be held."""
+        return self._slots.capacity
+
+    @property
     def conversations_evicted(self) -> int:
         """Conversations that were evicted so far; of a five-tuple's table none, as it has none."""
         return self._keying.conversations_evicted

@@ -98,3 +98,10 @@ def test_a_slot_that_is_freed_is_due_for_nothing():
 def test_slots_below_the_rule_are_refused():
     with pytest.raises(ValueError, match="at least 65,536"):
         FlowSlots(DEFAULT_SLOTS - 1, 2, IDLE)
+
+
+def test_taken_slots_are_those_of_flows():
+    slots = filled(3, packets=1, seen=1)
+    assert (slots.taken, slots.capacity) == (3, DEFAULT_SLOTS)
+    slots.free(np.flatnonzero(slots.live)[:2].astype(np.int32))
+    assert slots.taken == 1
