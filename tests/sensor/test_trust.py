@@ -6,12 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import ROOT
 from signing import made_key, openssl, sign
 
 from sensor.errors import BundleError, HostError, MissingInputError, PermissionDeniedError
 from sensor.model.bundle import Bundle
 from sensor.model.trust import Trust, check_signature
+
+ROOT = Path(__file__).parents[2]
 
 # RFC 8032, section 7.1: the key of TEST 3 and what it makes of two bytes.
 RFC_KEY = "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025"
