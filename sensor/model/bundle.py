@@ -57,7 +57,7 @@ _ENTRIES = frozenset(
         "manifest_sha256",
     }
 )
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _ROLES = ("responder", "originator", "reflection_victim")
 _REMEDY = "copy the bundle again from where it was made, or export it again"
@@ -137,7 +137,7 @@ class Bundle:
         if trust:
             trust.check_permitted(manifest["manifest_sha256"], place)
         for entry in ("name", "version"):
-            if not isinstance(manifest[entry], str) or not _NAME.fullmatch(manifest[entry]):
+            if not isinstance(manifest[entry], str) or not NAME.fullmatch(manifest[entry]):
                 raise BundleError(f"{place}: {entry} is not a short lower-case name; {_REMEDY}")
         if not isinstance(manifest["features"], dict):
             raise BundleError(f"{place}: features is not an object; {_REMEDY}")
