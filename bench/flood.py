@@ -25,7 +25,7 @@ from sensor.flows.sequences import SequenceBatch
 from sensor.lane import Detector
 from sensor.packets.decode import Decoder
 from sensor.pipeline import detect
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.model_store import shipped_bundle
 
 WARM_SCALE = 0.1
@@ -195,7 +195,7 @@ class Outcome:
 
 def run(answered: Traffic, tuples: int, warm_scale: float = WARM_SCALE) -> Outcome:
     """The whole chain over the traffic; resident bytes when warm, and the most after that."""
-    lanes = build_lanes([shipped_bundle()], rule=True)
+    lanes = build_lanes(Detecting([shipped_bundle()]))
     witnesses: list[Witness] = []
     for lane in lanes:
         for watch in lane.watches:

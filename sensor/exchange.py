@@ -6,7 +6,7 @@ order, behind all rows that were decided before.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,7 @@ class Change:
         boundary: between the two.
         cut: an older boundary behind which nobody waits any longer.
         gone: lanes that are given no packets any more, and have no rows left.
+        then: what else takes effect with it.
     """
 
     begun: tuple[tuple[Lane, Watch], ...] = ()
@@ -51,6 +52,7 @@ class Change:
     boundary: Boundary | None = None
     cut: Boundary | None = None
     gone: tuple[Lane, ...] = ()
+    then: Callable[[], None] | None = None
 
     def apply(self) -> None:
         """Takes effect, after all rows that were decided before it."""
@@ -63,6 +65,8 @@ class Change:
         for lane, watch in self.begun:
             watch.since = self.boundary
             lane.watches = (*lane.watches, watch)
+        if self.then:
+            self.then()
 
 
 class Lanes:
@@ -89,12 +93,13 @@ class Lanes:
         """Those in force, of all lanes."""
         return tuple(watch for _, watch in self._in_force)
 
-    def exchange(self, groups: Iterable[Group]) -> None:
+    def exchange(self, groups: Iterable[Group], then: Callable[[], None] | None = None) -> None:
         """Puts other detectors in force, for rows that begin from now on.
 
         A watch that is among the groups and in force already goes on as it is. Detectors of
         features that a lane has join it; others get a table of their own, which begins empty, as
-        at the start of a run. Called by the thread that captures, between two blocks.
+        at the start of a run. Called by the thread that captures, between two blocks; `then` is
+        called by the other one, where the boundary is.
         """
         clock_ns = max(lane.table.clock_ns for lane in self.running)
         longest_ms = max(lane.table.schema.idle_timeout_ms for lane in self.running)
@@ -109,6 +114,8 @@ class Lanes:
         begun = tuple(pair for pair in in_force if pair[1] not in before)
         ended = tuple(watch for watch in before if watch not in after)
         if not begun and not ended:
+            if then:
+                self._changes.append(Change(then=then))
             return
         kept = list(dict.fromkeys(lane for lane, _ in in_force))
         ending = [lane for lane in self.running if lane not in kept]
@@ -119,7 +126,7 @@ class Lanes:
         self.running, self._in_force = (*kept, *ending), tuple(in_force)
         self._boundaries.append(boundary)
         cut = self._boundaries.popleft() if len(self._boundaries) > BOUNDARIES else None
-        self._changes.append(Change(begun, ended, boundary, cut))
+        self._changes.append(Change(begun, ended, boundary, cut, then=then))
 
     def changes(self) -> Iterator[Change]:
         """What the thread that detects has not been told yet."""

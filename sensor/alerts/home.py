@@ -61,11 +61,15 @@ class HomeNetworks:
     """The operator's networks, and `ON_LINK`.
 
     Networks hold addresses of their own IP version; an IPv4-mapped IPv6 address is one of IPv6.
+
+    Attributes:
+        networks: as they were stated.
     """
 
     def __init__(self, networks: Iterable[IPv4Network | IPv6Network]) -> None:
         """Takes what is inside; networks may overlap."""
-        stated = [*ON_LINK, *networks]
+        self.networks = tuple(networks)
+        stated = [*ON_LINK, *self.networks]
         four = collapse_addresses(each for each in stated if isinstance(each, IPv4Network))
         six = collapse_addresses(each for each in stated if isinstance(each, IPv6Network))
         self._masks = {

@@ -8,33 +8,23 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sensor.alerts.home import HomeNetworks
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import CaptureFile
 from sensor.errors import HostError, MultaError
 from sensor.extract import raise_if_truncated
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
 PR_SET_PDEATHSIG = 1
 """linux/prctl.h"""
 
 Opener = Callable[[str, int], CaptureFile]
-
-
-@dataclass(frozen=True, slots=True)
-class Detectors:
-    """What looks at each capture; the bundles have been proved before."""
-
-    models: Sequence[Path]
-    rule: bool
-    home: HomeNetworks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +46,7 @@ class Replayed:
 
 def replay_each(
     paths: Sequence[str],
-    detectors: Detectors,
+    detecting: Detecting,
     open_file: Opener,
     log: AlertLog,
     jobs: int,
@@ -69,7 +59,7 @@ def replay_each(
 
     Args:
         paths: of the captures.
-        detectors: that look at each of them.
+        detecting: with what; the bundles have been proved before.
         open_file: of a path and of the bytes to read at a time.
         log: takes the alerts; it stays the caller's to close.
         jobs: processes.
@@ -80,7 +70,7 @@ def replay_each(
     """
     with tempfile.TemporaryDirectory(prefix="multa-") as folder:
         alerts = [str(Path(folder, f"{place}.json")) for place in range(len(paths))]
-        replay = partial(_replay, detectors, open_file)
+        replay = partial(_replay, replace(detecting, proved=True), open_file)
         # Forked, so that the runtime and numpy need not be loaded again.
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(jobs, context, _belong, (os.getpid(),)) as pool:
@@ -115,17 +105,14 @@ def _belong(parent: int) -> None:
         os._exit(1)
 
 
-def _replay(detectors: Detectors, open_file: Opener, path: str, alerts: str) -> Replayed:
+def _replay(detecting: Detecting, open_file: Opener, path: str, alerts: str) -> Replayed:
     log = AlertLog(alerts, strict=True)
     failure: MultaError | None = None
     run: Run | None = None
     try:
         packets = CaptureFiles([path], open_file)
         try:
-            lanes = build_lanes(
-                detectors.models, rule=detectors.rule, home=detectors.home, proved=True
-            )
-            run = Run(packets.counters, lanes, log)
+            run = Run(packets.counters, build_lanes(detecting), log)
             run.over(packets, path)
             run.statistics.truncated = packets.truncated
             raise_if_truncated(packets.truncated)

@@ -1,72 +1,125 @@
-"""From model folders to the lanes of the chain."""
+"""From model folders to detectors, and from these to the lanes of the chain."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from sensor.alerts.allow import AllowList
 from sensor.alerts.home import HomeNetworks
+from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule, can_count
 from sensor.errors import UsageError
-from sensor.exchange import Lanes
+from sensor.exchange import Group, Lanes
 from sensor.flows.table import FlowTable
-from sensor.lane import Detector, Lane
+from sensor.lane import Detector, Lane, Watch
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.schema import FeatureSchema
+from sensor.model.trust import Trust
 from sensor.model.verification import verify
 
 
-def build_lanes(
-    models: Sequence[Path],
-    *,
-    rule: bool,
-    home: HomeNetworks | None = None,
-    proved: bool = False,
-    evidence: bool = False,
-) -> Lanes:
+@dataclass(frozen=True, slots=True)
+class Detecting:
+    """What a run detects with.
+
+    Attributes:
+        models: folders of bundles, perhaps none.
+        shadow: folders of bundles that are tried beside them.
+        rule: whether the counting rule runs too.
+        home: what is inside; alerts then tell where their ends are.
+        allow: rules for flows that raise no alert; counted by whoever made the list.
+        trust: which bundles may be used.
+        proved: whether the bundles have been proved already, by the same program.
+    """
+
+    models: Sequence[Path] = ()
+    shadow: Sequence[Path] = ()
+    rule: bool = True
+    home: HomeNetworks | None = None
+    allow: AllowList | None = None
+    trust: Trust | None = None
+    proved: bool = False
+
+
+def build_lanes(detecting: Detecting) -> Lanes:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
-    The counting rule joins the first lane whose flows are connections with context, or has one of
+    Raises:
+        MultaError: as `build_groups` does.
+    """
+    lanes = []
+    for schema, watches in build_groups(detecting):
+        lane = Lane(FlowTable(schema))
+        lane.watches = tuple(watches)
+        lanes.append(lane)
+    return Lanes(lanes)
+
+
+def build_groups(detecting: Detecting, in_force: Iterable[Watch] = ()) -> list[Group]:
+    """Reads and proves bundles, and gathers what looks at the same rows.
+
+    The counting rule joins the first group whose flows are connections with context, or is one of
     its own: under the other keys a flood would be one flow.
 
     Args:
-        models: folders of bundles, perhaps none.
-        rule: whether the counting rule runs beside them.
-        home: what is inside; alerts then tell where their ends are.
-        proved: whether the bundles have been proved already, by the same program.
-        evidence: whether incidents keep rows with their packets (`docs/evidence.md`).
+        detecting: what is wanted.
+        in_force: watches of a run; what is wanted and in force already is taken from there, and
+            not proved again.
 
     Raises:
         MultaError: a bundle is missing, corrupt or does not answer its golden vectors, or no
             TFLite runtime is installed.
         UsageError: two detectors have the same name, or nothing is left to detect with.
     """
-    detectors: list[tuple[FeatureSchema, Detector]] = []
-    for path in models:
-        bundle = Bundle.read(path)
-        if not proved:
-            verify(bundle)
-        detectors.append((bundle.schema, BundleDetector(bundle)))
-    if rule:
-        schemas = [schema for schema, _ in detectors if can_count(schema)]
+    known = {watch.identity: watch for watch in in_force}
+    watches: list[tuple[FeatureSchema, Watch]] = []
+    for path, shadow in [
+        *((path, False) for path in detecting.models),
+        *((path, True) for path in detecting.shadow),
+    ]:
+        bundle = Bundle.read(path, detecting.trust)
+        identity = (bundle.manifest_sha256, shadow, _stated(detecting.home))
+        watch = known.get(identity)
+        if watch is None:
+            if not detecting.proved:
+                verify(bundle, detecting.trust)
+            watch = _watch(BundleDetector(bundle), detecting, identity, shadow=shadow)
+        watches.append((bundle.schema, watch))
+    if detecting.rule:
+        schemas = [schema for schema, watch in watches if not watch.shadow and can_count(schema)]
         schema = schemas[0] if schemas else FeatureSchema()
-        detectors.append((schema, CountingRule(schema)))
-    names = [detector.name for _, detector in detectors]
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise UsageError(
-            f"two detectors are called {min(twice)}, so alerts could not name theirs; "
-            "leave one out (the rule: --no-rule)"
-        )
-    if not detectors:
+        rule = CountingRule(schema)
+        identity = (rule.fingerprint, False, _stated(detecting.home))
+        watches.append((schema, known.get(identity) or _watch(rule, detecting, identity)))
+    for shadow in (False, True):
+        names = [watch.detector.name for _, watch in watches if watch.shadow is shadow]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise UsageError(
+                f"two detectors are called {min(twice)}, so alerts could not name theirs; "
+                "leave one out (the rule: --no-rule)"
+            )
+    if not any(not watch.shadow for _, watch in watches):
         raise UsageError("nothing to detect with: --no-models and --no-rule exclude each other")
-    groups: dict[str, list[tuple[FeatureSchema, Detector]]] = {}
-    for schema, detector in detectors:
-        groups.setdefault(schema.fingerprint(), []).append((schema, detector))
-    return Lanes(
-        Lane(FlowTable(group[0][0]), [detector for _, detector in group], home, evidence=evidence)
-        for group in groups.values()
-    )
+    groups: dict[str, tuple[FeatureSchema, list[Watch]]] = {}
+    for schema, watch in watches:
+        groups.setdefault(schema.fingerprint(), (schema, []))[1].append(watch)
+    return list(groups.values())
 
 
 def optional_of(lanes: Iterable[Lane]) -> set[str]:
     """Which of `sensor.packets.headers.OPTIONAL_TYPES` the tables want to have decoded."""
     return {name for lane in lanes for name in lane.table.schema.optional}
+
+
+def _watch(
+    detector: Detector, detecting: Detecting, identity: object, *, shadow: bool = False
+) -> Watch:
+    # What a shadow leaves out is counted by nobody: a rule's count is of alerts that were not.
+    rules = AllowList(detecting.allow.rules) if shadow and detecting.allow else detecting.allow
+    tracker = IncidentTracker(detector, detecting.home, rules)
+    return Watch(detector, tracker, shadow, identity)
+
+
+def _stated(home: HomeNetworks | None) -> object:
+    return home.networks if home else None

@@ -11,7 +11,7 @@ from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.capture.bypass import Bypass
 from sensor.capture.ring import Ring
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.live import Attendant
 from sensor.service.run import Run
 from sensor.service.signals import Signals
@@ -128,7 +128,7 @@ def test_it_is_said_once_with_the_remedy():
         contextlib.closing(Ring("lo", timeout_ms=20)) as ring,
         contextlib.closing(AlertLog("/dev/null", strict=False)) as log,
     ):
-        lanes = build_lanes([], rule=True)
+        lanes = build_lanes(Detecting())
         statistics = Run(ring.counters, lanes, log).statistics
         attendant = Attendant(ring, log, None, statistics, Signals(), said.append)
         for number, _ in enumerate(attendant.attended(iter([None, None, None]))):

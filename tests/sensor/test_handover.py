@@ -24,7 +24,7 @@ from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.pipeline import Decided
 from sensor.service.handover import ROWS, Handover
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
 
@@ -158,7 +158,7 @@ def test_a_run_with_two_threads_writes_what_a_replay_writes(tmp_path):
     for threads in (1, 2):
         path = tmp_path / f"{threads}.json"
         log = AlertLog(str(path), strict=True)
-        run = Run(CaptureCounters(), build_lanes([], rule=True), log)
+        run = Run(CaptureCounters(), build_lanes(Detecting()), log)
         if threads == 1:
             run.over(blocks_of(packets, 500))
         else:

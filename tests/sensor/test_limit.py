@@ -19,7 +19,7 @@ from sensor.alerts.rule import CountingRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.model.schema import FeatureSchema
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
 SECOND = 10**9
@@ -192,7 +192,7 @@ def tick(time_ns):
 
 def found(path, blocks):
     log = AlertLog(str(path), strict=True)
-    Run(CaptureCounters(), build_lanes([], rule=True), log).over(blocks)
+    Run(CaptureCounters(), build_lanes(Detecting()), log).over(blocks)
     log.close()
     return path.read_bytes()
 

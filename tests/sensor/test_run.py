@@ -22,7 +22,7 @@ from sensor.lane import Lane
 from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.service.handover import Handover
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
 
@@ -30,7 +30,7 @@ def run_over(path, size, interface=""):
     contents, times = flood(200)
     packets = [Frame(*each) for each in zip(times, contents, strict=True)]
     log = AlertLog(str(path), strict=True)
-    run = Run(CaptureCounters(), build_lanes([], rule=True), log)
+    run = Run(CaptureCounters(), build_lanes(Detecting()), log)
     blocks = blocks_of(packets, size)
     if interface:
         run.live(run.decoded(blocks), interface, Handover(lambda: False), log.flush)

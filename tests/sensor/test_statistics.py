@@ -24,7 +24,7 @@ from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import UDP
 from sensor.pipeline import detect
-from sensor.service.lanes import build_lanes
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.statistics import Statistics, StatisticsFile
 
 
@@ -47,7 +47,7 @@ def test_run_is_counted():
     tagged[:3] = 0x8100
     object.__setattr__(block, "vlan_tpid", tagged)
     counters = CaptureCounters(kernel_drops=7, offload_frames=2)
-    lanes, decoder = build_lanes([], rule=True), Decoder()
+    lanes, decoder = build_lanes(Detecting()), Decoder()
     statistics = Statistics(counters, decoder, lanes)
     assert statistics.document()["alerts"] == {"counting-rule/flow_rate": 0}
     for event in detect(statistics.frames.of([block]), decoder, lanes):
