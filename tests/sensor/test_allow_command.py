@@ -92,7 +92,7 @@ def test_the_flows_of_an_alert_are_asked_one_by_one(capfd, config, tmp_path):
     assert status == 1
     # Of the last event: the flow with the highest score, and the first ones.
     assert lines[-1] == f"(the alert has 31 flows, of which it shows {len(lines) - 1})"
-    assert lines[0].startswith("flow_rate 10.1.0.1 → 10.0.0.2 port 80 tcp: not allowed by 4 rules")
+    assert lines[0].startswith("flow_rate 10.1.0.60 → 10.0.0.2 port 80 tcp: not allowed by 4 rules")
     config.write_text(
         config.read_text()
         + '[[allow]]\ncomment = "load test"\nexpires = "never"\ndestination = "10.0.0.2"\n'
