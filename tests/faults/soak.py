@@ -1,0 +1,116 @@
+"""Half an hour of mixed traffic: memory and descriptors stay, nothing is lost."""
+
+import json
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import frames
+from netns import Link
+from tqdm import tqdm
+
+from bench.cable import PORT, Sent, cable
+from bench.captures import make
+from faults.floods import refused
+from faults.process import lines_of, multa, sensor, sensor_command
+from faults.result import Result
+
+RATE = 20_000
+SCALE = 0.2
+"""Of the mix of `bench.captures`, which is played over and over."""
+FLOOD_EVERY_S = 10
+GROWTH_KIB = 1_024
+LOOK_S = 5.0
+
+
+def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
+    """Sends for so many seconds.
+
+    Args:
+        count: of seconds.
+        seed: of the mix.
+        options: of the sensor besides.
+    """
+    result = Result(
+        "soak",
+        f"{count / 60:g} minutes of mixed traffic at {RATE:,} frames a second over veth (the mix "
+        "of `bench/captures.py` over and over, by `bench/sender.c`), and among it a flood of "
+        f"refused connections every {FLOOD_EVERY_S} s, each to a victim of its own. Resident "
+        f"memory and descriptors are looked at every {LOOK_S:g} s; *slope* is the least-squares "
+        "line through all after the first sixth, in which tables fill up. The shipped bundle and "
+        "the counting rule.",
+    )
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mix, marked = folder / "mix.pcap", folder / "floods.pcap"
+        make("mix", mix, SCALE, seed)
+        floods = _write_floods(marked, count)
+        log, stats = folder / "alerts.json", folder / "stats"
+        with cable(folder) as wire:
+            link = Link(wire.near, wire.far, PORT)
+            outputs = ("-o", str(log), "--stats", str(stats))
+            with sensor(sensor_command(link, *outputs, *options), folder) as running:
+                sent: list[Sent] = []
+                sender = threading.Thread(
+                    target=lambda: sent.append(wire.send(mix, RATE, count, marked))
+                )
+                sender.start()
+                looks: list[tuple[float, int, int]] = []
+                began = time.monotonic()
+                bar = tqdm(total=count, desc="soak", unit="s", disable=None)
+                while sender.is_alive():
+                    sender.join(LOOK_S)
+                    passed = time.monotonic() - began
+                    looks.append((passed, running.resident_kib(), running.descriptors()))
+                    bar.update(int(passed) - bar.n)
+                used = _cpu_s(running.pid)
+                status, _ = running.end()
+        counted = json.loads(stats.read_text())
+        found = {multa(line).get("address") for line in lines_of(log)}
+    settled = [look for look in looks if look[0] >= count / 6] or looks[-2:]
+    resident = [kib for _, kib, _ in settled]
+    slope, _ = statistics.linear_regression([at for at, *_ in settled], resident)
+    growth = max(resident) - resident[0]
+    result.inform("frames sent, a second", f"{sent[0].frames:,}, {sent[0].rate:,.0f}")
+    result.exactly("frames that arrived and were not seen", sent[0].arrived - counted["packets"], 0)
+    result.exactly("dropped by the kernel", counted["kernel_drops"], 0)
+    result.exactly("rows shed", counted["shed"], 0)
+    result.inform("resident after the first sixth, at the end, MiB", _mib(resident))
+    result.inform("slope of resident memory, KiB a minute", f"{slope * 60:.2f}")
+    result.at_most("growth of resident memory after the first sixth, KiB", growth, GROWTH_KIB)
+    result.exactly("numbers of descriptors that were seen", len({look[2] for look in settled}), 1)
+    result.exactly("floods that were told", sum(each in found for each in floods), len(floods))
+    result.exactly("alerts lost", counted["alerts_lost"], 0)
+    result.inform(
+        "alerts written, withheld", f"{counted['alerts_written']:,}, {counted['alerts_withheld']:,}"
+    )
+    result.inform("CPU time, s", f"{used:,.1f}")
+    result.exactly("exit status", status, 0)
+    return result
+
+
+def _write_floods(path: Path, seconds: int) -> list[str]:
+    """Floods at their times after the start; their victims."""
+    contents: list[bytes] = []
+    times: list[int] = []
+    victims = []
+    for number in range(max(1, (seconds - 5) // FLOOD_EVERY_S)):
+        flood = refused(number)
+        begin = (2 + number * FLOOD_EVERY_S) * 10**9
+        contents += flood
+        times += [begin + k * 1_000_000 for k in range(len(flood))]
+        victims.append(f"10.64.{number >> 8}.{number & 255}")
+    frames.write_pcap(path, contents, times)
+    return victims
+
+
+def _mib(resident: Sequence[int]) -> str:
+    return f"{resident[0] / 1024:.1f}, {resident[-1] / 1024:.1f}"
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / 100
