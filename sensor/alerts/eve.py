@@ -87,7 +87,7 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
     return {
         **_head(event, options),
         "flow_id": flow_id(flow),
-        **_tuple(flow),
+        **flow_tuple(flow),
         "community_id": community_id(flow.version, flow.protocol, *_endpoints(flow)),
         "flow": {
             "start": timestamp(flow.flow_start_ns),
@@ -139,7 +139,7 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         "sample": [
             {
                 "flow_id": flow_id(each),
-                **_tuple(each),
+                **flow_tuple(each),
                 "start": timestamp(each.flow_start_ns),
                 "packets_used": each.length,
                 "score": _score(each),
@@ -262,7 +262,8 @@ def _endpoints(flow: FlowEvidence) -> tuple[tuple[int, int, int], tuple[int, int
     )
 
 
-def _tuple(flow: FlowEvidence) -> dict[str, Any]:
+def flow_tuple(flow: FlowEvidence) -> dict[str, Any]:
+    """Ends and transport of a flow by EVE's keys: ports, or type and code of ICMP."""
     source = address_text(flow.version, flow.source_high, flow.source_low)
     destination = address_text(flow.version, flow.destination_high, flow.destination_low)
     protocol = _PROTOCOLS.get(flow.protocol, f"{flow.protocol:03d}")
