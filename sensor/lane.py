@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.agreement import Agreement
 from sensor.alerts.event import IncidentEvent
 from sensor.alerts.home import HomeNetworks
 from sensor.alerts.incidents import IncidentTracker
@@ -77,6 +78,7 @@ class Watch:
         identity: equal where a new watch would do exactly what this one does.
         since, to: it looks at what lies behind the one and before the other; None is always.
         scores: how many rows were given which scores.
+        agreement: of a shadow with what is in force.
     """
 
     detector: Detector
@@ -86,9 +88,11 @@ class Watch:
     since: Boundary | None = None
     to: Boundary | None = None
     scores: ScoreCounts = field(init=False)
+    agreement: Agreement | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.scores = ScoreCounts(len(self.detector.tasks))
+        self.agreement = Agreement() if self.shadow else None
 
     def rows_of(self, batch: SequenceBatch) -> SequenceBatch:
         """Those rows that it looks at."""
@@ -157,12 +161,15 @@ class Lane:
         """
         for start in range(0, len(batch), SCORED_ROWS):
             rows = batch.take(slice(start, start + SCORED_ROWS))
+            scored = []
             for watch in self.watches:
                 mine = watch.rows_of(rows)
                 if len(mine):
                     scores = watch.detector.score(mine)
                     watch.scores.add(mine.decided_ns, scores)
                     watch.tracker.add(mine, scores)
+                    scored.append((watch, mine, scores))
+            _compare(scored)
         self.looked_at += len(batch)
         self.looked_at_flows += _flows(batch)
         over = []
@@ -199,6 +206,16 @@ class Lane:
         ``incidents_evicted`` and ``rows_forgotten`` (`docs/statistics.md`).
         """
         return self.retired + _counts(self.watches)
+
+
+def _compare(scored: Sequence[tuple[Watch, SequenceBatch, NDArray[np.float32]]]) -> None:
+    """Compares shadows with what is in force, where both looked at the same rows."""
+    for shadow, rows, scores in scored:
+        if shadow.agreement:
+            for active, others, its_scores in scored:
+                if not active.shadow and others is rows:
+                    tasks = active.detector.tasks, shadow.detector.tasks
+                    shadow.agreement.add(tasks, (its_scores, scores))
 
 
 def _counts(watches: Sequence[Watch]) -> Counter[str]:
