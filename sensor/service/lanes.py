@@ -17,6 +17,8 @@ from sensor.model.detector import BundleDetector
 from sensor.model.schema import FeatureSchema
 from sensor.model.trust import Trust
 from sensor.model.verification import verify
+from sensor.service.model_store import resolve
+from sensor.service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,28 +44,45 @@ class Detecting:
     proved: bool = False
 
 
-def build_lanes(detecting: Detecting) -> Lanes:
+def detecting(settings: Settings) -> Detecting:
+    """What the settings ask for.
+
+    Raises:
+        MultaError: there is no bundle of such a name, or there are too many allow rules.
+    """
+    models, network = settings.models, settings.network
+    return Detecting(
+        models=[resolve(each, models.store) for each in models.active],
+        shadow=[resolve(each, models.store) for each in models.shadow],
+        rule=models.rule,
+        home=HomeNetworks(network.home) if network.home else None,
+        allow=AllowList(settings.allow) if settings.allow else None,
+        trust=Trust(frozenset(models.permitted), models.keys),
+    )
+
+
+def build_lanes(wanted: Detecting) -> Lanes:
     """Reads and proves the bundles, and gives those with equal features one flow table.
 
     Raises:
         MultaError: as `build_groups` does.
     """
     lanes = []
-    for schema, watches in build_groups(detecting):
+    for schema, watches in build_groups(wanted):
         lane = Lane(FlowTable(schema))
         lane.watches = tuple(watches)
         lanes.append(lane)
     return Lanes(lanes)
 
 
-def build_groups(detecting: Detecting, in_force: Iterable[Watch] = ()) -> list[Group]:
+def build_groups(wanted: Detecting, in_force: Iterable[Watch] = ()) -> list[Group]:
     """Reads and proves bundles, and gathers what looks at the same rows.
 
     The counting rule joins the first group whose flows are connections with context, or is one of
     its own: under the other keys a flood would be one flow.
 
     Args:
-        detecting: what is wanted.
+        wanted: what is to detect.
         in_force: watches of a run; what is wanted and in force already is taken from there, and
             not proved again.
 
@@ -75,23 +94,23 @@ def build_groups(detecting: Detecting, in_force: Iterable[Watch] = ()) -> list[G
     known = {watch.identity: watch for watch in in_force}
     watches: list[tuple[FeatureSchema, Watch]] = []
     for path, shadow in [
-        *((path, False) for path in detecting.models),
-        *((path, True) for path in detecting.shadow),
+        *((path, False) for path in wanted.models),
+        *((path, True) for path in wanted.shadow),
     ]:
-        bundle = Bundle.read(path, detecting.trust)
-        identity = (bundle.manifest_sha256, shadow, _stated(detecting.home))
+        bundle = Bundle.read(path, wanted.trust)
+        identity = (bundle.manifest_sha256, shadow, _stated(wanted.home))
         watch = known.get(identity)
         if watch is None:
-            if not detecting.proved:
-                verify(bundle, detecting.trust)
-            watch = _watch(BundleDetector(bundle), detecting, identity, shadow=shadow)
+            if not wanted.proved:
+                verify(bundle, wanted.trust)
+            watch = _watch(BundleDetector(bundle), wanted, identity, shadow=shadow)
         watches.append((bundle.schema, watch))
-    if detecting.rule:
+    if wanted.rule:
         schemas = [schema for schema, watch in watches if not watch.shadow and can_count(schema)]
         schema = schemas[0] if schemas else FeatureSchema()
         rule = CountingRule(schema)
-        identity = (rule.fingerprint, False, _stated(detecting.home))
-        watches.append((schema, known.get(identity) or _watch(rule, detecting, identity)))
+        identity = (rule.fingerprint, False, _stated(wanted.home))
+        watches.append((schema, known.get(identity) or _watch(rule, wanted, identity)))
     for shadow in (False, True):
         names = [watch.detector.name for _, watch in watches if watch.shadow is shadow]
         if twice := {name for name in names if names.count(name) > 1}:
@@ -113,11 +132,11 @@ def optional_of(lanes: Iterable[Lane]) -> set[str]:
 
 
 def _watch(
-    detector: Detector, detecting: Detecting, identity: object, *, shadow: bool = False
+    detector: Detector, wanted: Detecting, identity: object, *, shadow: bool = False
 ) -> Watch:
     # What a shadow leaves out is counted by nobody: a rule's count is of alerts that were not.
-    rules = AllowList(detecting.allow.rules) if shadow and detecting.allow else detecting.allow
-    tracker = IncidentTracker(detector, detecting.home, rules)
+    rules = AllowList(wanted.allow.rules) if shadow and wanted.allow else wanted.allow
+    tracker = IncidentTracker(detector, wanted.home, rules)
     return Watch(detector, tracker, shadow, identity)
 
 
