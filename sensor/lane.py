@@ -123,15 +123,9 @@ class Lane:
         table: FlowTable,
         detectors: Sequence[Detector] = (),
         home: HomeNetworks | None = None,
-        *,
-        evidence: bool = False,
     ) -> None:
-        """Takes detectors of the table's features; `evidence` says whether incidents keep rows."""
         self.table = table
-        schema = table.schema if evidence else None
-        self.watches = tuple(
-            Watch(each, IncidentTracker(each, home, schema=schema)) for each in detectors
-        )
+        self.watches = tuple(Watch(each, IncidentTracker(each, home)) for each in detectors)
         self.decided = np.zeros(len(END_REASONS), np.int64)
         self.decided_flows = self.looked_at = self.looked_at_flows = 0
         self.to: Boundary | None = None

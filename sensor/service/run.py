@@ -12,6 +12,7 @@ from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.exchange import Change, Lanes
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Decided, Detection, Packets, decide, decoded
+from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
 from sensor.service.lanes import optional_of
 from sensor.service.statistics import Statistics
@@ -33,6 +34,7 @@ class Run:
         log: AlertLog,
         summary: Summary | None = None,
         workers: Workers | None = None,
+        evidence: EvidenceStore | None = None,
     ) -> None:
         """Prepares a run.
 
@@ -42,9 +44,11 @@ class Run:
             log: where alerts go; it stays the caller's to close.
             summary: hears of every event, where one will be shown.
             workers: who decode and count, if that is not done here.
+            evidence: takes what incidents have kept, where they keep anything.
         """
         self._decoder = Decoder(optional_of(lanes))
         self._lanes, self._log, self._summary = lanes, log, summary
+        self._evidence = evidence
         self._detection = Detection(lanes)
         self._limit = AlertLimit()
         self._options = Options()
@@ -118,5 +122,9 @@ class Run:
         self._write(self._limit.due(time_ns, self._detection.stream))
 
     def _write(self, event: IncidentEvent | Withheld | None) -> None:
-        if event is not None:
-            self._log.write(line(event, self._options))
+        if event is None:
+            return
+        told = line(event, self._options)
+        self._log.write(told)
+        if self._evidence and isinstance(event, IncidentEvent):
+            self._evidence.tell(event, told)
