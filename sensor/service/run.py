@@ -108,11 +108,20 @@ class Run:
         return decoded(self.statistics.frames.of(blocks), self._decoder)
 
     def _take(self, decided: Decided | Change) -> None:
-        for event in self._detection.take(decided):
+        began = time.perf_counter()
+        events = self._detection.take(decided)
+        measures, wall_clock_ns = self.statistics.measures, self._options.wall_clock_ns
+        if isinstance(decided, Decided) and len(decided.batch):
+            measures.batch.add(time.perf_counter() - began)
+        # At the end of a stream time has not come to when its last events are.
+        ends = isinstance(decided, Decided) and decided.ends
+        for event in events:
             self._tell_withheld(event.time_ns)
             told = self._limit.admits(event)
             self._write(event if told else None)
             self.statistics.count_event(event, told=told)
+            if told and wall_clock_ns and not ends:
+                measures.count_told(event.time_ns, wall_clock_ns())
             if self._summary:
                 self._summary.add(event)
         # What the clock has made certain to be withheld.

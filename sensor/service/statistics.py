@@ -16,6 +16,8 @@ from sensor.errors import OutputError
 from sensor.exchange import Lanes
 from sensor.flows.sequences import END_REASONS
 from sensor.service.counts import DecoderCounts, FrameCounts
+from sensor.service.measures import Measures
+from sensor.service.recent import Recent
 
 
 class Statistics:
@@ -24,7 +26,9 @@ class Statistics:
     Attributes:
         frames: what entered the chain.
         alerts, incidents: events and incidents so far, by detector and task.
-        withheld: events that were kept out of the log because they were too many.
+        withheld: events that were kept out of the log because they were too many, likewise.
+        recent: the last ones that were told.
+        measures: how long things took, where that is measured.
         shed: rows that were decided and not looked at.
         unrecorded: frames that should have been recorded and could not be.
         truncated: a line for each capture file that was cut.
@@ -48,9 +52,11 @@ class Statistics:
             frames: where somebody else counts them.
         """
         self.frames = frames or FrameCounts()
-        self.withheld = self.unrecorded = self.shed = 0
+        self.unrecorded = self.shed = 0
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
+        self.withheld: Counter[str] = Counter()
+        self.recent, self.measures = Recent(), Measures()
         self.truncated: list[str] = []
         self._capture, self._decoder, self._lanes, self._log = capture, decoder, lanes, log
         self.expect(lanes)
@@ -75,7 +81,7 @@ class Statistics:
         """Names the tasks of the detectors in force, so that those without an alert stand there."""
         detectors = [watch.detector for watch in lanes.watches if not watch.shadow]
         names = [f"{each.name}/{task.name}" for each in detectors for task in each.tasks]
-        for counts in (self.alerts, self.incidents):
+        for counts in (self.alerts, self.incidents, self.withheld):
             counts.update(dict.fromkeys(names, 0))
 
     def count_event(self, event: IncidentEvent, *, told: bool = True) -> None:
@@ -83,7 +89,9 @@ class Statistics:
         name = f"{event.detector}/{event.task.name}"
         self.alerts[name] += 1
         self.incidents[name] += event.kind == "start"
-        self.withheld += not told
+        self.withheld[name] += not told
+        if told:
+            self.recent.add(event)
 
     def document(self) -> dict[str, Any]:
         """The object; `docs/statistics.md` says what each entry counts."""
@@ -115,7 +123,7 @@ class Statistics:
             "incidents": dict(self.incidents),
             "incidents_evicted": counts["incidents_evicted"],
             "rows_forgotten": counts["rows_forgotten"],
-            "alerts_withheld": self.withheld,
+            "alerts_withheld": self.withheld.total(),
             "alerts_written": log.written if log else 0,
             "alerts_lost": log.lost if log else 0,
             "alert_log_failures": log.failures if log else 0,
