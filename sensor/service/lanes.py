@@ -33,6 +33,7 @@ class Detecting:
         allow: rules for flows that raise no alert; counted by whoever made the list.
         trust: which bundles may be used.
         proved: whether the bundles have been proved already, by the same program.
+        evidence: whether incidents keep rows with their packets, but those of shadows.
     """
 
     models: Sequence[Path] = ()
@@ -42,6 +43,7 @@ class Detecting:
     allow: AllowList | None = None
     trust: Trust | None = None
     proved: bool = False
+    evidence: bool = False
 
 
 def detecting(settings: Settings) -> Detecting:
@@ -58,6 +60,7 @@ def detecting(settings: Settings) -> Detecting:
         home=HomeNetworks(network.home) if network.home else None,
         allow=AllowList(settings.allow) if settings.allow else None,
         trust=Trust(frozenset(models.permitted), models.keys),
+        evidence=bool(settings.evidence.directory),
     )
 
 
@@ -98,19 +101,19 @@ def build_groups(wanted: Detecting, in_force: Iterable[Watch] = ()) -> list[Grou
         *((path, True) for path in wanted.shadow),
     ]:
         bundle = Bundle.read(path, wanted.trust)
-        identity = (bundle.manifest_sha256, shadow, _stated(wanted.home))
+        identity = (bundle.manifest_sha256, shadow, _stated(wanted))
         watch = known.get(identity)
         if watch is None:
             if not wanted.proved:
                 verify(bundle, wanted.trust)
-            watch = _watch(BundleDetector(bundle), wanted, identity, shadow=shadow)
+            watch = _watch(BundleDetector(bundle), bundle.schema, wanted, identity, shadow=shadow)
         watches.append((bundle.schema, watch))
     if wanted.rule:
         schemas = [schema for schema, watch in watches if not watch.shadow and can_count(schema)]
         schema = schemas[0] if schemas else FeatureSchema()
         rule = CountingRule(schema)
-        identity = (rule.fingerprint, False, _stated(wanted.home))
-        watches.append((schema, known.get(identity) or _watch(rule, wanted, identity)))
+        identity = (rule.fingerprint, False, _stated(wanted))
+        watches.append((schema, known.get(identity) or _watch(rule, schema, wanted, identity)))
     for shadow in (False, True):
         names = [watch.detector.name for _, watch in watches if watch.shadow is shadow]
         if twice := {name for name in names if names.count(name) > 1}:
@@ -132,13 +135,19 @@ def optional_of(lanes: Iterable[Lane]) -> set[str]:
 
 
 def _watch(
-    detector: Detector, wanted: Detecting, identity: object, *, shadow: bool = False
+    detector: Detector,
+    schema: FeatureSchema,
+    wanted: Detecting,
+    identity: object,
+    *,
+    shadow: bool = False,
 ) -> Watch:
     # What a shadow leaves out is counted by nobody: a rule's count is of alerts that were not.
     rules = AllowList(wanted.allow.rules) if shadow and wanted.allow else wanted.allow
-    tracker = IncidentTracker(detector, wanted.home, rules)
+    rows = schema if wanted.evidence and not shadow else None
+    tracker = IncidentTracker(detector, wanted.home, rules, rows)
     return Watch(detector, tracker, shadow, identity)
 
 
-def _stated(home: HomeNetworks | None) -> object:
-    return home.networks if home else None
+def _stated(wanted: Detecting) -> object:
+    return wanted.home.networks if wanted.home else None, wanted.evidence
