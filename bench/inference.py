@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from sensor.cli.options import chosen_models
 from sensor.extract import SequenceBatch, sequences
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.encoding import encode
 from sensor.model.inference import Inference
+from sensor.service.model_store import shipped_bundle
 
 BATCH = 256
 ALONE = 2_000
@@ -77,5 +77,4 @@ def _distinct_rows(capture: Path, bundle: Bundle) -> tuple[SequenceBatch, int]:
 
 
 if __name__ == "__main__":
-    [shipped] = chosen_models((), no_models=False)
-    print(json.dumps(measure(Path(sys.argv[1]), Bundle.read(shipped))))
+    print(json.dumps(measure(Path(sys.argv[1]), Bundle.read(shipped_bundle()))))

@@ -7,32 +7,51 @@ from pathlib import Path
 import click
 
 from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.capture.interfaces import describe
 from sensor.capture.ring import Ring
-from sensor.cli import options
+from sensor.cli import options, visible
 from sensor.model.detector import BundleDetector
+from sensor.service.configured import detecting
 from sensor.service.lanes import build_lanes
+from sensor.service.setting_tables import Capture
 
 
 @click.command()
+@options.config
 @options.models
 @options.no_models
 @click.option("--output", "-o", metavar="FILE", help="The alert log.")
 @click.option("--interface", "-i", metavar="NAME", help="The interface to capture on.")
 def check(
-    models: tuple[Path, ...], *, no_models: bool, output: str | None, interface: str | None
+    models: tuple[Path, ...],
+    *,
+    config: Path | None,
+    no_models: bool,
+    output: str | None,
+    interface: str | None,
 ) -> None:
-    """Prove that a run would start: models, alert log, interface and permission.
+    """Prove that a run would start: configuration, models, alert log, interface and permission.
 
     Each is told on a line of standard output; the first that is wrong ends the check with its
     exit status. Nothing is left behind: an alert log that did not exist is created and removed.
 
     \b
     Examples:
+      multa-sensor check --config /etc/multa/sensor.toml
       multa-sensor check -i br-lan -o /var/log/multa/alerts.json
       multa-sensor check -m models/mine
     """  # noqa: D301 -- click's mark for lines to leave alone
-    bundles = options.chosen_models(models, no_models=no_models)
-    for lane in build_lanes(bundles, rule=True):
+    settings = options.settings(
+        config,
+        {
+            "capture.interfaces": None if interface is None else (interface,),
+            "alerts.output": output,
+            **options.detection(models, no_models=no_models),
+        },
+    )
+    for path in settings.files:
+        click.echo(visible(f"configuration {path}: ok"))
+    for lane in build_lanes(detecting(settings, shadow=True)):
         for detector in lane.detectors:
             if isinstance(detector, BundleDetector):
                 bundle = detector.bundle
@@ -40,13 +59,23 @@ def check(
                     f"model {bundle.path}: ok ({bundle.name} {bundle.version}, "
                     f"{detector.runtime}, golden vectors answered)"
                 )
-    if output is not None and output != STDOUT:
-        _try_log(Path(os.path.realpath(output)))
-        click.echo(f"alert log {output}: ok (can be appended to)")
-    if interface is not None:
-        with contextlib.closing(Ring(interface, block_bytes=1 << 16, blocks=8)) as ring:
-            state = f"{ring.blindness}, a run would wait for it" if ring.blindness else "up"
-            click.echo(f"interface {interface}: ok ({state}, capture permitted)")
+    log = settings.alerts.output
+    if log != STDOUT:
+        _try_log(Path(os.path.realpath(log)))
+        click.echo(f"alert log {log}: ok (can be appended to)")
+    for name in settings.capture.interfaces:
+        _tell_interface(name, settings.capture)
+
+
+def _tell_interface(name: str, capture: Capture) -> None:
+    """Opens the interface as a run would; a tap opens it in another process."""
+    if capture.tap:
+        found = describe(name)
+        click.echo(f"interface {name}: ok ({found.state}, captured by the tap at {capture.tap})")
+        return
+    with contextlib.closing(Ring(name, block_bytes=1 << 16, blocks=8)) as ring:
+        state = f"{ring.blindness}, a run would wait for it" if ring.blindness else "up"
+        click.echo(f"interface {name}: ok ({state}, capture permitted)")
 
 
 def _try_log(path: Path) -> None:

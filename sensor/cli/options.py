@@ -5,22 +5,25 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from sensor.alerts.home import HomeNetworks
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
 from sensor.errors import UsageError
 from sensor.hops import Profile
+from sensor.service import configuration
 from sensor.service.model_store import shipped_bundle
+from sensor.service.setting_tables import SOURCES
+from sensor.service.settings import WITHOUT_A_FILE, Settings
 from sensor.service.statistics import Statistics, StatisticsFile
-
-SOURCES = ("native", "tshark")
+from sensor.service.values import BitsBeyondPrefixError, WrongValueError, network
 
 files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 
@@ -35,6 +38,12 @@ models = click.option(
     metavar="DIR",
     help="Folder of a model bundle; may be given again. Default: the one that came with the "
     "sensor.",
+)
+config = click.option(
+    "--config",
+    type=folder,
+    metavar="FILE",
+    help="Configuration (docs/configuration.md), in place of which options are taken.",
 )
 source = click.option(
     "--source",
@@ -76,48 +85,79 @@ def opener(source: str) -> Callable[[str, int], CaptureFile]:
     return open_with_tshark
 
 
-def chosen_models(given: tuple[Path, ...], *, no_models: bool) -> list[Path]:
-    """The bundles to use.
+def settings(config: Path | None, values: Mapping[str, Any]) -> Settings:
+    """What a command works by: a configuration, and what options say in its place.
+
+    Args:
+        config: its file; without one no file is looked for.
+        values: of keys, from options that were given; None says nothing.
 
     Raises:
-        UsageError: models are given and excluded.
-        MissingInputError: none is given, and none came with the sensor.
+        MultaError: the configuration is missing or wrong, or no model came with the sensor.
     """
-    if no_models and given:
+    if config is not None:
+        return configuration.read(config).overridden(values)
+    base = WITHOUT_A_FILE
+    if values.get("models.active") is None:
+        base = base.with_values({"models.active": (str(shipped_bundle()),)}, {})
+    return base.overridden(values)
+
+
+def given(parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Values of those parameters of this command that stand on the command line.
+
+    Args:
+        parameters: keys of the configuration, and the names of their parameters.
+    """
+    context = click.get_current_context()
+    return {
+        key: context.params[name]
+        for key, name in parameters.items()
+        if context.get_parameter_source(name) == ParameterSource.COMMANDLINE
+    }
+
+
+def detection(
+    models: Sequence[Path] = (),
+    home_net: Sequence[str] = (),
+    *,
+    no_models: bool = False,
+    no_rule: bool = False,
+) -> dict[str, Any]:
+    """What the options about detecting say in place of the configuration.
+
+    Raises:
+        UsageError: models are given and excluded, or a network is none.
+    """
+    if no_models and models:
         raise UsageError("--models and --no-models exclude each other")
-    return [] if no_models else list(given) or [shipped_bundle()]
+    # A folder of the command line is one without a slash too.
+    folders = tuple(str(each) if "/" in str(each) else f"./{each}" for each in models)
+    return {
+        "models.active": () if no_models else folders or None,
+        "models.rule": False if no_rule else None,
+        "network.home": home_networks(home_net) or None,
+    }
 
 
-def home_networks(given: Sequence[str]) -> HomeNetworks | None:
-    """What is inside, from the values of ``--home-net``; None if there are none.
+def home_networks(given: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks of the values of ``--home-net``.
 
     Raises:
         UsageError: one of them is no network.
     """
-    if not given:
-        return None
-    return HomeNetworks([_network(each.strip()) for value in given for each in value.split(",")])
+    return tuple(_network(each.strip()) for value in given for each in value.split(","))
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    address, slash, length = text.partition("/")
-    wrong = UsageError(
-        f"--home-net {text!r}: is no network; write one like 192.168.0.0/16 or fd00::/8, several "
-        "with commas between them"
-    )
-    # Python would take network masks too, and names of interfaces.
-    if "%" in address or (slash and not length.isdigit()):
-        raise wrong
     try:
-        host, network = ip_network(address), ip_network(text, strict=False)
-    except ValueError:
-        raise wrong from None
-    if host.network_address != network.network_address:
+        return network(text)
+    except BitsBeyondPrefixError as error:
+        raise UsageError(f"--home-net {text}: {error}") from None
+    except WrongValueError as error:
         raise UsageError(
-            f"--home-net {text}: has more bits than its prefix; write {network} for the "
-            f"network, or {host} for the one address"
-        )
-    return network
+            f"--home-net {text!r}: {error}, several with commas between them"
+        ) from None
 
 
 def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:

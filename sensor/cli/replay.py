@@ -13,8 +13,9 @@ from sensor.capture.files import CaptureFiles
 from sensor.cli import options, say, visible
 from sensor.errors import MultaError, UsageError
 from sensor.extract import raise_if_truncated
-from sensor.service.independent import Detectors, replay_each
-from sensor.service.lanes import build_lanes
+from sensor.service.configured import detecting
+from sensor.service.independent import replay_each
+from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.progress import with_progress
 from sensor.service.run import Run
 from sensor.service.summary import Summary
@@ -22,6 +23,7 @@ from sensor.service.summary import Summary
 
 @click.command()
 @options.files
+@options.config
 @options.source
 @options.models
 @options.no_models
@@ -54,6 +56,7 @@ def replay(
     files: tuple[str, ...],
     models: tuple[Path, ...],
     *,
+    config: Path | None,
     source: str,
     no_models: bool,
     no_rule: bool,
@@ -77,26 +80,25 @@ def replay(
     Examples:
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
       multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
+      multa-sensor replay monday.pcap --config /etc/multa/sensor.toml --summary
       multa-sensor replay monday.pcap -o alerts.json --profile
       multa-sensor replay --independent malware/*.pcap -o alerts.json --stats stats.jsonl
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
-    home = options.home_networks(home_net)
+    given = options.detection(models, home_net, no_models=no_models, no_rule=no_rule)
     options.keep_apart(files, output, stats)
     if jobs and not independent:
         raise UsageError("--jobs needs --independent; one stream is read by one process")
     if independent:
         if summary or profile or "-" in files:
             raise UsageError("--independent goes with files, not with -, --summary or --profile")
-        bundles = options.chosen_models(models, no_models=no_models)
-        build_lanes(bundles, rule=not no_rule, home=home)
-        detectors = Detectors(bundles, not no_rule, home)
-        alerts = _each(files, detectors, source, output, stats, jobs or os.cpu_count() or 1)
+        wanted = detecting(options.settings(config, given))
+        build_lanes(wanted)
+        alerts = _each(files, wanted, source, output, stats, jobs or os.cpu_count() or 1)
         sys.exit(1 if fail_on_alert and alerts else 0)
     packets = CaptureFiles(files, options.opener(source))
     try:
-        bundles = options.chosen_models(models, no_models=no_models)
-        lanes = build_lanes(bundles, rule=not no_rule, home=home)
+        lanes = build_lanes(detecting(options.settings(config, given)))
         profiled = hops.start() if profile else None
         statistics_file = options.open_statistics(stats, output)
         log = options.open_fresh_log(output)
@@ -124,7 +126,7 @@ def replay(
 
 def _each(
     files: tuple[str, ...],
-    detectors: Detectors,
+    wanted: Detecting,
     source: str,
     output: str,
     stats: str | None,
@@ -135,7 +137,7 @@ def _each(
     log = options.open_fresh_log(output)
     lines, failures, alerts = [], list[MultaError](), 0
     try:
-        replayed = replay_each(files, detectors, options.opener(source), log, min(jobs, len(files)))
+        replayed = replay_each(files, wanted, options.opener(source), log, min(jobs, len(files)))
         hidden = not sys.stderr.isatty() or options.shares_terminal(output)
         with click.progressbar(
             replayed, len(files), file=sys.stderr, width=40, hidden=hidden

@@ -3,11 +3,13 @@
 import contextlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX, STDOUT, AlertLog
+from sensor.alerts.sinks import OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.cutoff import CutOff
 from sensor.capture.interfaces import describe
@@ -15,18 +17,30 @@ from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
 from sensor.cli import options, say
-from sensor.errors import OutputError, UsageError
+from sensor.errors import ConfigurationError, OutputError, UsageError
 from sensor.exchange import Lanes
 from sensor.packets.headers import Headers
 from sensor.pipeline import Packets
 from sensor.service import beginnings
+from sensor.service.configured import detecting
 from sensor.service.footprint import release_code
 from sensor.service.lanes import build_lanes, optional_of
 from sensor.service.live import Attendant, UntilFailure, limited, within
 from sensor.service.run import Run
+from sensor.service.setting_tables import Capture
+from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
 from sensor.service.summary import Summary
 from sensor.service.workers import Workers
+
+_PARAMETERS = {
+    "capture.source": "source",
+    "capture.buffer_mib": "buffer",
+    "capture.workers": "workers",
+    "capture.cut_off": "cut_off",
+    "alerts.output": "output",
+}
+"""Keys of the configuration, and the options that go before them as they are."""
 
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""
@@ -41,11 +55,18 @@ the kernel may give nearly all frames to one worker."""
     "--interface",
     "-i",
     "interfaces",
-    required=True,
     multiple=True,
     metavar="NAME",
     help="Where to capture; `interfaces` lists. May be given again: all are one stream, in which "
-    "a packet that passes two of them (a bridge and its port) counts twice.",
+    "a packet that passes two of them (a bridge and its port) counts twice. Without it the "
+    "configuration names them.",
+)
+@click.option(
+    "--config",
+    type=options.folder,
+    metavar="FILE",
+    help="Configuration (docs/configuration.md), in place of which options are taken.  [default: "
+    f"{DEFAULT_PATH}, if no interface is given]",
 )
 @options.source
 @options.models
@@ -58,7 +79,8 @@ the kernel may give nearly all frames to one worker."""
     default=STDOUT,
     show_default=True,
     metavar="FILE|-",
-    help="Where alerts go, as JSON lines; a file is appended to, and becomes FILE.old at 64 MiB.",
+    help="Where alerts go, as JSON lines; a file is appended to, and becomes FILE.old at 64 MiB. "
+    "A configuration has a default of its own.",
 )
 @click.option(
     "--record",
@@ -100,20 +122,17 @@ def run(
     interfaces: tuple[str, ...],
     models: tuple[Path, ...],
     *,
-    source: str,
+    config: Path | None,
     no_models: bool,
     no_rule: bool,
     home_net: tuple[str, ...],
-    output: str,
     record: str | None,
     stats: str | None,
     duration: float | None,
     count: int | None,
-    buffer: int | None,
-    workers: int,
-    cut_off: bool,
     no_promiscuous: bool,
     summary: bool,
+    **_given: object,
 ) -> None:
     """Detect on a network interface and write alerts, until SIGTERM or Ctrl-C.
 
@@ -122,6 +141,7 @@ def run(
 
     \b
     Examples:
+      multa-sensor run
       multa-sensor run -i br-lan -o /var/log/multa/alerts.json
       multa-sensor run -i br-lan --home-net 192.168.1.0/24,2001:db8:1::/48 -o alerts.json
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
@@ -130,40 +150,51 @@ def run(
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
     with signals.handled():
-        if source == "native":
-            for name in interfaces:
+        settings = _settings(
+            config,
+            {
+                "capture.interfaces": interfaces or None,
+                "capture.promiscuous": False if no_promiscuous else None,
+                **options.given(_PARAMETERS),
+                **options.detection(models, home_net, no_models=no_models, no_rule=no_rule),
+            },
+        )
+        capture, output = settings.capture, settings.alerts.output
+        if capture.source == "native":
+            for name in capture.interfaces:
                 describe(name)  # an unknown name is told before models are proved
-        elif record or buffer or len(interfaces) > 1:
+        elif record or capture.buffer_mib or len(capture.interfaces) > 1:
             raise UsageError("--record, --buffer and several interfaces need the source native")
-        if workers > 1 and (record or count or source != "native"):
+        if capture.workers > 1 and (record or count or capture.source != "native"):
             raise UsageError("--record, --count and other sources than native need one worker")
-        if cut_off and (record or workers > 1 or len(interfaces) > 1 or source != "native"):
+        if capture.cut_off and (
+            record
+            or capture.workers > 1
+            or len(capture.interfaces) > 1
+            or capture.source != "native"
+        ):
             raise UsageError("--cut-off needs one interface, one worker, no --record, and native")
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
-        home = options.home_networks(home_net)
-        bundles = options.chosen_models(models, no_models=no_models)
-        lanes = build_lanes(bundles, rule=not no_rule, home=home)
+        lanes = build_lanes(detecting(settings))
         # What a full log becomes would replace whatever else has that name.
         options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
         statistics_file = options.open_statistics(stats, output, waits=False)
         with contextlib.ExitStack() as opened:
             # Whoever reads standard output can't come back, but a full disk can be emptied.
-            log = AlertLog(output, strict=output == STDOUT, limit_bytes=FILE_BYTES)
+            log = AlertLog(
+                output, strict=output == STDOUT, limit_bytes=settings.alerts.limit_mib << 20
+            )
             opened.enter_context(contextlib.closing(log))
             if log.unread:
                 say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
-            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if cut_off else None
+            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if capture.cut_off else None
             if cutting:
                 opened.enter_context(contextlib.closing(cutting))
             ring = _opened(
-                source,
-                interfaces,
-                buffer,
-                workers=workers,
+                capture,
                 optional=optional_of(lanes),
                 recording=record is not None,
-                promiscuous=not no_promiscuous,
                 cut_off=cutting,
             )
             opened.enter_context(contextlib.closing(ring))
@@ -196,23 +227,40 @@ def run(
         _raise_if_lost(log, output, recorder)
 
 
+def _settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
+    """What the run works by.
+
+    Raises:
+        MultaError: the configuration is missing or wrong, or names no interface.
+    """
+    if config is None and not given["capture.interfaces"]:
+        if not os.path.lexists(DEFAULT_PATH):
+            context = click.get_current_context()
+            raise click.MissingParameter(
+                f"{DEFAULT_PATH} does not exist either",
+                context,
+                next(each for each in context.command.params if each.name == "interfaces"),
+            )
+        config = DEFAULT_PATH
+    settings = options.settings(config, given)
+    if not settings.capture.interfaces:
+        raise ConfigurationError(
+            f"{config}: capture.interfaces: names none; write one like "
+            'interfaces = ["eth0"] under [capture], or give -i NAME'
+        )
+    return settings
+
+
 def _opened(
-    source: str,
-    interfaces: tuple[str, ...],
-    buffer_mib: int | None,
-    *,
-    workers: int,
-    optional: set[str],
-    recording: bool,
-    promiscuous: bool,
-    cut_off: CutOff | None,
+    capture: Capture, *, optional: set[str], recording: bool, cut_off: CutOff | None
 ) -> LiveSource | Workers:
-    if source == "tshark":
+    interfaces, workers, promiscuous = capture.interfaces, capture.workers, capture.promiscuous
+    if capture.source == "tshark":
         from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
 
         return TsharkLive(interfaces[0], snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
     usual_mib = max(BLOCK_BYTES * BLOCKS >> 20, WORKER_MIB * workers)
-    memory_mib = buffer_mib or (RECORDING_MIB if recording else usual_mib)
+    memory_mib = capture.buffer_mib or (RECORDING_MIB if recording else usual_mib)
     blocks = (memory_mib << 20) // BLOCK_BYTES
     if workers > 1:
         return Workers(interfaces, workers, optional, blocks=blocks, promiscuous=promiscuous)

@@ -42,6 +42,10 @@ class WrongValueError(ValueError):
         self.below = below
 
 
+class BitsBeyondPrefixError(WrongValueError):
+    """An address is given where its network was meant, or the other way round."""
+
+
 class Kind(Protocol):
     """What the value of a key may be."""
 
@@ -282,7 +286,8 @@ def network(text: str) -> IPv4Network | IPv6Network:
     """A network in CIDR form; an address without a prefix is a network of its own.
 
     Raises:
-        WrongValueError: it is none, or has bits beyond its prefix.
+        WrongValueError: it is none.
+        BitsBeyondPrefixError: its address does not end with its prefix.
     """
     address, slash, length = text.partition("/")
     # Python would take network masks too, and names of interfaces.
@@ -293,7 +298,7 @@ def network(text: str) -> IPv4Network | IPv6Network:
             pass
         else:
             if host.network_address != found.network_address:
-                raise WrongValueError(
+                raise BitsBeyondPrefixError(
                     f"has more bits than its prefix; write {found} for the network, or {host} for "
                     "the one address"
                 )

@@ -1,34 +1,68 @@
 import os
 import stat
 import threading
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from command import ROOT, assert_fails, sensor_command
 
-from sensor.cli.options import chosen_models, home_networks, open_fresh_log, open_statistics
+from sensor.alerts.home import HomeNetworks
+from sensor.cli.options import (
+    detection,
+    home_networks,
+    open_fresh_log,
+    open_statistics,
+    settings,
+)
 from sensor.errors import MissingInputError, UsageError
 from sensor.service import model_store
 
 
-def test_models_given_are_used(tmp_path):
-    assert chosen_models((tmp_path,), no_models=False) == [tmp_path]
-    assert chosen_models((), no_models=True) == []
+def test_models_given_are_used_in_place_of_configured_ones(tmp_path):
+    assert detection([tmp_path])["models.active"] == (str(tmp_path),)
+    # without a slash it would be a name of the store
+    assert detection([Path("mine")])["models.active"] == ("./mine",)
+    assert detection(no_models=True)["models.active"] == ()
+    assert set(detection().values()) == {None}
     with pytest.raises(UsageError, match="exclude each other"):
-        chosen_models((tmp_path,), no_models=True)
+        detection([tmp_path], no_models=True)
 
 
 def test_shipped_model_is_the_default(monkeypatch, tmp_path):
     monkeypatch.setattr(model_store, "shipped_models", lambda: tmp_path)
     with pytest.raises(MissingInputError, match="no model came with this installation"):
-        chosen_models((), no_models=False)
+        settings(None, detection())
     (tmp_path / "iot-gateway").mkdir()
-    assert chosen_models((), no_models=False) == [tmp_path / "iot-gateway"]
+    assert settings(None, detection()).models.active == (str(tmp_path / "iot-gateway"),)
+    assert settings(None, detection([tmp_path])).models.active == (str(tmp_path),)
+
+
+def test_without_a_configuration_no_file_is_written_unasked():
+    bare = settings(None, {"models.active": ()})
+    assert bare.alerts.output == "-"
+    assert (bare.evidence.directory, bare.health.status, bare.health.metrics) == (None,) * 3
+
+
+def test_options_go_before_the_configuration(tmp_path):
+    path = tmp_path / "sensor.toml"
+    path.write_text(
+        '[capture]\ninterfaces = ["eth0"]\nworkers = 4\n[network]\nhome = ["10.0.0.0/8"]\n'
+    )
+    given = detection(home_net=["fd00::/8"], no_rule=True)
+    found = settings(path, {**given, "capture.interfaces": ("eth1",)})
+    assert found.capture.interfaces == ("eth1",)
+    assert found.capture.workers == 4
+    assert found.network.home == (ip_network("fd00::/8"),)
+    assert found.models.rule is False
+    assert found.origin("capture.interfaces") == "command line"
+    assert found.origin("capture.workers") == f"{path}:3"
+    assert found.origin("capture.source") == "default"
 
 
 def test_home_networks_may_be_given_in_any_form():
-    assert home_networks([]) is None
-    home = home_networks(["10.0.0.0/8,  fd00::/8", "192.168.1.7", "2001:db8::1/128"])
+    assert home_networks([]) == ()
+    home = HomeNetworks(home_networks(["10.0.0.0/8,  fd00::/8", "192.168.1.7", "2001:db8::1/128"]))
     inside = [
         (4, 0, 0x0A010203),
         (6, 0xFD12 << 48, 5),

@@ -1,0 +1,34 @@
+"""From settings to what the parts of a run are made of."""
+
+from sensor.alerts.allow import AllowList
+from sensor.alerts.home import HomeNetworks
+from sensor.model.trust import Trust
+from sensor.service.lanes import Detecting
+from sensor.service.model_store import resolve
+from sensor.service.settings import Settings
+
+
+def detecting(settings: Settings, *, shadow: bool = False) -> Detecting:
+    """What the settings detect with.
+
+    Args:
+        settings: of the run.
+        shadow: whether bundles that are only tried are among it.
+
+    Raises:
+        MultaError: there is no bundle of such a name.
+    """
+    models, network = settings.models, settings.network
+    return Detecting(
+        models=[resolve(each, models.store) for each in models.active],
+        shadow=[resolve(each, models.store) for each in models.shadow] if shadow else (),
+        rule=models.rule,
+        home=HomeNetworks(network.home) if network.home else None,
+        allow=AllowList(settings.allow) if settings.allow else None,
+        trust=trust(settings),
+    )
+
+
+def trust(settings: Settings) -> Trust:
+    """Which bundles the settings let be used."""
+    return Trust(frozenset(settings.models.permitted), settings.models.keys)
