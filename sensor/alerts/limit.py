@@ -22,7 +22,7 @@ AT_ONCE = 1_000
 EVERY_NS = 500_000_000
 SUMMARY_AFTER_NS = 60 * 10**9
 
-_IncidentKey = tuple[str, int, Address, int]
+_IncidentKey = tuple[str, str, int, Address, int]
 
 
 class AlertLimit:
@@ -69,7 +69,13 @@ class AlertLimit:
         passed_ns = max(0, event.time_ns - self._now_ns)
         self._budget_ns = min(self._budget_ns + passed_ns, AT_ONCE * EVERY_NS)
         self._now_ns = event.time_ns
-        incident = (event.detector, event.task_index, event.address, event.opened_ns)
+        incident = (
+            event.detector,
+            event.model_sha256,
+            event.task_index,
+            event.address,
+            event.opened_ns,
+        )
         within = self._budget_ns >= EVERY_NS
         told = within or (event.kind == "end" and incident in self._told)
         if within:

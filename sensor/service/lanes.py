@@ -17,8 +17,6 @@ from sensor.model.detector import BundleDetector
 from sensor.model.schema import FeatureSchema
 from sensor.model.trust import Trust
 from sensor.model.verification import verify
-from sensor.service.model_store import resolve
-from sensor.service.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +42,6 @@ class Detecting:
     trust: Trust | None = None
     proved: bool = False
     evidence: bool = False
-
-
-def detecting(settings: Settings) -> Detecting:
-    """What the settings ask for.
-
-    Raises:
-        MultaError: there is no bundle of such a name, or there are too many allow rules.
-    """
-    models, network = settings.models, settings.network
-    return Detecting(
-        models=[resolve(each, models.store) for each in models.active],
-        shadow=[resolve(each, models.store) for each in models.shadow],
-        rule=models.rule,
-        home=HomeNetworks(network.home) if network.home else None,
-        allow=AllowList(settings.allow) if settings.allow else None,
-        trust=Trust(frozenset(models.permitted), models.keys),
-        evidence=bool(settings.evidence.directory),
-    )
 
 
 def build_lanes(wanted: Detecting) -> Lanes:

@@ -2,11 +2,11 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from sensor.alerts.eve import Options, line
-from sensor.alerts.event import IncidentEvent, Withheld
-from sensor.alerts.limit import AlertLimit
+from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.exchange import Change, Lanes
@@ -17,6 +17,7 @@ from sensor.service.handover import Handover
 from sensor.service.lanes import optional_of
 from sensor.service.statistics import Statistics
 from sensor.service.summary import Summary
+from sensor.service.telling import Teller
 from sensor.service.workers import Workers
 
 
@@ -25,6 +26,7 @@ class Run:
 
     Attributes:
         statistics: of the run, at any time.
+        allow: rules for flows that raise no alert, or None.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Run:
         summary: Summary | None = None,
         workers: Workers | None = None,
         evidence: EvidenceStore | None = None,
+        shadow_log: AlertLog | None = None,
     ) -> None:
         """Prepares a run.
 
@@ -45,13 +48,15 @@ class Run:
             summary: hears of every event, where one will be shown.
             workers: who decode and count, if that is not done here.
             evidence: takes what incidents have kept, where they keep anything.
+            shadow_log: where what shadows find goes, if anywhere; the caller's to close, too.
         """
         self._decoder = Decoder(optional_of(lanes))
-        self._lanes, self._log, self._summary = lanes, log, summary
-        self._evidence = evidence
+        self._lanes, self._summary = lanes, summary
+        self._teller = Teller(log, evidence)
+        self._shadow = Teller(shadow_log) if shadow_log else None
+        self._tellers = [each for each in (self._teller, self._shadow) if each]
         self._detection = Detection(lanes)
-        self._limit = AlertLimit()
-        self._options = Options()
+        self.allow: AllowList | None = None
         counts = workers.decoded if workers else self._decoder
         frames = workers.frames if workers else None
         self.statistics = Statistics(capture, counts, lanes, log, frames)
@@ -66,10 +71,10 @@ class Run:
         Raises:
             OutputError: a strict log can't be written.
         """
-        self._options = Options(capture=capture)
+        self._set_options(capture=capture)
         for decided in decide(self.decoded(blocks), self._lanes):
             self._take(decided)
-        self._write(self._limit.finish())
+        self._finish()
 
     def live(
         self,
@@ -92,7 +97,8 @@ class Run:
         Raises:
             OutputError: a strict log can't be written.
         """
-        self._options = Options(interface, socket.gethostname(), time.time_ns)
+        host = socket.gethostname()
+        self._set_options(interface=interface, host=host, wall_clock_ns=time.time_ns)
 
         def take(decided: Decided | Change) -> None:
             self._take(decided)
@@ -101,39 +107,49 @@ class Run:
         with handover.take_with(take):
             for decided in decide(packets, self._lanes):
                 handover.put(decided)
-        self._write(self._limit.finish())
+        self._finish()
 
     def decoded(self, blocks: Iterable[PacketBlock]) -> Packets:
         """The packets of blocks, counted and decoded when they are passed on."""
         return decoded(self.statistics.frames.of(blocks), self._decoder)
 
+    def adopt(
+        self,
+        allow: Sequence[AllowRule],
+        severity: Mapping[str, int],
+        device: Callable[[str], Mapping[str, str]] | None = None,
+    ) -> None:
+        """Takes up what may change while the run goes on, in the thread that detects.
+
+        Args:
+            allow: rules for flows that raise no alert; those that stay keep their counts.
+            severity: of tasks, in place of their bundles'.
+            device: what alerts tell of the device that has an address.
+        """
+        self.allow = AllowList(allow, self.allow)
+        for watch in self._lanes.watches:
+            # What a shadow leaves out raised no alert, so nobody counts it.
+            watch.tracker.allow = AllowList(allow) if watch.shadow else self.allow
+        self._set_options(severity=severity, device=device)
+
+    def _set_options(self, **options: Any) -> None:
+        for teller in self._tellers:
+            teller.options = replace(teller.options, **options)
+
     def _take(self, decided: Decided | Change) -> None:
-        began = time.perf_counter()
-        events = self._detection.take(decided)
-        measures, wall_clock_ns = self.statistics.measures, self._options.wall_clock_ns
-        if isinstance(decided, Decided) and len(decided.batch):
-            measures.batch.add(time.perf_counter() - began)
-        # At the end of a stream time has not come to when its last events are.
-        ends = isinstance(decided, Decided) and decided.ends
-        for event in events:
-            self._tell_withheld(event.time_ns)
-            told = self._limit.admits(event)
-            self._write(event if told else None)
-            self.statistics.count_event(event, told=told)
-            if told and wall_clock_ns and not ends:
-                measures.count_told(event.time_ns, wall_clock_ns())
-            if self._summary:
-                self._summary.add(event)
+        for event in self._detection.take(decided):
+            stream = self._detection.stream
+            if not event.shadow:
+                told = self._teller.tell(event, stream)
+                self.statistics.count_event(event, told=told)
+                if self._summary:
+                    self._summary.add(event)
+            elif self._shadow:
+                self._shadow.tell(event, stream)
         # What the clock has made certain to be withheld.
-        self._tell_withheld(self._detection.clock_ns)
+        for teller in self._tellers:
+            teller.pass_time(self._detection.clock_ns, self._detection.stream)
 
-    def _tell_withheld(self, time_ns: int) -> None:
-        self._write(self._limit.due(time_ns, self._detection.stream))
-
-    def _write(self, event: IncidentEvent | Withheld | None) -> None:
-        if event is None:
-            return
-        told = line(event, self._options)
-        self._log.write(told)
-        if self._evidence and isinstance(event, IncidentEvent):
-            self._evidence.tell(event, told)
+    def _finish(self) -> None:
+        for teller in self._tellers:
+            teller.finish()

@@ -1,0 +1,145 @@
+"""Takes up a configuration that has changed, while the run goes on.
+
+Reading it, and proving bundles in a child process, takes a second or two, for which the thread that
+captures can't stand still. So a thread of its own prepares what is wanted, and the exchange is made
+by the thread that captures, between two blocks. Requests that come meanwhile are one more.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sensor.errors import ConfigurationError, MultaError
+from sensor.exchange import Group, Lanes
+from sensor.lane import Watch
+from sensor.service.configured import detecting
+from sensor.service.lanes import build_groups
+from sensor.service.setting_tables import RESTART
+from sensor.service.settings import Settings, changes
+from sensor.unexpected import explained
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a run is to go on with: proved, and not in force yet.
+
+    Attributes:
+        settings: as they were read.
+        groups: what detects by them.
+    """
+
+    settings: Settings
+    groups: Sequence[Group]
+
+
+class Reload:
+    """Reloads of a run.
+
+    Attributes:
+        settings: those in force.
+        done, failed: reloads so far.
+        failure: why the last one failed; empty if it did not.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        read: Callable[[], Settings],
+        lanes: Lanes,
+        optional: set[str],
+        adopt: Callable[[Settings], None],
+        say: Callable[[str], None],
+    ) -> None:
+        """Prepares for reloads.
+
+        Args:
+            settings: of the start.
+            read: reads the settings anew.
+            lanes: of the run.
+            optional: columns that are decoded; with features that need others the run can't go on.
+            adopt: takes up what is no detector; called by the thread that detects.
+            say: shows a line to a person.
+        """
+        self.settings = settings
+        self.done = self.failed = 0
+        self.failure = ""
+        self._read, self._lanes, self._adopt, self._say = read, lanes, adopt, say
+        self._optional = optional
+        self._thread: threading.Thread | None = None
+        self._outcome: Prepared | MultaError | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being prepared."""
+        return self._thread is not None
+
+    def begin(self) -> None:
+        """Begins to prepare; nothing else may be in preparation."""
+        in_force = self._lanes.watches
+        self._thread = threading.Thread(
+            target=self._prepare, args=(in_force,), name="reload", daemon=True
+        )
+        self._thread.start()
+
+    def finish(self) -> bool:
+        """Puts in force what has been prepared; whether there was something.
+
+        Called by the thread that captures, between two blocks.
+        """
+        if self._thread is None or self._thread.is_alive():
+            return False
+        self._thread = None
+        outcome = self._outcome
+        if isinstance(outcome, Prepared):
+            self._take_up(outcome)
+        elif outcome:
+            self.failed += 1
+            self.failure = str(outcome)
+            self._say(f"reload failed, everything goes on as before: {outcome}")
+        return True
+
+    def _prepare(self, in_force: Sequence[Watch]) -> None:
+        try:
+            settings = self._read()
+            groups = build_groups(detecting(settings, shadow=True), in_force)
+            self._check(groups)
+            self._outcome = Prepared(settings, groups)
+        except MultaError as error:
+            self._outcome = error
+        except Exception as error:  # noqa: BLE001 -- a reload that fails must not end the run
+            self._outcome = explained(error)
+
+    def _check(self, groups: Sequence[Group]) -> None:
+        for schema, watches in groups:
+            if missing := set(schema.optional) - self._optional:
+                raise ConfigurationError(
+                    f"{watches[0].detector.name}: looks at {min(missing)}, which this run does not "
+                    "decode; restart the sensor to use it"
+                )
+            if self.settings.capture.cut_off and schema not in self._schemas():
+                raise ConfigurationError(
+                    f"{watches[0].detector.name}: has other features than the cut-off was made "
+                    "for; restart the sensor to use it"
+                )
+
+    def _schemas(self) -> list[object]:
+        return [lane.table.schema for lane in self._lanes]
+
+    def _take_up(self, prepared: Prepared) -> None:
+        before, after = self.settings, prepared.settings
+        old = self._lanes.watches
+        self._lanes.exchange(prepared.groups, lambda: self._adopt(after))
+        self.settings, self.failure = after, ""
+        self.done += 1
+        begun = [watch for watch in self._lanes.watches if watch not in old]
+        ended = [watch for watch in old if watch not in self._lanes.watches]
+        told = [f"{_named(watch)} begins" for watch in begun]
+        told += [f"{_named(watch)} ends" for watch in ended]
+        self._say(f"reloaded: {', '.join(told) or 'the same detectors go on'}")
+        if waiting := changes(before, after, RESTART):
+            self._say(f"takes effect with a restart only: {', '.join(waiting)}")
+
+
+def _named(watch: Watch) -> str:
+    name = f"{watch.detector.name} {watch.detector.version}"
+    return f"{name} (shadow)" if watch.shadow else name
