@@ -7,15 +7,18 @@
   read here is lost; logrotate's ``copytruncate`` does that.)
 - Gone, or not there yet: waited for.
 
-A line is told when its newline is there.
+A line is told when its newline is there. Who wants to go on later asks for the places up to which
+lines were told, and gives them to the next follower.
 """
 
 import contextlib
+import hashlib
 import os
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sensor.errors import MultaError
@@ -37,11 +40,33 @@ They hold the whole of an alert; the ends of alerts are often the same.
 
 Identity = tuple[int, int]
 
+_PROOF = 1 << 12
+"""Bytes before a place that prove that it is one of the same file: numbers of inodes come again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file that had the name of the log.
+
+    Attributes:
+        inode: of the file.
+        offset: behind the last line that was told.
+        proof: of what stands before it.
+        written_ns: when the file was last written to.
+        behind: whether more stood in the file.
+    """
+
+    inode: int
+    offset: int
+    proof: str
+    written_ns: int
+    behind: bool
+
 
 class _Followed:
     """A file that is open and read up to a place."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, offset: int = 0) -> None:
         # A named pipe would wait for its writer: it is read like a file that is empty until then.
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         self.status = os.fstat(self.descriptor)
@@ -50,8 +75,20 @@ class _Followed:
             raise IsADirectoryError(21, "is a folder", str(path))
         self.regular = stat.S_ISREG(self.status.st_mode)
         self._cutter = LineCutter()
-        self._place = 0
-        self._before = b""
+        self._place = offset
+        self._before = self._bytes_before(offset, _REMEMBERED) if offset else b""
+
+    def place(self) -> Place:
+        """Behind the line that was told last; of a named pipe it has no meaning."""
+        offset = max(0, self._place - self._cutter.ahead)
+        proof = hashlib.sha256(self._bytes_before(offset, _PROOF)).hexdigest()[:16]
+        status = os.fstat(self.descriptor)
+        behind = offset < status.st_size
+        return Place(status.st_ino, offset, proof, status.st_mtime_ns, behind)
+
+    def _bytes_before(self, offset: int, count: int) -> bytes:
+        count = min(count, offset) if self.regular else 0
+        return os.pread(self.descriptor, count, offset - count) if count else b""
 
     @property
     def identity(self) -> Identity:
@@ -108,6 +145,7 @@ class Follower:
         path: str | Path,
         unread: Unread,
         clock: Callable[[], float] = time.monotonic,
+        places: Sequence[Place] = (),
     ) -> None:
         """Opens the log if it is there, and remembers what it was rotated to before.
 
@@ -115,19 +153,48 @@ class Follower:
             path: of the log.
             unread: is told what was left out.
             clock: in seconds, for how long renamed files are still looked at.
+            places: of an earlier follower, from which on lines are told; without them it begins
+                with the file that has the name now.
 
         Raises:
             MissingInputError, PermissionDeniedError: it is there and can't be read.
         """
+        self.gap = False
+        """Whether the file of the last place is gone, so that lines may be missing."""
         self._path = Path(path)
         self._unread = unread
         self._clock = clock
         self._file: _Followed | None = None
         self._left: deque[tuple[float, _Followed]] = deque()
+        self._between: _Followed | None = None
+        if places:
+            self._go_on(places)
+            return
         self._open()
         self.rotated = [each for each in rotated(path) if self._identity(each) != self._open_now()]
         """Files that the log had become when it was opened, the oldest first."""
         self._known = {self._identity(each) for each in self.rotated}
+
+    def places(self) -> list[Place]:
+        """Behind the lines that were told; of files of which more may come, in their order."""
+        reading = self._between or self._file
+        files = [followed for _, followed in self._left if followed is not reading]
+        return [each.place() for each in (*files, *([reading] if reading else []))]
+
+    def to_come(self) -> dict[Identity, Path]:
+        """Files whose lines will follow and which are not open yet; the oldest first."""
+        reading = self._between or self._file
+        opened = {each.identity for _, each in self._left} | {self._open_now()}
+        since_ns = reading.status.st_mtime_ns if reading else 0
+        found = {}
+        for path in (*rotated(self._path), self._path):
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                identity = (status.st_dev, status.st_ino)
+                past = identity in self._known or status.st_mtime_ns < since_ns
+                if identity not in opened and (path == self._path or not past):
+                    found[identity] = path
+        return found
 
     @property
     def waiting(self) -> bool:
@@ -152,9 +219,11 @@ class Follower:
             return
         if left is not None:
             # What was added between the last look and the renaming.
-            yield from left.lines(self._unread)
             self._left.append((self._clock() + GRACE_S, left))
+            self._between = left
+            yield from left.lines(self._unread)
         yield from self._of_missed(left)
+        self._between = None
         yield from self._file.lines(self._unread)
 
     def close(self) -> None:
@@ -185,9 +254,48 @@ class Follower:
                 continue
             with contextlib.suppress(OSError, MultaError):  # it may be gone by now
                 # A packed one of the same time is the file that was open.
-                if path.stat().st_mtime_ns >= after_ns + (path.suffix == ".gz"):
+                if path.stat().st_mtime_ns < after_ns + (path.suffix == ".gz"):
+                    continue
+                if path.suffix == ".gz":
                     yield from (alert.line for alert in read([path], self._unread))
+                    continue
+                missed = _Followed(path)
+                self._left.append((self._clock() + GRACE_S, missed))
+                self._between = missed
+                yield from missed.lines(self._unread)
         self._known = {self._identity(path) for path in present}
+
+    def _go_on(self, places: Sequence[Place]) -> None:
+        """Opens the files of the places, as if they had been open all the time."""
+        self.rotated = rotated(self._path)
+        there = {}
+        for path in (*self.rotated, self._path):
+            with contextlib.suppress(OSError):
+                there[path.stat().st_ino] = path
+        found = []
+        for place in places:
+            with contextlib.suppress(OSError):
+                if place.inode in there:
+                    followed = _Followed(there[place.inode], place.offset)
+                    if followed.place().proof == place.proof:
+                        found.append(followed)
+                    else:
+                        followed.close()
+        last = places[-1]
+        written_ns, behind = last.written_ns, last.behind
+        gone = not found or found[-1].status.st_ino != last.inode
+        if found:
+            *left, self._file = found
+            self._left.extend((self._clock() + GRACE_S, each) for each in left)
+            written_ns, behind = self._file.status.st_mtime_ns, False
+        times = [(path, path.stat().st_mtime_ns) for path in self.rotated if path.exists()]
+        # A packed file is another one, of the same time.
+        self.gap = gone and all(time_ns != last.written_ns for _, time_ns in times)
+        self._known = {
+            self._identity(path)
+            for path, time_ns in times
+            if time_ns < written_ns or (time_ns == written_ns and not behind)
+        }
 
     def _renamed(self) -> bool:
         """Whether another file has the name now."""

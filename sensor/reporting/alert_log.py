@@ -168,11 +168,12 @@ class LineCutter:
 
     Attributes:
         too_long: lines of more than `LINE_BYTES` that were left out.
+        ahead: bytes that came after the end of the line that was given last.
     """
 
     def __init__(self) -> None:
         """Starts between two lines."""
-        self.too_long = 0
+        self.too_long = self.ahead = 0
         self._rest = b""
         self._skipping = False
 
@@ -184,6 +185,8 @@ class LineCutter:
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """The lines that end in a chunk, without newlines; empty ones are left out."""
         *lines, self._rest = (self._rest + chunk).split(b"\n")
+        lengths = [len(line) + 1 for line in lines]
+        self.ahead = sum(lengths) + len(self._rest)
         if self._skipping and lines:
             self._skipping = False
             lines[0] = b""
@@ -192,7 +195,8 @@ class LineCutter:
             self._skipping = True
         if self._skipping:
             self._rest = b""
-        for line in lines:
+        for line, length in zip(lines, lengths, strict=True):
+            self.ahead -= length
             if len(line) > LINE_BYTES:
                 self.too_long += 1
             elif line.strip():
