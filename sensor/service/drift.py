@@ -83,7 +83,12 @@ def benign_histogram(manifest: Mapping[str, Any], task: str) -> NDArray[np.float
 
 
 class Drift:
-    """Compares the scores of a detector with its manifest, task by task."""
+    """Compares the scores of a detector with its manifest, task by task.
+
+    Attributes:
+        windows: the last whole hour and the running one, by ``detector/task``, as of the last look;
+            only tasks whose manifest has a histogram.
+    """
 
     def __init__(
         self, name: str, tasks: tuple[str, ...], manifest: Mapping[str, Any], counts: ScoreCounts
@@ -102,11 +107,12 @@ class Drift:
         ]
         self._benign = [(*each[:2], each[2]) for each in found if each[2] is not None]
         self._whole: dict[str, Window] = {}
+        self.look()
 
-    def windows(self) -> dict[str, list[Window]]:
-        """The last whole hour and the running one, by ``detector/task``; of none at first."""
+    def look(self) -> None:
+        """Compares what has been counted by now."""
         hours = self._counts.hours
-        return {
+        self.windows = {
             f"{self._name}/{task}": [
                 self._window(place, task, benign, hour, whole=hour is not hours[-1])
                 for hour in hours

@@ -137,11 +137,20 @@ class Run:
             teller.options = replace(teller.options, **options)
 
     def _take(self, decided: Decided | Change) -> None:
-        for event in self._detection.take(decided):
+        began, measures = time.perf_counter(), self.statistics.measures
+        events = self._detection.take(decided)
+        if isinstance(decided, Decided) and len(decided.batch):
+            measures.batch.add(time.perf_counter() - began)
+        # At the end of a stream time has not come to when its last events are.
+        ends = isinstance(decided, Decided) and decided.ends
+        wall_clock_ns = self._teller.options.wall_clock_ns
+        for event in events:
             stream = self._detection.stream
             if not event.shadow:
                 told = self._teller.tell(event, stream)
                 self.statistics.count_event(event, told=told)
+                if told and wall_clock_ns and not ends:
+                    measures.count_told(event.time_ns, wall_clock_ns())
                 if self._summary:
                     self._summary.add(event)
             elif self._shadow:

@@ -76,7 +76,7 @@ def counted(*batches):
 def test_windows_are_the_last_hour_and_the_running_one():
     counts = counted((1, 5_000, 0.9), (2, 900, 0.02), (2, 100, 0.07), (3, 999, 0.02))
     drift = Drift("gateway", ("dos", "scan"), MANIFEST, counts)
-    (name, (last, running)), *others = drift.windows().items()
+    (name, (last, running)), *others = drift.windows.items()
     assert (name, others) == ("gateway/scan", [])
     assert last == Window(2 * HOUR_NS, 1_000, 0, last.psi)
     assert last.psi is not None
@@ -84,7 +84,8 @@ def test_windows_are_the_last_hour_and_the_running_one():
     assert running == Window(3 * HOUR_NS, 999, 0, None)
     assert latest([last, running]) is last
     counts.add(np.int64([3 * HOUR_NS]), np.float32([[0.9, 0.9]]))
-    last, running = drift.windows()["gateway/scan"]
+    drift.look()
+    last, running = drift.windows["gateway/scan"]
     live = [999] + [0] * 17 + [1, 0]
     assert running.psi == pytest.approx(by_hand(live, [9_000, 1_000] + [0] * 18), abs=1e-4)
     assert running.high == 1
@@ -93,7 +94,7 @@ def test_windows_are_the_last_hour_and_the_running_one():
 
 def test_a_window_of_other_scores_drifts():
     counts = counted((5, 400, 0.02), (5, 600, 0.97))
-    (window,) = Drift("gateway", ("dos", "scan"), MANIFEST, counts).windows()["gateway/scan"]
+    (window,) = Drift("gateway", ("dos", "scan"), MANIFEST, counts).windows["gateway/scan"]
     assert window.psi > 1
     text = in_words("gateway/scan", window)
     assert "gateway/scan" in text
@@ -104,11 +105,11 @@ def test_a_window_of_other_scores_drifts():
 def test_rows_that_do_not_count_are_not_compared():
     counts = ScoreCounts(1)
     counts.add(np.zeros(2_000, np.int64), np.full((2_000, 1), np.nan, np.float32))
-    (window,) = Drift("gateway", ("scan",), MANIFEST, counts).windows()["gateway/scan"]
+    (window,) = Drift("gateway", ("scan",), MANIFEST, counts).windows["gateway/scan"]
     assert (window.rows, window.psi) == (0, None)
     assert counts.counts[0, BINS] == 2_000
 
 
 def test_nothing_was_seen_yet():
-    assert Drift("gateway", ("scan",), MANIFEST, ScoreCounts(1)).windows() == {"gateway/scan": []}
+    assert Drift("gateway", ("scan",), MANIFEST, ScoreCounts(1)).windows == {"gateway/scan": []}
     assert latest([]) is None
