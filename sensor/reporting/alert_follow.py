@@ -40,6 +40,8 @@ They hold the whole of an alert; the ends of alerts are often the same.
 
 Identity = tuple[int, int]
 
+_NEVER = 1 << 63
+
 _PROOF = 1 << 12
 """Bytes before a place that prove that it is one of the same file: numbers of inodes come again."""
 
@@ -282,19 +284,24 @@ class Follower:
                     else:
                         followed.close()
         last = places[-1]
-        written_ns, behind = last.written_ns, last.behind
         gone = not found or found[-1].status.st_ino != last.inode
+        statuses = [path.stat() for path in self.rotated if path.exists()]
+        # A packed file is another one, of the same time.
+        self.gap = gone and all(each.st_mtime_ns != last.written_ns for each in statuses)
+        # Files that are older than the one of the last place, so that they were told; what was
+        # written in the same tick of the kernel's clock is told apart by when it was renamed.
+        before = (last.written_ns, 0 if last.behind else _NEVER)
         if found:
             *left, self._file = found
             self._left.extend((self._clock() + GRACE_S, each) for each in left)
-            written_ns, behind = self._file.status.st_mtime_ns, False
-        times = [(path, path.stat().st_mtime_ns) for path in self.rotated if path.exists()]
-        # A packed file is another one, of the same time.
-        self.gap = gone and all(time_ns != last.written_ns for _, time_ns in times)
+            status = self._file.status
+            before = (status.st_mtime_ns, status.st_ctime_ns)
+            if not self._renamed():
+                before = (_NEVER, 0)
         self._known = {
-            self._identity(path)
-            for path, time_ns in times
-            if time_ns < written_ns or (time_ns == written_ns and not behind)
+            (each.st_dev, each.st_ino)
+            for each in statuses
+            if (each.st_mtime_ns, each.st_ctime_ns) < before
         }
 
     def _renamed(self) -> bool:
