@@ -8,6 +8,10 @@ UNITDIR ?= /usr/lib/systemd/system
 SYSUSERSDIR ?= /usr/lib/sysusers.d
 TMPFILESDIR ?= /usr/lib/tmpfiles.d
 SYSCONFDIR ?= /etc
+BINDIR ?= /usr/local/bin
+MANDIR ?= /usr/local/share/man
+DATADIR ?= /usr/share
+export PYTHON PREFIX DESTDIR UNITDIR SYSUSERSDIR TMPFILESDIR SYSCONFDIR BINDIR MANDIR DATADIR
 
 DEMO_CAPTURE := tests/captures/demo.pcap
 DEMO_MODELS := models/iot-gateway
@@ -20,7 +24,7 @@ RUNTIME_PYTHON = $(firstword $(foreach python,$(PYTHON) python3.11 python3.10,\
 	$(if $(shell $(python) -c '$(OLD_ENOUGH)' 2>/dev/null && echo yes),$(python))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check other-runtime test-packages model verify bench install uninstall clean
+.PHONY: help demo test check other-runtime test-packages model verify bench install uninstall deb clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -83,13 +87,14 @@ bench: ## Measure beside other tools, which are installed under out/; OPTIONS="-
 	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
 	@touch $@
 
-install: ## Install the sensor and its systemd unit (as root; PREFIX, DESTDIR)
-	@systemd/install.sh "$(PYTHON)" "$(DESTDIR)" "$(PREFIX)" \
-		"$(UNITDIR)" "$(SYSUSERSDIR)" "$(TMPFILESDIR)" "$(SYSCONFDIR)"
+install: ## Install the sensor, its systemd units, manual and completions (as root; PREFIX, DESTDIR)
+	@systemd/install.sh
 
-uninstall: ## Remove what install made, less configuration, logs and user
-	@systemd/uninstall.sh "$(DESTDIR)" "$(PREFIX)" \
-		"$(UNITDIR)" "$(SYSUSERSDIR)" "$(TMPFILESDIR)" "$(SYSCONFDIR)"
+uninstall: ## Remove what install made, less configuration, logs and users
+	@systemd/uninstall.sh
+
+deb: ## Build a Debian package that installs the same, for this Debian's own Python: out/*.deb
+	@packaging/deb.sh
 
 clean: ## Remove environments, caches and build output
 	rm -rf .venv .venv-test .venv-tflite-runtime build dist out *.egg-info .coverage

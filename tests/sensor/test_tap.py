@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import re
 import signal
 import socket
 import stat
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import netns
 import pytest
-from command import ROOT, assert_fails, sensor_command
+from command import ROOT, assert_fails, flood, sensor_command
+from running import Running
 from test_pcap import unprivileged
 from test_ring import QUICK, heard, make_cable_again, set_link, until_blindness
 
@@ -92,6 +94,29 @@ def test_a_process_without_rights_captures_through_it_even_when_it_is_gone(path)
             assert heard(cable, blocks)
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_run_without_rights_detects_in_another_network(path, tmp_path, workers):
+    alerts = tmp_path / "alerts.json"
+    bare = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    with netns.link() as cable, tapping(cable, path):
+        command = [sys.executable, "-m", "sensor.cli", "run", "-i", cable.port, "--tap", path]
+        command += ["--no-models", "-o", str(alerts), "--workers", workers]
+        process = subprocess.Popen(
+            [*bare, *command], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        running = Running(process)
+        with process:
+            try:
+                running.wait_for_message("watching")
+                status = Path(f"/proc/{process.pid}/status").read_text()
+                assert re.search(r"CapEff:\s0000000000000000", status)
+                netns.play(cable.near, cable.port, flood(200)[0])
+                running.wait_for_alert(alerts, "start", "10.0.0.2")
+                assert running.end() == 0
+            finally:
+                process.kill()
+
+
 def test_other_users_get_nothing(path):
     with netns.link() as cable, tapping(cable, path, NOBODY) as process:
         with pytest.raises(PermissionDeniedError, match=r"user 0 gets no packet sockets.*--user"):
@@ -121,7 +146,7 @@ def test_what_is_sent_is_a_socket_that_receives_nothing(path):
 
 def test_those_who_connect_and_do_not_read_are_in_nobodys_way(path):
     with netns.link() as cable, tapping(cable, path), contextlib.ExitStack() as idle:
-        for _ in range(200):
+        for _ in range(50):
             one = idle.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             one.connect(path)
         with contextlib.closing(Tapped(path)) as tapped:
