@@ -68,11 +68,11 @@ class Inference:
         self.rows = self.unique = 0
         self._schema, self._tasks, self._where = schema, tuple(task_names), where
         self._sizes = {length: BATCH * (1 + (length == schema.n)) for length in schema.lengths}
-        module, self.runtime = _runtime()
+        module, self.runtime = installed_runtime()
         kernels = module.OpResolverType
         resolver = kernels.BUILTIN_WITHOUT_DEFAULT_DELEGATES if plain_kernels else kernels.AUTO
         try:
-            with _quiet():
+            with quietly():
                 self._interpreter = module.Interpreter(
                     model_content=model, num_threads=1, experimental_op_resolver_type=resolver
                 )
@@ -169,8 +169,12 @@ def calibrate(tasks: Sequence[TaskSpec], raw: NDArray[np.float32]) -> NDArray[np
     return scores
 
 
-def _runtime() -> tuple[Any, str]:
-    """Module of the installed runtime, with its name and version."""
+def installed_runtime() -> tuple[Any, str]:
+    """Module of the installed runtime, with its name and version.
+
+    Raises:
+        HostError: there is none, or it can't be imported.
+    """
     for name, package in _RUNTIMES:
         if importlib.util.find_spec(name.partition(".")[0]) is None:
             continue
@@ -192,7 +196,7 @@ def _runtime() -> tuple[Any, str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quietly() -> Iterator[None]:
     """Keeps the runtime's own notes, written by C++ to descriptor 2, off the user's terminal."""
     sys.stderr.flush()
     kept = os.dup(2)

@@ -33,6 +33,7 @@ _FLOAT32 = 0
 MOST_ENTRIES = 128
 """Operators, signatures, and inputs or outputs of one signature."""
 
+_MOST_STEPS = 65_536
 _LONGEST_NAME = 256
 _MOST_DIMENSIONS = 8
 
@@ -56,6 +57,35 @@ class Signature:
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operator where it is used, with the tensors that it reads and writes, by number.
+
+    Attributes:
+        operator: its name in `OPERATORS`, empty for another one.
+        inputs, outputs: numbers of tensors; an input that is left out is −1.
+    """
+
+    operator: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What a signature computes.
+
+    Attributes:
+        number: of the graph in the file.
+        steps: in the order in which they run.
+        outputs: number of the tensor of each output, by name.
+    """
+
+    number: int
+    steps: tuple[Step, ...]
+    outputs: dict[str, int]
 
 
 class _Table:
@@ -101,12 +131,14 @@ class _Table:
             raise ValueError("a string runs past the file")
         return self.file[start : start + size].decode()
 
-    def integers(self, field: int) -> tuple[int, ...]:
-        start, size = self._vector(field, _MOST_DIMENSIONS, "dimensions in a tensor")
+    def integers(
+        self, field: int, most: int = _MOST_DIMENSIONS, what: str = "dimensions in a tensor"
+    ) -> tuple[int, ...]:
+        start, size = self._vector(field, most, what)
         return tuple(self._read("<i", start + 4 * i) for i in range(size))
 
-    def tables(self, field: int) -> "list[_Table]":
-        start, size = self._vector(field, MOST_ENTRIES, "operators, signatures or tensors of one")
+    def tables(self, field: int, most: int = MOST_ENTRIES) -> "list[_Table]":
+        start, size = self._vector(field, most, "operators, signatures or tensors of one")
         return [self._at(start + 4 * i) for i in range(size)]
 
     def table(self, field: int, index: int) -> "_Table":
@@ -157,9 +189,41 @@ class TFLiteFile:
             raise ValueError(f"a table points outside the file ({error})") from None
 
 
-def _foreign(code: _Table) -> str:
+def graph_of(file: bytes, signature: str) -> Graph:
+    """The graph of a signature of a model that `TFLiteFile.parse` has read.
+
+    Raises:
+        ValueError: there is no such signature, or a table points outside the file.
+    """
+    try:
+        model = _Table(file, int(struct.unpack_from("<I", file)[0]))
+        names = [_operator(code)[0] for code in model.tables(1)]
+        for definition in model.tables(7):
+            if definition.text(2) == signature:
+                number = definition.number(4, "<I")
+                steps = tuple(
+                    Step(
+                        names[step.number(0, "<I")],
+                        *(step.integers(side, MOST_ENTRIES, "tensors") for side in (1, 2)),
+                    )
+                    for step in model.table(2, number).tables(3, _MOST_STEPS)
+                )
+                outputs = {each.text(0): each.number(1, "<I") for each in definition.tables(1)}
+                return Graph(number, steps, outputs)
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"a table points outside the file ({error})") from None
+    raise ValueError(f"it has no signature {signature}")
+
+
+def _operator(code: _Table) -> tuple[str, int]:
+    """Name in `OPERATORS`, or empty, and number of an operator."""
     # The first byte-sized number of an operator is kept for those below 127 (schema.fbs).
     number = max(code.number(0, "<b"), code.number(3, "<i"))
+    return OPERATORS.get(number, ("", 0))[0], number
+
+
+def _foreign(code: _Table) -> str:
+    number = _operator(code)[1]
     version = code.number(2, "<i") if code.has(2) else 1
     if code.has(1):
         return f"custom {code.text(1)!r}"

@@ -1,10 +1,13 @@
 """The converted network against Keras; each conversion is a real one in a process of its own."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from feature_rows import random_rows
 
 from sensor.model.encoding import encode
+from sensor.model.gates import Gates
 from sensor.model.schema import FeatureSchema
 from sensor.model.tflite_file import TFLiteFile
 
@@ -78,3 +81,22 @@ def test_the_converted_network_is_kerass(case):
     for plain_kernels in (False, True):
         found = converted_scores(tflite, encoded, TASKS, plain_kernels=plain_kernels)
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance)
+    if quantization == "float16":
+        assert_gates_are_kerass(tflite, model, schema)
+
+
+def assert_gates_are_kerass(tflite, model, schema):
+    """What the sensor reads of the converted network is what Keras' gates say."""
+    rows = random_rows(9, 40, seed=51)
+    gates = Gates(SimpleNamespace(schema=schema, model=tflite, path="here"))
+    layers = {layer.name: layer.output for layer in model.layers if layer.name.startswith("gate_")}
+    layers.pop("gate_input", None)
+    if not any(f"gate_{task}" in layers for task in TASKS):
+        assert [gates.weights(rows, task) for task in TASKS] == [None, None]
+        return
+    x, c = encode(schema, rows).expand()
+    expected = keras.Model(model.inputs, layers)({"x": x, "c": c})
+    for task in TASKS:
+        wanted = np.asarray(expected[f"gate_{task}"])
+        assert wanted.std(axis=0).max() > 0.02
+        np.testing.assert_allclose(gates.weights(rows, task), wanted, rtol=0, atol=2e-3)
