@@ -8,6 +8,7 @@ order, behind all rows that were decided before.
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +169,16 @@ class Lanes:
             counts["undecided_flows"] += lane.table.flows - lane.decided_flows
         counts.update({name: getattr(self.running[0].table, name) for name in _OF_FIRST})
         return counts
+
+    def agreement(self) -> dict[str, dict[str, Any]]:
+        """How shadows agree with what is in force: by name and version, task by task."""
+        return {
+            f"{watch.detector.name} {watch.detector.version}": {
+                name: found.document() for name, found in watch.agreement.tasks.items()
+            }
+            for watch in self.watches
+            if watch.agreement
+        }
 
     def decided(self) -> NDArray[np.int64]:
         """Rows so far by end reason, ``(len(END_REASONS),)``."""

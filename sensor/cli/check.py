@@ -51,7 +51,7 @@ def check(
     )
     for path in settings.files:
         click.echo(visible(f"configuration {path}: ok"))
-    for lane in build_lanes(detecting(settings, shadow=True)):
+    for lane in build_lanes(detecting(settings, live=True)):
         for detector in lane.detectors:
             if isinstance(detector, BundleDetector):
                 bundle = detector.bundle

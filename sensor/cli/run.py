@@ -3,7 +3,9 @@
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,8 @@ import click
 
 from sensor.alerts.sinks import OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
-from sensor.capture.cutoff import CutOff
-from sensor.capture.interfaces import describe
-from sensor.capture.live import LiveSource
 from sensor.capture.record import Recorder, recorded
-from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
+from sensor.capture.ring import SNAP_BYTES
 from sensor.cli import options, say
 from sensor.errors import ConfigurationError, OutputError, UsageError
 from sensor.exchange import Lanes
@@ -23,13 +22,25 @@ from sensor.packets.headers import Headers
 from sensor.pipeline import Packets
 from sensor.service import beginnings
 from sensor.service.configured import detecting
+from sensor.service.devices import Devices
+from sensor.service.evidence_store import EvidenceStore
 from sensor.service.footprint import release_code
+from sensor.service.health import Health
 from sensor.service.lanes import build_lanes, optional_of
 from sensor.service.live import Attendant, UntilFailure, limited, within
+from sensor.service.reload import Reload
 from sensor.service.run import Run
-from sensor.service.setting_tables import Capture
 from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
+from sensor.service.sources import (
+    RECORDING_MIB,
+    USUAL_MIB,
+    WORKER_MIB,
+    Opener,
+    open_source,
+    require_sense,
+)
+from sensor.service.status_output import StatusOutput
 from sensor.service.summary import Summary
 from sensor.service.workers import Workers
 
@@ -38,16 +49,10 @@ _PARAMETERS = {
     "capture.buffer_mib": "buffer",
     "capture.workers": "workers",
     "capture.cut_off": "cut_off",
+    "capture.tap": "tap",
     "alerts.output": "output",
 }
 """Keys of the configuration, and the options that go before them as they are."""
-
-RECORDING_MIB = 32
-"""Whole frames take more room than headers."""
-
-WORKER_MIB = 16
-"""As much as one ring has alone: blocks are handed over sooner, so more of them are not full, and
-the kernel may give nearly all frames to one worker."""
 
 
 @click.command()
@@ -95,7 +100,7 @@ the kernel may give nearly all frames to one worker."""
     "--buffer",
     type=click.IntRange(min=2, max=2048),
     metavar="MIB",
-    help=f"Memory for frames that wait to be read.  [default: {BLOCK_BYTES * BLOCKS >> 20}, with "
+    help=f"Memory for frames that wait to be read.  [default: {USUAL_MIB}, with "
     f"--record {RECORDING_MIB}, at least {WORKER_MIB} a worker]",
 )
 @click.option(
@@ -113,6 +118,13 @@ the kernel may give nearly all frames to one worker."""
     help="Let the kernel drop what comes late in connections (eBPF; takes CAP_BPF, else every "
     "packet is read); only for models that look at first packets alone, which the shipped one and "
     "the counting rule do not.",
+)
+@click.option(
+    "--tap",
+    type=options.folder,
+    metavar="PATH",
+    help="Take packet sockets from the `multa-sensor tap` that listens there; the run itself then "
+    "needs no privilege.",
 )
 @click.option(
     "--no-promiscuous", is_flag=True, help="Leave out frames that are for other stations."
@@ -136,8 +148,10 @@ def run(
 ) -> None:
     """Detect on a network interface and write alerts, until SIGTERM or Ctrl-C.
 
-    It takes CAP_NET_RAW and nothing else. SIGUSR1 shows the counters, SIGHUP opens the alert log
-    anew. An interface that goes away is waited for, but not by tshark, whose end is the run's.
+    It takes CAP_NET_RAW and nothing else, and with --tap not even that. SIGUSR1 shows the counters.
+    SIGHUP opens the alert log anew and takes up what has changed in the configuration and in the
+    bundles, if all of it is right. An interface that goes away is waited for, but not by tshark,
+    whose end is the run's.
 
     \b
     Examples:
@@ -149,64 +163,80 @@ def run(
       multa-sensor run -i eth0 --workers 2 -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
-    with signals.handled():
-        settings = _settings(
-            config,
-            {
-                "capture.interfaces": interfaces or None,
-                "capture.promiscuous": False if no_promiscuous else None,
-                **options.given(_PARAMETERS),
-                **options.detection(models, home_net, no_models=no_models, no_rule=no_rule),
-            },
-        )
+    with signals.handled(), contextlib.ExitStack() as opened:
+        config = config or (None if interfaces else _default())
+        given = {
+            "capture.interfaces": interfaces or None,
+            "capture.promiscuous": False if no_promiscuous else None,
+            **options.given(_PARAMETERS),
+            **options.detection(models, home_net, no_models=no_models, no_rule=no_rule),
+        }
+        settings = _settings(config, given)
         capture, output = settings.capture, settings.alerts.output
-        if capture.source == "native":
-            for name in capture.interfaces:
-                describe(name)  # an unknown name is told before models are proved
-        elif record or capture.buffer_mib or len(capture.interfaces) > 1:
-            raise UsageError("--record, --buffer and several interfaces need the source native")
-        if capture.workers > 1 and (record or count or capture.source != "native"):
-            raise UsageError("--record, --count and other sources than native need one worker")
-        if capture.cut_off and (
-            record
-            or capture.workers > 1
-            or len(capture.interfaces) > 1
-            or capture.source != "native"
-        ):
-            raise UsageError("--cut-off needs one interface, one worker, no --record, and native")
+        require_sense(capture, record, count)
         if record == STDOUT:
             raise UsageError("--record can't write to standard output; name a file or a pipe")
-        lanes = build_lanes(detecting(settings))
         # What a full log becomes would replace whatever else has that name.
         options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
+        health = settings.health
+        status = StatusOutput(health.status, health.metrics, health.interval_s, say)
+        opened.enter_context(status)
+        opener = Opener(str(capture.tap) if capture.tap else None, opened)
+        if capture.source == "native":
+            opener.require(capture.interfaces)  # an unknown name is told before models are proved
+        lanes = build_lanes(detecting(settings, live=True))
         statistics_file = options.open_statistics(stats, output, waits=False)
-        with contextlib.ExitStack() as opened:
+        with contextlib.ExitStack() as opened_for_run:
+            keep = opened_for_run.enter_context
             # Whoever reads standard output can't come back, but a full disk can be emptied.
-            log = AlertLog(
-                output, strict=output == STDOUT, limit_bytes=settings.alerts.limit_mib << 20
-            )
-            opened.enter_context(contextlib.closing(log))
+            limit_bytes = settings.alerts.limit_mib << 20
+            log = AlertLog(output, strict=output == STDOUT, limit_bytes=limit_bytes)
+            keep(contextlib.closing(log))
             if log.unread:
                 say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
+            shadow_log = None
+            if settings.models.shadow_log:
+                shadow_path = str(settings.models.shadow_log)
+                shadow_log = AlertLog(shadow_path, strict=False, limit_bytes=limit_bytes)
+                keep(contextlib.closing(shadow_log))
             cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if capture.cut_off else None
             if cutting:
-                opened.enter_context(contextlib.closing(cutting))
-            ring = _opened(
-                capture,
-                optional=optional_of(lanes),
-                recording=record is not None,
-                cut_off=cutting,
-            )
-            opened.enter_context(contextlib.closing(ring))
+                keep(contextlib.closing(cutting))
+            recording = record is not None
+            optional = optional_of(lanes)
+            ring = open_source(capture, opener, optional, cutting, recording=recording)
+            keep(contextlib.closing(ring))
             # Last, as a start that fails should leave no recording that is in the next one's way.
-            recorder = Recorder(record) if record else None
-            if recorder:
-                opened.enter_context(contextlib.closing(recorder))
+            recorder = keep(contextlib.closing(Recorder(record))) if record else None
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
+            kept = settings.evidence
             chain = Run(
-                ring.counters, lanes, log, told, ring if isinstance(ring, Workers) else None
+                ring.counters,
+                lanes,
+                log,
+                told,
+                ring if isinstance(ring, Workers) else None,
+                EvidenceStore(kept.directory, kept.limit_mib << 20) if kept.directory else None,
+                shadow_log,
             )
-            attendant = Attendant(ring, log, recorder, chain.statistics, signals, say)
+            adopt = partial(_adopt, chain, opener.neighbours)
+            adopt(settings)
+            attendant = Attendant(ring, log, recorder, chain.statistics, signals, say, shadow_log)
+            reload = Reload(settings, lambda: _settings(config, given), lanes, optional, adopt, say)
+            attendant.reload_with(reload)
+            watched = Health(
+                status,
+                ring,
+                chain.statistics,
+                lanes,
+                attendant.handover,
+                log,
+                say,
+                silence_s=health.silence_s,
+            )
+            watched.allow_with(lambda: chain.allow)
+            watched.include("shadow", lanes.agreement)
+            attendant.tell_health_to(watched)
             release_code()
             say(f"watching {ring.interface} with {_names(lanes)}")
             heard: UntilFailure[tuple[Headers, int]] | UntilFailure[PacketBlock]
@@ -218,6 +248,7 @@ def run(
                 blocks = attendant.attended(heard)
                 packets = chain.decoded(recorded(blocks, recorder) if recorder else blocks)
             chain.live(packets, ring.interface, attendant.handover, attendant.look_at_log)
+            watched.write(time.monotonic())  # what the end of the stream has decided too
         if statistics_file:
             statistics_file.write(chain.statistics)
         if told:
@@ -227,21 +258,28 @@ def run(
         _raise_if_lost(log, output, recorder)
 
 
+def _default() -> Path:
+    """The configuration of an installation.
+
+    Raises:
+        click.MissingParameter: there is none, so an interface has to be named.
+    """
+    if os.path.lexists(DEFAULT_PATH):
+        return DEFAULT_PATH
+    context = click.get_current_context()
+    raise click.MissingParameter(
+        f"{DEFAULT_PATH} does not exist either",
+        context,
+        next(each for each in context.command.params if each.name == "interfaces"),
+    )
+
+
 def _settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
-    """What the run works by.
+    """What the run works by, at its start and at a reload.
 
     Raises:
         MultaError: the configuration is missing or wrong, or names no interface.
     """
-    if config is None and not given["capture.interfaces"]:
-        if not os.path.lexists(DEFAULT_PATH):
-            context = click.get_current_context()
-            raise click.MissingParameter(
-                f"{DEFAULT_PATH} does not exist either",
-                context,
-                next(each for each in context.command.params if each.name == "interfaces"),
-            )
-        config = DEFAULT_PATH
     settings = options.settings(config, given)
     if not settings.capture.interfaces:
         raise ConfigurationError(
@@ -251,26 +289,11 @@ def _settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _opened(
-    capture: Capture, *, optional: set[str], recording: bool, cut_off: CutOff | None
-) -> LiveSource | Workers:
-    interfaces, workers, promiscuous = capture.interfaces, capture.workers, capture.promiscuous
-    if capture.source == "tshark":
-        from sensor.capture.tshark import TsharkLive  # noqa: PLC0415 -- others save its memory
-
-        return TsharkLive(interfaces[0], snap_bytes=SNAP_BYTES, promiscuous=promiscuous)
-    usual_mib = max(BLOCK_BYTES * BLOCKS >> 20, WORKER_MIB * workers)
-    memory_mib = capture.buffer_mib or (RECORDING_MIB if recording else usual_mib)
-    blocks = (memory_mib << 20) // BLOCK_BYTES
-    if workers > 1:
-        return Workers(interfaces, workers, optional, blocks=blocks, promiscuous=promiscuous)
-    return Ring(
-        *interfaces,
-        blocks=blocks,
-        snap_bytes=FULL_FRAMES if recording else SNAP_BYTES,
-        promiscuous=promiscuous,
-        cut_off=cut_off,
-    )
+def _adopt(run: Run, neighbours: str, settings: Settings) -> None:
+    """Has a run take up what may change while it goes on."""
+    network = settings.network
+    devices = Devices(network.devices, network.leases, neighbours if network.neighbours else None)
+    run.adopt(settings.allow, settings.alerts.severity, devices.of)
 
 
 def _raise_if_lost(log: AlertLog, output: str, recorder: Recorder | None) -> None:

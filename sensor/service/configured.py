@@ -8,12 +8,12 @@ from sensor.service.model_store import resolve
 from sensor.service.settings import Settings
 
 
-def detecting(settings: Settings, *, shadow: bool = False) -> Detecting:
+def detecting(settings: Settings, *, live: bool = False) -> Detecting:
     """What the settings detect with.
 
     Args:
         settings: of the run.
-        shadow: whether bundles that are only tried are among it.
+        live: whether bundles are tried and evidence is kept, which a replay does not.
 
     Raises:
         MultaError: there is no bundle of such a name.
@@ -21,10 +21,11 @@ def detecting(settings: Settings, *, shadow: bool = False) -> Detecting:
     models, network = settings.models, settings.network
     return Detecting(
         models=[resolve(each, models.store) for each in models.active],
-        shadow=[resolve(each, models.store) for each in models.shadow] if shadow else (),
+        shadow=[resolve(each, models.store) for each in models.shadow] if live else (),
         rule=models.rule,
         home=HomeNetworks(network.home) if network.home else None,
         allow=AllowList(settings.allow) if settings.allow else None,
+        evidence=live and settings.evidence.directory is not None,
         trust=trust(settings),
     )
 

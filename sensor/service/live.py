@@ -15,7 +15,9 @@ from sensor.capture.live import LiveSource, Watching
 from sensor.capture.record import Recorder
 from sensor.errors import MultaError
 from sensor.service.handover import Handover
+from sensor.service.health import Health
 from sensor.service.notify import ServiceManager
+from sensor.service.reload import Reload
 from sensor.service.signals import Signals
 from sensor.service.statistics import Statistics
 
@@ -97,6 +99,7 @@ class Attendant:
         statistics: Statistics,
         signals: Signals,
         say: Callable[[str], None],
+        shadow_log: AlertLog | None = None,
     ) -> None:
         """Takes the parts that it looks after; `say` shows a line to a person.
 
@@ -104,6 +107,9 @@ class Attendant:
             handover: between the threads of the run.
         """
         self._ring, self._log, self._recorder = ring, log, recorder
+        self._logs = [each for each in (log, shadow_log) if each]
+        self._reload: Reload | None = None
+        self._health: Health | None = None
         self._over = False
         self.handover = Handover(lambda: not self._over and ring.pressed)
         self._statistics, self._signals, self._say = statistics, signals, say
@@ -114,6 +120,14 @@ class Attendant:
         self._waiting = False
         self._rotations = 0
         signals.are_about(self._stop, statistics.line)
+
+    def reload_with(self, reload: Reload) -> None:
+        """Names what SIGHUP has reloaded."""
+        self._reload = reload
+
+    def tell_health_to(self, health: Health) -> None:
+        """Names who watches how the run is."""
+        self._health = health
 
     def attended(self, blocks: Iterable[T]) -> Iterator[T]:
         """The blocks; after each one, its rows have been handed over.
@@ -133,9 +147,11 @@ class Attendant:
 
     def look_at_log(self) -> None:
         """What there is to do for the log after something was perhaps written to it."""
-        if self._signals.reopen_asked():
-            self._log.reopen()
-        self._log.flush()
+        reopen = self._signals.reopen_asked()
+        for log in self._logs:
+            if reopen:
+                log.reopen()
+            log.flush()
         waiting = self._log.spooled > 0
         if waiting and not self._waiting:
             self._say("the alert log can't be written; alerts wait in memory")
@@ -154,6 +170,22 @@ class Attendant:
         self._look_at_handover()
         self._look_at_recorder()
         self._look_at_ring()
+        self._look_at_reload()
+        if self._health:
+            self._health.look(time.monotonic())
+
+    def _look_at_reload(self) -> None:
+        reload = self._reload
+        if reload is None:
+            return
+        if reload.finish():
+            self._statistics.expect(reload.lanes)
+            if self._health:
+                self._health.reloaded(reload.failure)
+            self._manager.ready()
+        if not reload.busy and self._signals.reload_asked():
+            self._manager.reloading()
+            reload.begin()
 
     def _look_at_handover(self) -> None:
         self._statistics.shed = shed = self.handover.shed

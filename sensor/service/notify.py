@@ -25,6 +25,10 @@ class ServiceManager:
         """The capture is bound and every model has answered."""
         self._send("READY=1")
 
+    def reloading(self) -> None:
+        """A reload has begun; `ready` says that it is over."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1_000}")
+
     def stopping(self) -> None:
         """The end has begun."""
         self._send("STOPPING=1")

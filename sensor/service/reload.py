@@ -38,7 +38,8 @@ class Reload:
     Attributes:
         settings: those in force.
         done, failed: reloads so far.
-        failure: why the last one failed; empty if it did not.
+        failure: why the last one failed, or None if it did not.
+        lanes: of the run.
     """
 
     def __init__(
@@ -62,8 +63,9 @@ class Reload:
         """
         self.settings = settings
         self.done = self.failed = 0
-        self.failure = ""
-        self._read, self._lanes, self._adopt, self._say = read, lanes, adopt, say
+        self.failure: MultaError | None = None
+        self.lanes = lanes
+        self._read, self._adopt, self._say = read, adopt, say
         self._optional = optional
         self._thread: threading.Thread | None = None
         self._outcome: Prepared | MultaError | None = None
@@ -75,7 +77,7 @@ class Reload:
 
     def begin(self) -> None:
         """Begins to prepare; nothing else may be in preparation."""
-        in_force = self._lanes.watches
+        in_force = self.lanes.watches
         self._thread = threading.Thread(
             target=self._prepare, args=(in_force,), name="reload", daemon=True
         )
@@ -94,14 +96,14 @@ class Reload:
             self._take_up(outcome)
         elif outcome:
             self.failed += 1
-            self.failure = str(outcome)
+            self.failure = outcome
             self._say(f"reload failed, everything goes on as before: {outcome}")
         return True
 
     def _prepare(self, in_force: Sequence[Watch]) -> None:
         try:
             settings = self._read()
-            groups = build_groups(detecting(settings, shadow=True), in_force)
+            groups = build_groups(detecting(settings, live=True), in_force)
             self._check(groups)
             self._outcome = Prepared(settings, groups)
         except MultaError as error:
@@ -123,16 +125,16 @@ class Reload:
                 )
 
     def _schemas(self) -> list[object]:
-        return [lane.table.schema for lane in self._lanes]
+        return [lane.table.schema for lane in self.lanes]
 
     def _take_up(self, prepared: Prepared) -> None:
         before, after = self.settings, prepared.settings
-        old = self._lanes.watches
-        self._lanes.exchange(prepared.groups, lambda: self._adopt(after))
-        self.settings, self.failure = after, ""
+        old = self.lanes.watches
+        self.lanes.exchange(prepared.groups, lambda: self._adopt(after))
+        self.settings, self.failure = after, None
         self.done += 1
-        begun = [watch for watch in self._lanes.watches if watch not in old]
-        ended = [watch for watch in old if watch not in self._lanes.watches]
+        begun = [watch for watch in self.lanes.watches if watch not in old]
+        ended = [watch for watch in old if watch not in self.lanes.watches]
         told = [f"{_named(watch)} begins" for watch in begun]
         told += [f"{_named(watch)} ends" for watch in ended]
         self._say(f"reloaded: {', '.join(told) or 'the same detectors go on'}")

@@ -177,6 +177,15 @@ class Models:
             "ones.",
         ),
     )
+    shadow_log: Path | None = field(
+        default=Path("/var/lib/multa/shadow.json"),
+        metadata=_about(
+            FilePath(optional=True, what="path of a file"),
+            "The log of what shadow bundles would have raised, as JSON lines like those of alerts; "
+            "`multa-sensor models compare` reads it.",
+            RESTART,
+        ),
+    )
     rule: bool = field(
         default=True, metadata=_about(Flag(), "Whether the counting rule runs beside the bundles.")
     )

@@ -181,6 +181,7 @@ ALLOW: Mapping[str, Definition] = {
 WITHOUT_A_FILE = Settings().with_values(
     {
         "alerts.output": "-",
+        "models.shadow_log": None,
         "evidence.directory": None,
         "health.status": None,
         "health.metrics": None,

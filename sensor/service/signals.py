@@ -20,13 +20,14 @@ class Signals:
     """Requests by signal.
 
     SIGTERM and SIGINT end the run after what has been received; a second SIGINT ends it at once.
-    SIGUSR1 writes the counters to standard error. SIGHUP opens the alert log anew.
+    SIGUSR1 writes the counters to standard error. SIGHUP opens the alert log anew
+    and has the configuration reloaded.
     """
 
     def __init__(self) -> None:
         self._stop: Callable[[], None] | None = None
         self._counters: Callable[[], str] | None = None
-        self._ending = self._reopen = False
+        self._ending = self._reopen = self._reload = False
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
@@ -68,6 +69,13 @@ class Signals:
         self._reopen = False
         return True
 
+    def reload_asked(self) -> bool:
+        """The same, for whoever reloads the configuration."""
+        if not self._reload:
+            return False
+        self._reload = False
+        return True
+
     def _end(self, number: int, _frame: FrameType | None) -> None:
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -86,4 +94,4 @@ class Signals:
                 os.write(_STANDARD_ERROR, line.encode())
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        self._reopen = True
+        self._reopen = self._reload = True

@@ -1,0 +1,157 @@
+"""Reloads of a live run: what SIGHUP takes up, and what it refuses."""
+
+import json
+import shutil
+import signal
+
+import netns
+import pytest
+from command import ROOT, flood
+from forged import rewritten
+from running import started, until
+
+pytestmark = pytest.mark.network
+
+SHIPPED = ROOT / "models/iot-gateway"
+
+
+@pytest.fixture
+def cable():
+    with netns.link() as cable:
+        yield cable
+
+
+@pytest.fixture
+def newer(tmp_path):
+    """The shipped bundle as another version, in which a SYN flood takes more."""
+
+    def change(manifest):
+        manifest["version"] = "99"
+        manifest["tasks"][0]["incident"]["open_flows"] = 25
+
+    return rewritten(shutil.copytree(SHIPPED, tmp_path / "newer"), change)
+
+
+class Configured:
+    """A sensor's configuration and what it writes."""
+
+    def __init__(self, folder):
+        self.path, self.log = folder / "sensor.toml", folder / "alerts.json"
+        self.shadow, self.status = folder / "shadow.json", folder / "status.json"
+        self.text = f"""
+[alerts]
+output = "{self.log}"
+[evidence]
+directory = "{folder / "evidence"}"
+[health]
+status = "{self.status}"
+metrics = "{folder / "metrics.prom"}"
+interval_s = 1
+"""
+
+    def says(self, active, shadow=(), more=""):
+        """Writes the configuration."""
+        models = f"active = {json.dumps(active)}\nshadow = {json.dumps(shadow)}\n"
+        models = f'[models]\n{models}shadow_log = "{self.shadow}"\n'
+        self.path.write_text(self.text + models + more)
+
+    def alerts(self, path=None):
+        """Task, version of the model, event and reason of every alert."""
+        path = path or self.log
+        lines = path.read_text().splitlines() if path.exists() else []
+        found = [json.loads(line)["alert"] for line in lines]
+        return [
+            (each["task"], each["model"]["version"], each["event"], each.get("reason", ""))
+            for each in (alert["metadata"]["multa"] for alert in found)
+        ]
+
+
+@pytest.fixture
+def configured(tmp_path):
+    return Configured(tmp_path)
+
+
+def floods(cable, victim="10.0.0.2"):
+    """A SYN flood."""
+    netns.play(cable.near, cable.port, flood(80, victim)[0])
+
+
+def test_another_bundle_takes_over_and_the_former_incidents_end(cable, configured, newer):
+    configured.says([str(SHIPPED)])
+    with started(cable, "--config", str(configured.path)) as sensor:
+        floods(cable)
+        until(lambda: ("syn_dos", "3", "start", "") in configured.alerts(), "the first start")
+        configured.says([str(newer)])
+        sensor.process.send_signal(signal.SIGHUP)
+        said = sensor.wait_for_message("reloaded: ")
+        assert "iot-gateway 99 begins, iot-gateway 3 ends" in said
+        floods(cable, "10.0.0.3")
+        until(lambda: ("syn_dos", "99", "start", "") in configured.alerts(), "the second start")
+        assert sensor.end() == 0
+    alerts = configured.alerts()
+    assert [each for each in alerts if each[:2] == ("syn_dos", "3")][-1][2:] == ("end", "reload")
+    assert [each for each in alerts if each[:2] == ("syn_dos", "99")][-1][2:] == ("end", "quiet")
+    # the rule was wanted again, so its incidents went on
+    reasons = [each[3] for each in alerts if each[0] == "flow_rate" and each[2] == "end"]
+    assert reasons == ["quiet", "quiet"]
+
+
+def test_what_is_wrong_is_refused_and_everything_goes_on(cable, configured, newer):
+    configured.says([str(SHIPPED)])
+    with started(cable, "--config", str(configured.path)) as sensor:
+
+        def reloads(expected):
+            sensor.process.send_signal(signal.SIGHUP)
+            return sensor.wait_for_message(expected)
+
+        configured.says([str(SHIPPED)], more="[capture]\ninterfacse = []\n")
+        said = reloads("reload failed, everything goes on as before: ")
+        assert "did you mean" in said
+        assert "interfaces" in said
+        (newer / "model.tflite").write_bytes(b"no model")
+        configured.says([str(newer)])
+        assert "SHA-256" in reloads("reload failed")
+        until(lambda: "reload" in str(_status(configured)["reasons"]), "the status to tell")
+        configured.says([str(SHIPPED)], more="[capture]\nworkers = 2\n")
+        reloads("the same detectors go on")
+        assert "capture.workers" in sensor.wait_for_message("takes effect with a restart only")
+        floods(cable)
+        until(lambda: ("syn_dos", "3", "start", "") in configured.alerts(), "an alert")
+        assert sensor.end() == 0
+    status = _status(configured)
+    assert (status["state"], status["reloads"]["ok"], status["reloads"]["failed"]) == ("down", 1, 2)
+
+
+def test_a_shadow_scores_and_tells_a_log_of_its_own(cable, configured, newer):
+    configured.says([str(SHIPPED)], [str(newer)])
+    with started(cable, "--config", str(configured.path)) as sensor:
+        floods(cable)
+        until(lambda: configured.alerts(configured.shadow), "the shadow's alert")
+        assert sensor.end() == 0
+    assert {version for task, version, *_ in configured.alerts() if task == "syn_dos"} == {"3"}
+    assert {version for _, version, *_ in configured.alerts(configured.shadow)} == {"99"}
+    agreement = _status(configured)["shadow"]["iot-gateway 99"]["syn_dos"]
+    assert agreement["both"] >= 60
+    assert (agreement["only_active"], agreement["largest_difference"]) == (0, 0.0)
+
+
+def test_allow_rules_and_severities_are_taken_up(cable, configured):
+    configured.says([str(SHIPPED)])
+    with started(cable, "--config", str(configured.path)) as sensor:
+        rule = '[[allow]]\ncomment = "ours"\nexpires = "never"\ntask = "syn_dos"\n'
+        severe = "[alerts.severity]\nflow_rate = 3\n"
+        configured.says([str(SHIPPED)], more=f'{severe}{rule}destination = "10.0.0.0/8"\n')
+        sensor.process.send_signal(signal.SIGHUP)
+        sensor.wait_for_message("the same detectors go on")
+        floods(cable)
+        until(configured.alerts, "the rule's alert")
+        assert sensor.end() == 0
+    assert {task for task, *_ in configured.alerts()} == {"flow_rate"}
+    (line, *_) = configured.log.read_text().splitlines()
+    assert json.loads(line)["alert"]["severity"] == 3
+    (allowed,) = _status(configured)["allow"]
+    assert allowed["matched"] >= 60
+
+
+def _status(configured):
+    return json.loads(configured.status.read_text())
