@@ -18,6 +18,7 @@ from running import until
 from tqdm import tqdm
 
 from faults.floods import flood
+from faults.installation import configuration
 from faults.process import Sensor, lines_of, names, sensor, sensor_command
 from faults.result import Result
 from sensor.alerts.sinks import SPOOL_LINES
@@ -41,20 +42,23 @@ def main(count: int, seed: int) -> Result:
     """
     result = Result(
         "disk",
-        f"The alerts go to a disk of {DISK_MIB} MiB (tmpfs in the sensor's own mount namespace). "
+        f"Alerts, evidence, status and metrics go to a disk of {DISK_MIB} MiB (tmpfs in the "
+        "sensor's own mount namespace). "
         "In a random half of the rounds it is filled to the last page, so that lines are torn; in "
         "the others the log's folder is removed with all that is in it. A flood follows, which "
         "has to be detected and told meanwhile; then there is room, or the folder, again. In the "
         f"end the disk stays full until more alerts wait than the {SPOOL_LINES:,} that may. "
         "Every line that was ever in the log is collected. *Told* is what the statistics count "
-        "of events that are not withheld. The counting rule alone.",
+        "of events that are not withheld. *Current* is a status file that was written after there "
+        "was room. The counting rule alone.",
     )
     chance = random.Random(seed)
     recovered: list[float] = []
     with tempfile.TemporaryDirectory() as name, netns.link() as cable:
         folder, disk = Path(name), Path(name, "disk")
         disk.mkdir()
-        outputs = ("-o", str(disk / "log/alerts.json"), "--stats", str(folder / "stats"))
+        settings = configuration(folder / "sensor.toml", cable.port, disk)
+        outputs = ("--config", str(settings), "--stats", str(folder / "stats"))
         inner = sensor_command(cable, "--no-models", *outputs)
         mount = f"mount -t tmpfs -o size={DISK_MIB}m,mode=750 tmpfs {disk} && mkdir {disk}/log"
         command = ["unshare", "-m", "sh", "-c", f'{mount} && exec "$@"', "sh", *inner]
@@ -67,11 +71,16 @@ def main(count: int, seed: int) -> Result:
             result.exactly("rounds of which the log recovered by itself", len(recovered), count)
             result.inform("of them with a full disk", sum(kinds))
             result.below("written again after there was room", recovered, RECOVERY_S)
+            result.below("status current after there was room", place.current, RECOVERY_S)
             result.at_most("descriptors more", running.descriptors() - before, 0)
             if count >= OVERFLOWING:
                 place.overflow(cable, victims)
+            broken, evidence = place.broken_evidence()
+            result.exactly("files of evidence that are not whole", broken, 0)
+            result.at_least("files of evidence", evidence, 1)
             status, _ = running.end()
             place.collect()
+            result.exactly("files that were left unfinished", place.unfinished(), 0)
         counted = json.loads((folder / "stats").read_text())
         told = sum(counted["alerts"].values()) - counted["alerts_withheld"]
         written, lost = counted["alerts_written"], counted["alerts_lost"]
@@ -102,10 +111,12 @@ class Disk:
 
     Attributes:
         lines: that were found, by what tells them apart.
+        current: seconds until the status was current again, by round.
     """
 
     def __init__(self, running: Sensor, root: Path) -> None:
         self.lines: Counter[tuple] = Counter()
+        self.current: list[float] = []
         self._running, self._root, self._log = running, root, root / "log"
 
     def harmed(self, cable: netns.Link, victims: Iterator[int], *, full: bool) -> float:
@@ -132,8 +143,12 @@ class Disk:
             (self._root / "filler").unlink()
         else:
             self._log.mkdir()
+        now = time.time_ns()
         running.wait_until_said(AGAIN, again + 1)
-        return time.monotonic() - began
+        recovered = time.monotonic() - began
+        until(lambda: self._status_ns() > now, "a status that is current")
+        self.current.append(time.monotonic() - began)
+        return recovered
 
     def overflow(self, cable: netns.Link, victims: Iterator[int]) -> None:
         """More alerts than may wait, then room again."""
@@ -159,6 +174,21 @@ class Disk:
         """Counts the lines of the log."""
         self.lines.update(names(lines_of(self._log / "alerts.json")))
 
+    def broken_evidence(self) -> tuple[int, int]:
+        """How many files of evidence are not whole, and how many there are."""
+        found = sorted((self._root / "evidence").glob("*.json"))
+        return sum(not _is_whole(path) for path in found), len(found)
+
+    def unfinished(self) -> int:
+        """How many files under a name of passage are left."""
+        return sum(path.name.endswith(".new") for path in self._root.rglob("*"))
+
+    def _status_ns(self) -> int:
+        """When the status was written; whatever happens, what stands there is whole."""
+        path = self._root / "status.json"
+        json.loads(path.read_text())
+        return path.stat().st_mtime_ns
+
     def _fill(self) -> None:
         with (self._root / "filler").open("wb", buffering=0) as filler:
             try:
@@ -175,6 +205,15 @@ class Disk:
         time.sleep(0.05)
         self.lines.update(names(lines_of(away / "alerts.json")))
         shutil.rmtree(away)
+
+
+def _is_whole(path: Path) -> bool:
+    with contextlib.suppress(ValueError):
+        return (
+            path.stem
+            == json.loads(path.read_text())["alert"]["alert"]["metadata"]["multa"]["alert_id"]
+        )
+    return False
 
 
 def _incidents(running: Sensor) -> int:

@@ -6,7 +6,6 @@ import random
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import netns
@@ -14,6 +13,7 @@ from running import until
 from tqdm import tqdm
 
 from faults.floods import floods
+from faults.installation import configuration
 from faults.process import Sensor, lines_of, multa, names, sensor, sensor_command
 from faults.result import Result
 
@@ -23,19 +23,19 @@ GROUPS = 20
 VICTIMS_A_SECOND = 10.0
 
 
-def main(count: int, seed: int, options: Sequence[str] = ("--no-models",)) -> Result:
+def main(count: int, seed: int) -> Result:
     """Sends signals.
 
     Args:
         count: of them to all sensors together.
         seed: decides their order and how long it is between two.
-        options: of the sensors.
     """
     result = Result(
         "storms",
         "SIGHUP, and among four of them a SIGUSR1, with up to 2 ms between two: from before the "
         "sensor handles any, under floods, and after SIGTERM until the process has ended. Every "
-        "incident that the sensor counted has to be in the log, once.",
+        "incident that the sensor counted has to be in the log, once. A reload proves the bundle "
+        "if it has changed, which here it has not.",
     )
     chance = random.Random(seed)
     groups = min(GROUPS, max(1, count // 50))
@@ -43,11 +43,13 @@ def main(count: int, seed: int, options: Sequence[str] = ("--no-models",)) -> Re
     sent = lost = twice = more = early = statuses = 0
     with tempfile.TemporaryDirectory() as name, netns.link() as cable:
         folder = Path(name)
+        (folder / "log").mkdir()
+        settings = configuration(folder / "sensor.toml", cable.port, folder)
         with floods(cable, per_second=VICTIMS_A_SECOND):
             for number in tqdm(range(groups), desc="storms", disable=None):
-                log, stats = folder / f"alerts-{number}.json", folder / "stats"
+                log, stats = folder / f"log/alerts-{number}.json", folder / "stats"
                 outputs = ("-o", str(log), "--stats", str(stats))
-                command = sensor_command(cable, *outputs, *options)
+                command = sensor_command(cable, "--config", str(settings), *outputs)
                 with sensor(command, folder, ready=False) as running:
                     until(lambda r=running: handles(r), "a sensor that handles signals")
                     early += storm(running, chance, count // groups // 5)

@@ -20,6 +20,7 @@ import frames
 import netns
 from tqdm import tqdm
 
+from faults.installation import configuration
 from faults.process import Sensor, lines_of, multa, sensor, sensor_command
 from faults.result import Result
 from sensor.model import canonical
@@ -74,12 +75,15 @@ def main(count: int, seed: int) -> Result:
         folder = Path(name)
         for version in VERSIONS:
             _bundle(folder / version, version)
-        log, stats = folder / "alerts.json", folder / "stats"
-        configuration = folder / "sensor.toml"
-        _configure(configuration, cable.port, folder / VERSIONS[0], log)
-        arguments = ["--config", str(configuration), "--stats", str(stats)]
-        command = [each for each in sensor_command(cable, *arguments) if each != "-i"]
-        command.remove(cable.port)
+        log, stats = folder / "log/alerts.json", folder / "stats"
+        log.parent.mkdir()
+        settings = folder / "sensor.toml"
+
+        def choose(version: str) -> None:
+            configuration(settings, cable.port, folder, str(folder / version), rule=False)
+
+        choose(VERSIONS[0])
+        command = sensor_command(cable, "--config", str(settings), "--stats", str(stats))
         crossed: list[tuple[str, str]] = []
         began = time.time()
         with sensor(command, folder) as running, _load(cable) as load:
@@ -94,7 +98,7 @@ def main(count: int, seed: int) -> Result:
                     _play(cable, server, frames.SYN)
                     time.sleep(SLACK_S)  # a row begins with its first packet's block
                 version = VERSIONS[number % 2]
-                _configure(configuration, cable.port, folder / version, log)
+                choose(version)
                 exchanges.append(_exchanged(running, version, number))
                 if crossing:
                     _play(cable, server, frames.RST | frames.ACK)
@@ -143,16 +147,6 @@ def _bundle(folder: Path, version: str) -> None:
     del manifest["manifest_sha256"]
     manifest["manifest_sha256"] = canonical.sha256(manifest)
     path.write_text(json.dumps(manifest))
-
-
-def _configure(path: Path, port: str, bundle: Path, log: Path) -> None:
-    new = path.with_suffix(".new")
-    new.write_text(
-        f'[capture]\ninterfaces = ["{port}"]\n[models]\nactive = ["{bundle}"]\nrule = false\n'
-        f'[alerts]\noutput = "{log}"\n[evidence]\ndirectory = ""\n'
-        '[health]\nstatus = ""\nmetrics = ""\n'
-    )
-    new.replace(path)
 
 
 def _exchanged(running: Sensor, version: str, number: int) -> Exchange:
