@@ -1,122 +1,177 @@
-"""``multa-sensor models``: what bundles there are, and what is in them."""
+"""``multa-sensor models``: what bundles there are, what is in them, and which are used."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sensor.cli import options, visible
+from sensor.cli import models_trust, options, visible
+from sensor.cli.models_compare import compare
+from sensor.cli.models_install import install, rollback
 from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
-from sensor.model.verification import verify as verify_bundle
-from sensor.service.model_store import shipped_models
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-_folders = click.argument("folders", nargs=-1, required=True, type=options.folder, metavar="DIR...")
+from sensor.model.verification import read_proved
+from sensor.service.model_store import CURRENT, names, shipped_bundles, versions
 
 
 @click.group(no_args_is_help=False)
 def models() -> None:
-    """List, verify and inspect model bundles.
+    """Install, verify, compare and inspect model bundles.
+
+    A bundle is named by its folder, or by the name under which it was installed or came with the
+    sensor.
 
     \b
-    Example:
-      multa-sensor models verify models/iot-gateway
+    Examples:
+      multa-sensor models list
+      multa-sensor models verify iot-gateway
+      multa-sensor models install iot-gateway-4.tar.gz
     """  # noqa: D301 -- click's mark for lines to leave alone
+
+
+models.add_command(install)
+models.add_command(rollback)
+models.add_command(compare)
 
 
 @models.command("list")
 @click.argument("folder", required=False, type=options.folder, metavar="[DIR]")
-@_as_json
-def list_(folder: Path | None, *, as_json: bool) -> None:
-    """List the bundles in a folder; without one, those that came with the sensor.
+@models_trust.config
+@models_trust.store
+@models_trust.as_json
+def list_(folder: Path | None, *, config: Path | None, store: Path | None, as_json: bool) -> None:
+    """List bundles, and which of them are used.
 
-    A bundle that can't be used is listed with the reason, and the exit status tells.
+    Without a folder these are the bundles of the store and those that came with the sensor. Of the
+    store, the current version of a name is used; a shipped bundle is where the store has
+    none. A bundle that can't be used is listed with the reason, and the exit status tells.
 
     \b
-    Example:
+    Examples:
+      multa-sensor models list
       multa-sensor models list models
     """  # noqa: D301 -- click's mark for lines to leave alone
-    folder = folder or shipped_models()
-    if not folder.is_dir():
+    if folder is None:
+        settings, _ = models_trust.settings(config, store)
+        listed = list(_installed(settings.models.store))
+    elif folder.is_dir():
+        listed = [(path.parent, "") for path in sorted(folder.glob(f"*/{MANIFEST}"))]
+        listed += _versions(folder)
+    else:
         raise MissingInputError(f"{folder}: no such folder")
     refused: list[MultaError] = []
-    for path in sorted(path.parent for path in folder.glob(f"*/{MANIFEST}")):
+    for path, state in listed:
+        stated: dict[str, Any] = {"state": state} if state else {}
         try:
             bundle = Bundle.read(path)
         except MultaError as error:
             refused.append(error)
-            _say(path, {"error": str(error)}, f"UNUSABLE: {error}", as_json=as_json)
+            document = {**stated, "error": str(error)}
+            models_trust.show(path, document, f"UNUSABLE: {error}", as_json=as_json)
             continue
         tasks = [task.name for task in bundle.tasks]
-        line = f"{bundle.name} {bundle.version}  {', '.join(tasks)}"
-        _say(path, {**_identity(bundle), "tasks": tasks}, line, as_json=as_json)
+        document = {**models_trust.identity(bundle), **stated, "tasks": tasks}
+        words = f" ({state})" if state else ""
+        line = f"{bundle.name} {bundle.version}{words}  {', '.join(tasks)}"
+        models_trust.show(path, document, line, as_json=as_json)
     _raise_first(refused)
 
 
+def _installed(store: Path) -> Iterator[tuple[Path, str]]:
+    """Folders of the store and of what was shipped, and what each of them is to the sensor."""
+    current = set()
+    for path, state in _versions(store):
+        yield path, state
+        if state == CURRENT:
+            current.add(path.parent.name)
+    for manifest in shipped_bundles():
+        path = manifest.parent
+        yield path, "shipped, not used" if path.name in current else "shipped"
+
+
+def _versions(store: Path) -> Iterator[tuple[Path, str]]:
+    for name in names(store):
+        for version in versions(store, name):
+            yield version.path, version.state or "kept"
+
+
 @models.command()
-@_folders
-@_as_json
-def verify(folders: tuple[Path, ...], *, as_json: bool) -> None:
-    """Prove that bundles are intact and answer their golden vectors here.
+@click.argument("bundles", nargs=-1, required=True, metavar="DIR|NAME...")
+@models_trust.trusting
+@models_trust.as_json
+def verify(
+    bundles: tuple[str, ...],
+    *,
+    config: Path | None,
+    store: Path | None,
+    keys: tuple[Path, ...],
+    permitted: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Prove that bundles are intact and work here.
+
+    In this order: sizes, SHA-256 of all files, whether they are permitted, what the model is made
+    of, the signature where there are keys, and the golden vectors in a process of its own.
 
     \b
-    Example:
+    Examples:
       multa-sensor models verify models/iot-gateway
+      multa-sensor models verify iot-gateway --key /etc/multa/maker.pem
     """  # noqa: D301 -- click's mark for lines to leave alone
+    settings, trust = models_trust.settings(config, store, keys, permitted)
     refused: list[MultaError] = []
-    for path in folders:
+    for each in bundles:
+        path = Path(each)
         try:
-            bundle = Bundle.read(path)
-            proof = verify_bundle(bundle)
+            path = models_trust.folder_of(each, settings.models.store)
+            bundle, proof = read_proved(path, trust)
         except MultaError as error:
             refused.append(error)
-            if len(folders) > 1:
-                _say(path, {"error": str(error)}, f"UNUSABLE: {error}", as_json=as_json)
+            if len(bundles) > 1:
+                document = {"error": str(error)}
+                models_trust.show(path, document, f"UNUSABLE: {error}", as_json=as_json)
             continue
-        outcome = {
-            "runtime": proof.runtime,
-            "golden_rows": proof.rows,
-            "max_difference": proof.max_difference,
-        }
-        line = (
-            f"ok ({proof.rows} golden rows, largest difference {proof.max_difference:.1e}, "
-            f"{proof.runtime})"
-        )
-        _say(path, {**_identity(bundle), **outcome}, line, as_json=as_json)
+        document = {**models_trust.identity(bundle), **models_trust.outcome(proof)}
+        models_trust.show(path, document, models_trust.answered(proof), as_json=as_json)
     _raise_first(refused)
 
 
 @models.command()
-@click.argument("folder", type=options.folder, metavar="DIR")
+@click.argument("bundle", metavar="DIR|NAME")
+@models_trust.config
+@models_trust.store
 @click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
 @click.option("--card", is_flag=True, help="The model card instead.")
-def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
-    """Show what a bundle detects, in what, and where it comes from.
+def inspect(
+    bundle: str, *, config: Path | None, store: Path | None, as_json: bool, card: bool
+) -> None:
+    """Show what a bundle detects, and where it is from.
 
     \b
     Example:
       multa-sensor models inspect models/iot-gateway
     """  # noqa: D301 -- click's mark for lines to leave alone
-    bundle = Bundle.read(folder)
+    settings, _ = models_trust.settings(config, store)
+    read = Bundle.read(models_trust.folder_of(bundle, settings.models.store))
     if card:
-        click.echo(visible(bundle.card), nl=False)
+        click.echo(visible(read.card), nl=False)
         return
     if as_json:
-        click.echo(json.dumps(bundle.manifest))
+        click.echo(json.dumps(read.manifest))
         return
-    schema = bundle.schema
+    schema = read.schema
     lines: list[tuple[str, str]] = [
-        ("name", f"{bundle.name} {bundle.version}"),
-        ("manifest", bundle.manifest_sha256),
-        ("model", f"{bundle.model_sha256} ({len(bundle.model):,} bytes)"),
+        ("name", f"{read.name} {read.version}"),
+        ("manifest", read.manifest_sha256),
+        ("model", f"{read.model_sha256} ({len(read.model):,} bytes)"),
         ("features", schema.fingerprint()),
         ("sequences", f"{schema.n} packets by {schema.key}, {' and '.join(schema.policies)}"),
         ("fields", ", ".join(schema.fields)),
         ("context", ", ".join(schema.context) or "none"),
     ]
-    for task in bundle.tasks:
+    for task in read.tasks:
         rule = task.incident
         about = (
             f"threshold {task.threshold}, policy {task.policy}, incident of {rule.open_flows} "
@@ -124,19 +179,11 @@ def inspect(folder: Path, *, as_json: bool, card: bool) -> None:
             f"{rule.role.replace('_', ' ')}"
         )
         lines.append((f"task {task.name}", about))
-    lines += [(f"provenance {key}", _short(value)) for key, value in _items(bundle, "provenance")]
-    lines += [(f"metrics {key}", _short(value)) for key, value in _items(bundle, "metrics")]
+    lines += [(f"provenance {key}", _short(value)) for key, value in _items(read, "provenance")]
+    lines += [(f"metrics {key}", _short(value)) for key, value in _items(read, "metrics")]
     width = max(len(name) for name, _ in lines)
     for name, value in lines:
         click.echo(visible(f"{name:<{width}}  {value}"))
-
-
-def _say(path: Path, document: dict[str, Any], line: str, *, as_json: bool) -> None:
-    """One bundle's line."""
-    if as_json:
-        click.echo(json.dumps({"path": str(path), **document}))
-    else:
-        click.echo(f"{path}: {line}")
 
 
 def _raise_first(refused: list[MultaError]) -> None:
@@ -145,16 +192,6 @@ def _raise_first(refused: list[MultaError]) -> None:
         return
     more = f" (and {len(refused) - 1} more can't be used)" if len(refused) > 1 else ""
     raise type(refused[0])(f"{refused[0]}{more}")
-
-
-def _identity(bundle: Bundle) -> dict[str, Any]:
-    return {
-        "path": str(bundle.path),
-        "name": bundle.name,
-        "version": bundle.version,
-        "manifest_sha256": bundle.manifest_sha256,
-        "fingerprint": bundle.schema.fingerprint(),
-    }
 
 
 def _items(bundle: Bundle, entry: str) -> list[tuple[str, Any]]:

@@ -102,7 +102,8 @@ def install(source: Path, store: Path, trust: Trust, *, use: bool = True) -> Ins
                 _link(home, PREVIOUS, before.name)
             _link(home, CURRENT, version.name)
         removed = _make_room(store, bundle.name, version)
-        return Installed(Bundle.read(version, trust), proof, before, use, removed)
+        used = use or before == version
+        return Installed(Bundle.read(version, trust), proof, before, used, removed)
 
 
 def roll_back(name: str, store: Path, trust: Trust) -> Installed:

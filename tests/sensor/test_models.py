@@ -4,6 +4,13 @@ import shutil
 import pytest
 from command import assert_fails, sensor_command
 from forged import rewritten, with_file
+from signing import made_key, sign
+
+
+@pytest.fixture(autouse=True)
+def configuration(monkeypatch, tmp_path):
+    """That of a machine on which nothing was installed."""
+    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", tmp_path / "sensor.toml")
 
 
 @pytest.fixture
@@ -111,3 +118,74 @@ def test_a_bundle_writes_no_control_characters_on_the_terminal(capfd, bundle):
         assert "\x1b" not in shown
         assert "\x07" not in shown
         assert shown.endswith("\n")
+
+
+def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundle, tmp_path):
+    store = tmp_path / "store"
+
+    def listed(*arguments):
+        out = sensor_command(capfd, "models", "list", *arguments, "--json").out
+        return [json.loads(line) for line in out.splitlines()]
+
+    (shipped,) = listed("--store", store)
+    assert (shipped["name"], shipped["state"]) == ("iot-gateway", "shipped")
+    sensor_command(capfd, "models", "install", bundle, "--store", store)
+    sensor_command(capfd, "models", "install", shipped["path"], "--store", store, "--no-use")
+    versions = listed("--store", store)
+    assert [(each["name"], each["state"]) for each in versions] == [
+        ("iot-gateway", "kept"),
+        ("random", "current"),
+        ("iot-gateway", "shipped"),
+    ]
+    # a store is a folder too
+    assert listed(store) == versions[:2]
+    sensor_command(capfd, "models", "install", shipped["path"], "--store", store)
+    assert [each["state"] for each in listed("--store", store)] == [
+        "current",
+        "current",
+        "shipped, not used",
+    ]
+    outcome = sensor_command(capfd, "models", "list", "--store", store)
+    assert outcome.out.splitlines()[1].startswith(f"{versions[1]['path']}: random 0.0.1 (current)")
+
+
+def test_a_store_of_the_configuration_is_used(capfd, bundle, tmp_path):
+    file = tmp_path / "multa.toml"
+    file.write_text(f'[models]\nstore = "{tmp_path / "elsewhere"}"\n')
+    sensor_command(capfd, "models", "install", bundle, "--config", file)
+    outcome = sensor_command(capfd, "models", "verify", "random", "--config", file)
+    assert outcome.out.startswith(f"{tmp_path / 'elsewhere' / 'random'}/")
+    assert outcome.status == 0
+    outcome = sensor_command(capfd, "models", "inspect", "random", "--card", "--config", file)
+    assert outcome.out == (bundle / "README.md").read_text()
+
+
+def test_a_folder_comes_before_a_name(capfd, bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(bundle.parent)
+    outcome = sensor_command(capfd, "models", "verify", "random", "--store", tmp_path / "none")
+    assert outcome.out.startswith("random: ok (")
+    outcome = sensor_command(capfd, "models", "verify", "randon", "--store", tmp_path / "none")
+    assert_fails(outcome, 66, "randon: no such model", "there are: iot-gateway")
+
+
+def test_verify_asks_for_what_the_configuration_trusts(capfd, bundle, tmp_path):
+    private, public = made_key(tmp_path)
+    digest = json.loads((bundle / "manifest.json").read_text())["manifest_sha256"]
+    file = tmp_path / "multa.toml"
+    file.write_text(f'[models]\nkeys = ["{public}"]\npermitted = ["{digest}"]\n')
+    outcome = sensor_command(capfd, "models", "verify", bundle, "--config", file)
+    assert_fails(outcome, 82, bundle / "manifest.json.sig", "is missing")
+    sign(bundle, private)
+    outcome = sensor_command(capfd, "models", "verify", bundle, "--config", file)
+    assert (outcome.status, outcome.err) == (0, "")
+    file.write_text(f'[models]\npermitted = ["{64 * "0"}"]\n')
+    outcome = sensor_command(capfd, "models", "verify", bundle, "--config", file)
+    assert_fails(outcome, 82, "is not a permitted bundle", digest)
+    # options take the place of what is configured
+    arguments = ["models", "verify", bundle, "--config", file]
+    assert sensor_command(capfd, *arguments, "--permit", digest).status == 0
+    _, other = made_key(tmp_path, "other")
+    arguments += ["--permit", digest]
+    assert sensor_command(capfd, *arguments, "--key", public, "--key", other).status == 0
+    assert_fails(sensor_command(capfd, *arguments, "--key", other), 82, "is no signature")
+    assert_fails(sensor_command(capfd, *arguments, "--permit", "abc"), 64, "is no SHA-256")
