@@ -108,3 +108,9 @@ class ForgettingError(MultaError):
     """An added task would cost an old one more detection than was allowed; nothing is written."""
 
     exit_status = 86
+
+
+class EvidenceError(MultaError):
+    """A file of evidence is damaged, or of another version."""
+
+    exit_status = 87
