@@ -257,8 +257,8 @@ def _row_table(comparison: ScoreComparison) -> Iterator[str]:
         table.append(line)
     yield from _table(table)
     yield ""
-    yield "  A row is a scored sequence of packets. close: rows that only one of them found positive"
-    yield f"  and that both scored within {CLOSE} of its threshold; any training moves some of these."
+    yield "  A row is a scored sequence of packets. close: rows that only one found positive, and"
+    yield f"  that both scored within {CLOSE} of its threshold; any training moves some of these."
 
 
 def _incident_table(matched: Matched, tasks: Sequence[str], sides: Sequence[str]) -> list[str]:
