@@ -1,18 +1,20 @@
 """Sensors that are killed while they start, detect and write, and those that start after them."""
 
 import contextlib
+import json
 import os
 import random
 import signal
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import netns
 from tqdm import tqdm
 
 from faults.floods import floods
+from faults.installation import configuration
 from faults.process import lines_of, sensor, sensor_command
 from faults.result import Result
 from sensor.alerts.sinks import FILE_BYTES, OLD_SUFFIX
@@ -27,13 +29,12 @@ FULL_EVERY = 8
 """Every so many rounds the log is about to be full, so that it is renamed under the blow."""
 
 
-def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
+def main(count: int, seed: int) -> Result:
     """Kills sensors.
 
     Args:
         count: of them.
         seed: decides when.
-        options: of the sensors besides; without them they have the shipped bundle.
     """
     result = Result(
         "kill",
@@ -41,16 +42,18 @@ def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
         f"{LONGEST_S:g} s after it was ready, under floods of refused connections to "
         f"{FLOODS_A_SECOND:g} victims a second, so that several alerts are written in each tenth "
         f"of a second. In every {FULL_EVERY}th round the log is about to be full and is renamed "
-        "meanwhile. *Up* is from "
-        "the start of the process to READY=1, which the next sensor sends to its NOTIFY_SOCKET.",
+        "meanwhile. Evidence, status and metrics are written beside it. *Up* is from the start of "
+        "the process to READY=1, which the next sensor sends to its NOTIFY_SOCKET.",
     )
     chance = random.Random(seed)
     up: list[float] = []
-    alerts = killed_early = torn = 0
+    alerts = killed_early = torn = halves = unfinished = 0
     with tempfile.TemporaryDirectory() as name, netns.link() as cable:
         folder = Path(name)
-        log = folder / "alerts.json"
-        command = sensor_command(cable, "-o", str(log), *options)
+        log = folder / "log/alerts.json"
+        log.parent.mkdir()
+        settings = configuration(folder / "sensor.toml", cable.port, folder)
+        command = sensor_command(cable, "--config", str(settings))
         with floods(cable, per_second=FLOODS_A_SECOND):
             for number in tqdm(range(count), desc="kill", disable=None):
                 if number % FULL_EVERY == FULL_EVERY - 1:
@@ -69,16 +72,37 @@ def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
                     torn += 1
                     found = []
                 alerts += len(found)
+                halves += sum(not is_json(path) for path in _replaced(folder))
+                unfinished = max(unfinished, sum(1 for _ in folder.rglob("*.new")))
         with sensor(command, folder) as running:
             up.append(running.start_s)
             result.exactly("exit status of the last one, ended in peace", running.end()[0], 0)
+            left = sum(1 for _ in folder.rglob("*.new"))
             result.exactly("messages about leftovers", running.said("error"), 0)
     result.exactly("killed", count, count)
     result.inform("of them while they started", killed_early)
     result.exactly("logs with half a line", torn, 0)
+    result.exactly("files of evidence or status that are not whole", halves, 0)
+    result.at_most("unfinished files that were left at any time", unfinished, 3)
+    result.inform("of them after a sensor that ended in peace", left)
     result.at_least("alerts written whole", alerts, count)
     result.below("up", up, UP_S)
     return result
+
+
+def is_json(path: Path) -> bool:
+    """Whether a file holds one JSON object."""
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
+
+
+def _replaced(folder: Path) -> Iterator[Path]:
+    """Files that are replaced whole, so they are never half."""
+    if (folder / "status.json").exists():
+        yield folder / "status.json"
+    yield from (folder / "evidence").glob("*.json")
 
 
 def _fill(log: Path, size: int) -> None:
