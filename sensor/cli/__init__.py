@@ -25,6 +25,8 @@ COMMANDS = {
     "flows": "Write the flows of capture files, without detecting.",
     "check": "Prove that a run would start, without starting it.",
     "alerts": "Show the alerts of a log, and follow it.",
+    "report": "Write one HTML page about the alerts of a log.",
+    "label": "Say whether an alert was right.",
     "allow": "List the rules that allow flows, and ask which one matches.",
     "models": "List, verify and inspect model bundles.",
     "interfaces": "List network interfaces.",

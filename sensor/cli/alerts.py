@@ -10,15 +10,12 @@ from pathlib import Path
 
 import click
 
-from sensor.cli import say
+from sensor.cli import places, say
 from sensor.errors import UsageError
 from sensor.reporting.alert_choice import Choice, events, networks, point_in_time
 from sensor.reporting.alert_follow import POLL_S, Follower
 from sensor.reporting.alert_log import STDIN, Alert, Unread, parse, read, rotated
 from sensor.reporting.alert_text import WIDE, day, line
-
-ALERT_LOG = "/var/log/multa/alerts.json"
-"""Where an installed sensor writes."""
 
 SHOWN_BEFORE = 10
 """Alerts that are shown before those that come, where nobody says how many."""
@@ -51,6 +48,7 @@ SHOWN_BEFORE = 10
 @click.option(
     "-n", "last", type=click.IntRange(0), metavar="N", help="Only the last N; rotated logs too."
 )
+@places.config
 def alerts(
     file: str | None,
     *,
@@ -64,6 +62,7 @@ def alerts(
     models: tuple[str, ...],
     as_json: bool,
     last: int | None,
+    config: Path | None,
 ) -> None:
     """Show the alerts of a log, one a line; by default of the installed sensor's.
 
@@ -90,7 +89,8 @@ def alerts(
         severity=severity,
         models=_words(models),
     )
-    path, unread, show = file or ALERT_LOG, Unread(), _Show(as_json=as_json, flushes=follow)
+    path, unread = places.Places(config).alert_log(file), Unread()
+    show = _Show(as_json=as_json, flushes=follow)
     try:
         if follow and path != STDIN:
             _follow(path, choice, last, unread, show)

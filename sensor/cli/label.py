@@ -1,0 +1,166 @@
+"""``multa-sensor label``: what operators say of alerts."""
+
+import json
+import os
+import pwd
+import time
+from pathlib import Path
+
+import click
+
+from sensor.alerts.eve import timestamp
+from sensor.cli import places, say, visible
+from sensor.errors import MissingInputError, MultaError, UsageError
+from sensor.reporting.alert_log import Unread, parse, read, rotated
+from sensor.reporting.labels import ALERT_ID, AUTHOR, COMMENT, Label, append, current
+
+_VALUES = {"true": True, "false": False}
+
+_EVIDENCE_BYTES = 64 << 20
+"""Of a file of evidence, at most: as much as the whole folder of them may take."""
+
+
+@click.command()
+@click.argument("alert_id", required=False, metavar="ALERT_ID")
+@click.argument("value", required=False, metavar="true|false")
+@click.option("--author", metavar="NAME", help="Who says so.  [default: your login name]")
+@click.option("--comment", default="", metavar="TEXT", help="Why.")
+@click.option("--list", "lists", is_flag=True, help="Show what was said, the last word of each.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: one JSON object a line.")
+@click.option("--alerts", "log", metavar="FILE", help="Alert log, where there is no evidence.")
+@places.evidence
+@places.labels
+@places.config
+def label(
+    alert_id: str | None,
+    value: str | None,
+    *,
+    author: str | None,
+    comment: str,
+    lists: bool,
+    as_json: bool,
+    log: str | None,
+    evidence: Path | None,
+    labels: Path,
+    config: Path | None,
+) -> None:
+    """Say whether an alert was right (true) or a false alarm (false).
+
+    A label changes nothing by itself. It stays beside the evidence of its alert, from which
+    `multa-trainer feedback` makes a dataset for the next training. What is said later of the same
+    alert replaces what was said before; both stay in the file, with their authors.
+
+    \b
+    Examples:
+      multa-sensor label b8cd1c436e9587d7 false --comment "our backup, every night"
+      multa-sensor label --list
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    if lists:
+        if alert_id is not None:
+            raise UsageError("--list shows all labels; leave the ALERT_ID out")
+        _list(labels, as_json=as_json)
+        return
+    if alert_id is None or value is None:
+        raise UsageError("say which alert and what it was, as in: label ALERT_ID true")
+    if not ALERT_ID.fullmatch(alert_id):
+        raise UsageError(
+            f"{alert_id}: is no alert_id, which has 16 digits from 0 to f; `multa-sensor alerts` "
+            "shows them"
+        )
+    if value not in _VALUES:
+        raise UsageError(f"{value}: is neither true (it was an attack) nor false (it was none)")
+    if as_json:
+        raise UsageError("--json goes with --list")
+    task = _task(alert_id, places.Places(config), evidence, log)
+    said = Label(
+        alert_id,
+        _VALUES[value],
+        task,
+        _checked("--author", author if author is not None else _login_name(), AUTHOR),
+        timestamp(time.time_ns()),
+        _checked("--comment", comment, COMMENT) if comment else "",
+    )
+    append(labels, said)
+    what = "right" if said.value else "a false alarm"
+    say(f"{task} {alert_id} was {what}, says {said.author} ({labels})")
+
+
+def _list(path: Path, *, as_json: bool) -> None:
+    unread = Unread()
+    for each in current(path, unread).values():
+        if as_json:
+            click.echo(json.dumps(each.document()))
+            continue
+        value = click.style("true " if each.value else "false", bold=True)
+        comment = f": {each.comment}" if each.comment else ""
+        rest = f"{each.at[:10]} {each.at[11:16]} UTC, {each.author}{comment}"
+        text = f"{each.task} {rest}".replace("\n", " ")
+        click.echo(f"{each.alert_id} {value} {visible(text)}")
+    if str(unread):
+        say(f"{path}: {str(unread).replace('alert', 'label')}")
+
+
+def _task(alert_id: str, installed: places.Places, evidence: Path | None, log: str | None) -> str:
+    """The task of an alert, by its evidence or the alert log.
+
+    Raises:
+        MissingInputError: neither knows the alert.
+    """
+    folder = evidence if log else installed.evidence(evidence)
+    if folder and (task := _task_of_evidence(folder / f"{alert_id}.json", alert_id)):
+        return task
+    if evidence and not log:
+        raise MissingInputError(
+            f"{alert_id}: there is no evidence of this alert in {evidence}; look for it with "
+            "`multa-sensor alerts`, or name its log with --alerts"
+        )
+    path = installed.alert_log(log)
+    try:
+        for alert in read([path, *reversed(rotated(path))], Unread()):
+            if alert.alert_id == alert_id:
+                return alert.task
+    except MultaError as error:
+        where = str(error)
+    else:
+        where = f"neither in {path} nor in what it was rotated to"
+    among = f"there is no evidence of this alert in {folder}, and it" if folder else "it"
+    raise MissingInputError(
+        f"{alert_id}: {among} is not in the alert log ({where}); `multa-sensor alerts` shows what "
+        "there is, --alerts names another log"
+    )
+
+
+def _task_of_evidence(path: Path, alert_id: str) -> str | None:
+    """The task in a file of evidence; None where there is none about this alert."""
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_EVIDENCE_BYTES))
+        alert = parse(json.dumps(document["alert"]).encode())
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return alert.task if alert and alert.alert_id == alert_id else None
+
+
+def _login_name() -> str:
+    """Who is at the keyboard: whoever called sudo, else the user of this process."""
+    user = os.environ.get("SUDO_USER")
+    if user and os.geteuid() == 0:
+        return user
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
+
+
+def _checked(option: str, text: str, longest: int) -> str:
+    """What somebody said, without spaces around it.
+
+    Raises:
+        UsageError: it is empty or too long, or no text.
+    """
+    text = text.strip()
+    if not text or len(text) > longest:
+        raise UsageError(f"{option}: must have 1 to {longest:,} characters")
+    if not text.isprintable():
+        raise UsageError(f"{option}: holds characters that can't be shown; write plain text")
+    return text

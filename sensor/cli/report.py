@@ -1,0 +1,160 @@
+"""``multa-sensor report``: what alert logs tell, as one HTML page."""
+
+import json
+import os
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sensor.cli import options, places
+from sensor.errors import MissingInputError, MultaError, OutputError, PermissionDeniedError
+from sensor.reporting.alert_choice import Choice, point_in_time
+from sensor.reporting.alert_log import STDIN, Unread, read, rotated
+from sensor.reporting.labels import ALERT_ID, Label, current
+from sensor.reporting.report import Material, page
+from sensor.reporting.report_facts import Facts
+from sensor.reporting.report_status import Health
+
+_STATUS_BYTES = 16 << 20
+"""A longer file is no status: the longest have some 100 kB."""
+
+
+@click.command()
+@click.argument("files", nargs=-1, metavar="[FILE|-]...")
+@click.option("-o", "output", required=True, metavar="FILE|-", help="The page to write.")
+@click.option("--since", metavar="2h|TIME", help="From this age or time on; rotated logs too.")
+@click.option("--until", metavar="2h|TIME", help="Up to this age or time.")
+@places.evidence
+@places.labels
+@click.option(
+    "--status",
+    type=options.folder,
+    metavar="FILE",
+    help="Status of the sensor, or what --stats of a run has written: scores, losses, coverage, "
+    "blind intervals.",
+)
+@click.option("--title", default="MULTA report", show_default=True, help="Of the page.")
+@places.config
+def report(
+    files: tuple[str, ...],
+    output: str,
+    *,
+    since: str | None,
+    until: str | None,
+    evidence: Path | None,
+    labels: Path,
+    status: Path | None,
+    title: str,
+    config: Path | None,
+) -> None:
+    """Write one HTML page about alert logs; without a FILE, about the installed sensor's.
+
+    The page holds a timeline, who attacked whom, all incidents, scores, losses, and the sensor's
+    health. It is one file that loads nothing, so it can be mailed, printed and kept.
+
+    \b
+    Examples:
+      multa-sensor report --since 24h -o report.html
+      multa-sensor report alerts.json --status status.json -o report.html
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    now, installed = datetime.now(timezone.utc), places.Places(config)
+    choice = Choice(
+        since=point_in_time("--since", since, now) if since else None,
+        until=point_in_time("--until", until, now) if until else None,
+    )
+    if not files:
+        evidence, status = installed.evidence(evidence), _there(status, installed.status(None))
+    logs = files or (installed.alert_log(None),)
+    unread = Unread()
+    facts = Facts.of(filter(choice.takes, read(_with_rotated(logs, choice.since), unread)))
+    said = _said(labels)
+    material = Material(
+        facts,
+        title,
+        now,
+        ["standard input" if each == STDIN else each for each in logs],
+        choice.since,
+        choice.until,
+        Health.of(_document(status)) if status else Health(),
+        (lambda alert_id: _is_kept(evidence, alert_id)) if evidence else None,
+        lambda alert_id: _verdict(said.get(alert_id)),
+        str(unread),
+    )
+    _write(output, page(material).encode())
+
+
+def _with_rotated(logs: tuple[str, ...], since: datetime | None) -> list[str | Path]:
+    """The logs with what they were rotated to, where alerts since some time are wanted."""
+    found: list[str | Path] = []
+    for log in logs:
+        before = rotated(log, since) if since and log != STDIN else []
+        missing = before and not Path(log).exists()
+        found += [*before, *([] if missing else [log])]
+    return list(dict.fromkeys(found))
+
+
+def _there(named: Path | None, default: Path | None) -> Path | None:
+    """The file that was named, or the default one if there is one."""
+    return named or (default if default and default.exists() else None)
+
+
+def _document(path: Path) -> dict[str, Any]:
+    """The object in a status file.
+
+    Raises:
+        MissingInputError, PermissionDeniedError: there is none.
+    """
+    try:
+        with path.open("rb") as file:
+            document = json.loads(file.read(_STATUS_BYTES))
+    except PermissionError:
+        raise PermissionDeniedError(f"{path}: you may not read this status; use sudo") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise MissingInputError(f"{path}: this status can't be read ({reason})") from None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise MissingInputError(f"{path}: holds no status; name a status file, or one of --stats")
+    return document
+
+
+def _said(path: Path) -> dict[str, Label]:
+    """What operators have said; nothing where that can't be read, as a report stands without."""
+    try:
+        return current(path, Unread())
+    except MultaError:
+        return {}
+
+
+def _verdict(label: Label | None) -> str:
+    if label is None:
+        return ""
+    comment = f": {label.comment}" if label.comment else ""
+    return f"{'true' if label.value else 'false'} ({label.author}){comment}"
+
+
+def _is_kept(folder: Path, alert_id: str) -> bool:
+    return bool(ALERT_ID.fullmatch(alert_id)) and (folder / f"{alert_id}.json").is_file()
+
+
+def _write(output: str, content: bytes) -> None:
+    """Writes the page.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    if output == "-":
+        sys.stdout.buffer.write(content)
+        return
+    try:
+        # It holds addresses of people.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        with open(os.open(output, flags, 0o640), "wb") as file:  # noqa: PTH123 -- a descriptor
+            file.write(content)
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise OutputError(f"{output}: the report can't be written ({reason})") from None
