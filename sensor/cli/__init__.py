@@ -24,10 +24,13 @@ COMMANDS = {
     "tap": "Open packet sockets for a run that has no privileges.",
     "flows": "Write the flows of capture files, without detecting.",
     "check": "Prove that a run would start, without starting it.",
+    "status": "Tell how the sensor is, and why.",
+    "top": "Watch the sensor at work, in a terminal.",
     "alerts": "Show the alerts of a log, and follow it.",
     "report": "Write one HTML page about the alerts of a log.",
     "label": "Say whether an alert was right.",
     "allow": "List the rules that allow flows, and ask which one matches.",
+    "config": "Check and show the configuration.",
     "models": "List, verify and inspect model bundles.",
     "interfaces": "List network interfaces.",
 }

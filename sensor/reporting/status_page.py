@@ -1,0 +1,232 @@
+"""The status of a sensor as a page for people: its state first, then why, then all the rest.
+
+A status file is foreign: an entry that is missing or of another shape is left out, and what a
+terminal would obey is escaped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+
+from sensor.cli import visible
+from sensor.reporting.alert_text import duration
+from sensor.reporting.calibration import Calibration
+from sensor.reporting.status_file import Status
+
+COLOURS = {"healthy": "green", "degraded": "yellow", "starting": "yellow", "down": "red"}
+
+_LISTED = 100
+"""Most entries that are read of a list."""
+
+_INTERVALS = _ALERTS = 5
+"""Shown of a list; `--json` has all."""
+
+_NUMBER_WIDTH = 15
+
+
+def page(status: Status, calibration: Sequence[Calibration] = ()) -> list[str]:
+    """All lines.
+
+    Args:
+        status: to show.
+        calibration: what labels say of scores, if there are any.
+    """
+    document = status.document
+    lines = [*head(status), *(f"  · {visible(reason)}" for reason in status.reasons)]
+    sections = {
+        "Interfaces": interfaces(document),
+        "Blind": _intervals(document),
+        "Coverage": funnel(document),
+        "Models": _models(document),
+        "Labels": [_calibration(each) for each in calibration],
+        "Allow rules": _rules(document),
+        "Last alerts": alerts(document)[-_ALERTS:],
+    }
+    for title, content in sections.items():
+        if shown := list(content):
+            lines += ["", click.style(title, bold=True), *(f"  {line}" for line in shown)]
+    return lines
+
+
+def head(status: Status) -> list[str]:
+    """State, since when, and how old that is."""
+    document = status.document
+    mark = click.style(status.state.upper(), fg=COLOURS[status.state], bold=True)
+    about = []
+    if document:
+        about.append(f"process {_text(document.get('pid'))}")
+        about.append(f"started {_time(document.get('started'))}")
+        age = "before the machine started" if status.age_s is None else _age(status.age_s)
+        about.append(f"written {age}")
+    return ["  ".join([mark, click.style(", ".join(about), dim=True)]) if about else mark]
+
+
+def interfaces(document: Mapping[str, Any]) -> list[str]:
+    """Which are seen, and for how long none was."""
+    blind_s = entries(_coverage(document, "time").get("blind_seconds"))
+    lines = []
+    for name, each in list(entries(document.get("interfaces")).items())[:_LISTED]:
+        why = entries(each).get("blind")
+        seen = f"blind: {_text(why)}" if why else "seen"
+        total = _real(blind_s.get(name))
+        was = f", blind for {duration(total)} since the start" if total else ""
+        lines.append(f"{_text(name):<15} {click.style(seen, fg='red' if why else 'green')}{was}")
+    silent_s = _real(document.get("silent_s"))
+    if lines and silent_s >= 1:
+        lines.append(f"the last frame came {duration(silent_s)} ago")
+    return lines
+
+
+def funnel(document: Mapping[str, Any]) -> Iterator[str]:
+    """From frames to rows; a number is one of those above it, less what stands between them."""
+    frames, flows, rows = (_coverage(document, name) for name in ("frames", "flows", "rows"))
+    if not frames:
+        return
+    lost = whole(frames.get("lost"))
+    refused = {str(k): whole(v) for k, v in entries(frames.get("refused")).items()}
+    reasons = ", ".join(f"{_text(k)} {v:,}" for k, v in sorted(refused.items())[:_LISTED] if v)
+    share = _real(frames.get("lost_share"))
+    yield _number(frames.get("received"), "frames came")
+    yield _loss(lost, f"lost by the kernel, as they were not read in time ({share:.2%})")
+    yield _less(frames.get("bypassed"), "besides, forwarded past the capture by hardware")
+    yield _less(frames.get("cut"), "besides, left out by the cut-off")
+    yield _less(sum(refused.values()), f"not decoded: {reasons}")
+    yield _number(frames.get("decoded"), "became packets")
+    yield _number(flows.get("began"), "flows began")
+    yield _less(flows.get("undecided"), "too young to be looked at yet")
+    yield _loss(whole(flows.get("shed")), "not looked at, as detection fell behind")
+    yield _less(flows.get("waiting"), "wait for detection")
+    yield _number(flows.get("looked_at"), "were looked at")
+    yield _number(rows.get("decided"), "rows of them were decided (a long flow has several)")
+    yield _loss(whole(rows.get("shed")), "not looked at, as detection fell behind")
+    yield _less(rows.get("waiting"), "wait for detection")
+    yield _number(rows.get("looked_at"), "were looked at")
+    if skipped := whole(rows.get("skipped")):
+        yield _less(skipped, "besides, sequences of long flows that are passed over")
+
+
+def _models(document: Mapping[str, Any]) -> Iterator[str]:
+    counted = _coverage(document, "models")
+    drift, statistics = entries(document.get("drift")), entries(document.get("statistics"))
+    alerts, incidents = (entries(statistics.get(name)) for name in ("alerts", "incidents"))
+    for each in _list(document.get("models")):
+        entry = entries(each)
+        shadow = entry.get("shadow") is True
+        name = f"{entry.get('name')} (shadow)" if shadow else str(entry.get("name"))
+        model = entries(counted.get(name))
+        manifest = f", manifest {_text(entry.get('manifest_sha256'))[:12]}"
+        yield click.style(
+            f"{_text(name)} {_text(entry.get('version'))}"
+            f"{manifest if entry.get('manifest_sha256') else ''}: "
+            f"{whole(model.get('looked_at')):,} rows",
+            bold=True,
+        )
+        tasks = entries(model.get("tasks"))
+        width = max((len(_text(task)) for task in tasks), default=0)
+        for task, rows in list(tasks.items())[:_LISTED]:
+            key = f"{name}/{task}"
+            found = f"{whole(incidents.get(key)):,} incidents, {whole(alerts.get(key)):,} alerts"
+            scored = f"{whole(entries(rows).get('scored')):,} scored"
+            yield (
+                f"  {_text(task):<{width}}  {scored:>18}  {'' if shadow else found:<28}  "
+                f"{_drift(drift, key)}"
+            ).rstrip()
+
+
+def _drift(drift: Mapping[str, Any], key: str) -> str:
+    if key not in drift:
+        return ""
+    value = drift[key]
+    if not isinstance(value, float | int):
+        return "drift: too few rows to tell"
+    if value > 0.25:
+        return click.style(f"drift {value:.2f}: unlike harmless traffic in training", fg="yellow")
+    return f"drift {value:.2f}" + (": somewhat unlike training" if value >= 0.1 else "")
+
+
+def _calibration(each: Calibration) -> str:
+    return visible(
+        f"{each.task}: {each.true} of {each.labelled} labelled alerts were right "
+        f"({each.share:.0%}); their scores claimed {each.claimed:.0%}"
+    )
+
+
+def _intervals(document: Mapping[str, Any]) -> Iterator[str]:
+    intervals = [entries(each) for each in _list(document.get("blind"))]
+    for each in intervals[-_INTERVALS:]:
+        name = each.get("interface")
+        until = _time(each.get("to")) if each.get("to") else "now"
+        yield (
+            f"{_text(name) if name else 'all':<15} {_time(each.get('from'))} to {until}, "
+            f"{duration(_real(each.get('seconds')))}: {_text(each.get('why'))}"
+        )
+    if len(intervals) > _INTERVALS:
+        yield f"and {len(intervals) - _INTERVALS} before that (--json)"
+
+
+def _rules(document: Mapping[str, Any]) -> Iterator[str]:
+    for each in map(entries, _list(document.get("allow"))):
+        until = f"until {_time(each.get('expires'))}" if each.get("expires") else "for ever"
+        yield f"{_text(each.get('comment'))}: {until}, allowed {whole(each.get('matched')):,} rows"
+
+
+def alerts(document: Mapping[str, Any]) -> list[str]:
+    """The last ones, the oldest first."""
+    return [
+        f"{_time(each.get('timestamp'))}  {_text(each.get('event')):<6}  "
+        f"{_text(each.get('task'))} {_text(each.get('role'))} {_text(each.get('address'))}  "
+        f"{whole(each.get('flows')):,} flows, score {_real(each.get('score')):.3f}  "
+        f"{click.style(_text(each.get('alert_id')), dim=True)}"
+        for each in map(entries, _list(document.get("recent")))
+    ]
+
+
+def _number(value: Any, text: str) -> str:
+    return f"{whole(value):>{_NUMBER_WIDTH},}  {text}"
+
+
+def _less(value: Any, text: str) -> str:
+    """What is not among the next number; without any the line says so, as a funnel has no holes."""
+    number = f"{'−' if whole(value) else ''}{whole(value):,}"
+    return click.style(f"{number:>{_NUMBER_WIDTH}}    {text}", dim=not whole(value))
+
+
+def _loss(value: int, text: str) -> str:
+    return click.style(_less(value, text), fg="yellow") if value else _less(value, text)
+
+
+def _age(seconds: float) -> str:
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
+
+
+def _time(value: Any) -> str:
+    """EVE's form of a time, to the second, in UTC."""
+    text = _text(value)
+    return f"{text[:10]} {text[11:19]} UTC" if len(text) >= 19 else "?"
+
+
+def _coverage(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return entries(entries(document.get("coverage")).get(name))
+
+
+def _text(value: Any) -> str:
+    return visible(str(value)).replace("\n", " ")[:200]
+
+
+def whole(value: Any) -> int:
+    """A whole number of a foreign document; 0 for anything else."""
+    return value if isinstance(value, int) else 0
+
+
+def _real(value: Any) -> float:
+    return float(value) if isinstance(value, float | int) and abs(value) < 1e15 else 0.0
+
+
+def entries(value: Any) -> dict[str, Any]:
+    """An object of a foreign document; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value[:_LISTED] if isinstance(value, list) else []
