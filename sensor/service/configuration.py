@@ -7,9 +7,9 @@ what to write instead; a file is never half accepted.
 What is read is bounded: the length of a file, how many there are, how deep keys go.
 """
 
-import difflib
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +45,9 @@ FILES = 64
 
 KEY_PARTS = 32
 """Most parts of a dotted key: the parser's time grows with their square."""
+
+_KEY_PART = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*"""
+_DEEP_KEY = re.compile(rf"(?m)^[ \t]*(?:\[{{1,2}}[ \t]*)?(?:{_KEY_PART}){{{KEY_PARTS}}}")
 
 CONF_D = "conf.d"
 """The folder beside the file, whose ``*.toml`` files are read after it."""
@@ -135,11 +138,11 @@ def _read_into(gathered: _Gathered, path: Path) -> None:
     source = _Source(path, path.parent.absolute(), Places(text))
     for table, content in document.items():
         if table == "allow":
-            gathered.rules += _rules(source, content)
-            if len(gathered.rules) > RULES:
-                raise source.wrong(
-                    (table,), "allow", f"there are more than {RULES} rules; join some"
-                )
+            for rule in _rules(source, content):
+                if len(gathered.rules) == RULES:
+                    text = f"is rule {RULES + 1}; {RULES} are allowed, so join some"
+                    raise ConfigurationError(f"{rule.place}: allow: {text}")
+                gathered.rules.append(rule)
             continue
         if table not in TABLES:
             raise source.wrong((table,), shown(table), _unknown(table, "table", _table_names()))
@@ -197,14 +200,11 @@ def _unreadable(path: Path, error: OSError | ValueError) -> Exception:
 
 
 def _parsed(path: Path, text: str) -> dict[str, Any]:
-    for number, line in enumerate(text.split("\n"), 1):
-        before, is_key, _ = line.rpartition("=")
-        if not is_key and line.lstrip().startswith("["):
-            before = line
-        if before.count(".") > KEY_PARTS:
-            raise ConfigurationError(
-                f"{path}:{number}: a key has more than {KEY_PARTS} parts; no key here has so many"
-            )
+    if deep := _DEEP_KEY.search(text):
+        line = text.count("\n", 0, deep.end()) + 1
+        raise ConfigurationError(
+            f"{path}:{line}: a key has more than {KEY_PARTS} parts; no key here has so many"
+        )
     try:
         document: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -236,6 +236,8 @@ def _bare(name: str) -> str:
 
 
 def _unknown(name: str, what: str, names: Iterable[str]) -> str:
+    import difflib  # noqa: PLC0415 -- a right configuration saves its memory
+
     known = list(names)
     near = difflib.get_close_matches(name[:64].lower(), known, 1)
     meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
@@ -324,7 +326,7 @@ def _shared_paths(settings: Settings) -> Iterator[tuple[str, str]]:
         ("alerts.output", None if output == "-" else f"{output}.old"),
         *((key, settings.value(key)) for key in ("health.status", "health.metrics")),
         *((key, settings.value(key)) for key in ("forward.state", "evidence.directory")),
-        ("models.store", settings.models.store),
+        *((key, settings.value(key)) for key in ("models.store", "models.shadow_log")),
         *(("network.leases", each) for each in settings.network.leases),
         ("capture.tap", settings.capture.tap),
     ]

@@ -42,6 +42,7 @@ class Places:
                 several, keys = header
                 table = self._inside(keys, counts)
                 if several:
+                    self._note(table)
                     counts[table] = counts.get(table, -1) + 1
                     table = (*table, counts[table])
                 self._note(table)
