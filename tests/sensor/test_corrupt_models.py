@@ -1,4 +1,4 @@
-"""A slice of the proof that corrupt bundles are refused; ``make verify TARGET=faults`` has 10,000."""
+"""A slice of the proof that corrupt bundles are refused; ``make verify TARGET=faults`` does all."""
 
 import random
 
