@@ -30,6 +30,7 @@ COMMANDS = {
     "add-task": ("trainer.cli.add_task", "Add a task to a run, or refuse where others suffer."),
     "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
     "export": ("trainer.cli.export", "Write the model bundle of a run."),
+    "sign": ("trainer.cli.sign", "Sign a model bundle with an ed25519 key."),
     "proof": ("trainer.cli.proof", "Measure detection on captures of other networks."),
     "reproduce": ("trainer.cli.reproduce", "Make a paper's tables and figures again."),
     "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle in one step."),
