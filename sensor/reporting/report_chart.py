@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from html import escape
 from math import log10
 
 from sensor.reporting.alert_text import duration, number
 from sensor.reporting.report_facts import Incident
+from sensor.reporting.report_markup import plain
 
 WIDTH, LABELS = 1000, 170
 """Of the timeline, and of the names at its left, in units of the drawing."""
@@ -90,7 +90,7 @@ def timeline(
             left, right = _x(span, start), _x(span, stop)
             parts.append(
                 f'<rect class="blind" x="{left:.1f}" y="0" width="{max(2, right - left):.1f}" '
-                f'height="{height - _AXIS}"><title>{escape(text)}</title></rect>'
+                f'height="{height - _AXIS}"><title>{plain(text)}</title></rect>'
             )
     for time in span.ticks():
         x = _x(span, time)
@@ -102,7 +102,7 @@ def timeline(
         top = place * _LANE
         parts.append(
             f'<line class="lane" x1="0" x2="{WIDTH}" y1="{top + _LANE}" y2="{top + _LANE}"/>'
-            f'<text class="task" x="0" y="{top + 20}">{escape(_cut(task, 22))}</text>'
+            f'<text class="task" x="0" y="{top + 20}">{plain(_cut(task, 22))}</text>'
             f'<text class="tick left" x="0" y="{top + 35}">{number(len(incidents), "incident")}'
             "</text>"
         )
@@ -149,7 +149,7 @@ def _bars(rows: list[list[Incident]], span: Span, top: float) -> list[str]:
             parts.append(
                 f'<rect class="{severity_class(each.severity)}" x="{left:.1f}" '
                 f'y="{begin + place * (_BAR + 1):.1f}" width="{max(3, right - left):.1f}" '
-                f'height="{_BAR}" rx="1.5"><title>{escape(text)}</title></rect>'
+                f'height="{_BAR}" rx="1.5"><title>{plain(text)}</title></rect>'
             )
     return parts
 
@@ -207,7 +207,7 @@ def histogram(
 
     total = number(sum(counts), what)
     parts = [f'<svg class="histogram" viewBox="0 0 {width} {height}" role="img">']
-    parts.append(f"<title>{escape(name)}: scores of {total}</title>")
+    parts.append(f"<title>{plain(name)}: scores of {total}</title>")
     for left, right, count in zip(edges[:-1], edges[1:], counts, strict=True):
         if count:
             tall = max(2, (floor - 8) * log10(1 + count) / greatest)
