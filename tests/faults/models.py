@@ -187,7 +187,7 @@ class Corruption:
             key = chance.choice(
                 sorted(document) if isinstance(document, dict) else range(len(document))
             )
-        others = [None, True, -1, 0, 2**53, 1e300, "", "\x00", "x" * 300, [], {}, document[key]]
+        others = [None, True, -1, 0, 2**53 - 2, 1e300, "", "\x00", "x" * 300, [], {}, document[key]]
         document[key] = chance.choice(others)
         if isinstance(document[key], int | float) and chance.random() < 0.5:
             document[key] += chance.choice((1, -1, 0.25))
