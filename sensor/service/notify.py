@@ -6,6 +6,11 @@ import time
 from collections.abc import Mapping
 
 
+PATIENCE_S = 1.0
+"""How long a message waits for a manager that does not read: frames wait meanwhile, and the ring
+holds those of two seconds. It would miss the end of a reload, so it is not left out at once."""
+
+
 class ServiceManager:
     """Says ready, alive and stopping to systemd; without one, nothing is sent."""
 
@@ -38,13 +43,14 @@ class ServiceManager:
         now = time.monotonic()
         if self._every_s and now - self._pinged >= self._every_s:
             self._pinged = now
-            self._send("WATCHDOG=1")
+            self._send("WATCHDOG=1", 0.0)  # another one follows
 
-    def _send(self, message: str) -> None:
+    def _send(self, message: str, patience_s: float = PATIENCE_S) -> None:
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.settimeout(patience_s)
                 sender.connect(self._address)
                 sender.send(message.encode())
         except OSError:
