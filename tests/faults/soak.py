@@ -15,6 +15,7 @@ from tqdm import tqdm
 from bench.cable import PORT, Sent, cable
 from bench.captures import make
 from faults.floods import refused
+from faults.installation import configuration
 from faults.process import lines_of, multa, sensor, sensor_command
 from faults.result import Result
 
@@ -26,13 +27,12 @@ GROWTH_KIB = 1_024
 LOOK_S = 5.0
 
 
-def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
+def main(count: int, seed: int) -> Result:
     """Sends for so many seconds.
 
     Args:
         count: of seconds.
         seed: of the mix.
-        options: of the sensor besides.
     """
     result = Result(
         "soak",
@@ -41,18 +41,20 @@ def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
         f"refused connections every {FLOOD_EVERY_S} s, each to a victim of its own. Resident "
         f"memory and descriptors are looked at every {LOOK_S:g} s; *slope* is the least-squares "
         "line through all after the first sixth, in which tables fill up. The shipped bundle and "
-        "the counting rule.",
+        "the counting rule, with evidence and status.",
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         mix, marked = folder / "mix.pcap", folder / "floods.pcap"
         make("mix", mix, SCALE, seed)
         floods = _write_floods(marked, count)
-        log, stats = folder / "alerts.json", folder / "stats"
+        log, stats = folder / "log/alerts.json", folder / "stats"
+        log.parent.mkdir()
+        settings = configuration(folder / "sensor.toml", PORT, folder)
         with cable(folder) as wire:
             link = Link(wire.near, wire.far, PORT)
-            outputs = ("-o", str(log), "--stats", str(stats))
-            with sensor(sensor_command(link, *outputs, *options), folder) as running:
+            command = sensor_command(link, "--config", str(settings), "--stats", str(stats))
+            with sensor(command, folder) as running:
                 sent: list[Sent] = []
                 sender = threading.Thread(
                     target=lambda: sent.append(wire.send(mix, RATE, count, marked))
@@ -71,15 +73,16 @@ def main(count: int, seed: int, options: Sequence[str] = ()) -> Result:
         counted = json.loads(stats.read_text())
         found = {multa(line).get("address") for line in lines_of(log)}
     settled = [look for look in looks if look[0] >= count / 6] or looks[-2:]
+    late = [look for look in looks if look[0] >= count / 2]
     resident = [kib for _, kib, _ in settled]
-    slope, _ = statistics.linear_regression([at for at, *_ in settled], resident)
     growth = max(resident) - resident[0]
     result.inform("frames sent, a second", f"{sent[0].frames:,}, {sent[0].rate:,.0f}")
     result.exactly("frames that arrived and were not seen", sent[0].arrived - counted["packets"], 0)
     result.exactly("dropped by the kernel", counted["kernel_drops"], 0)
     result.exactly("rows shed", counted["shed"], 0)
     result.inform("resident after the first sixth, at the end, MiB", _mib(resident))
-    result.inform("slope of resident memory, KiB a minute", f"{slope * 60:.2f}")
+    result.inform("slope of all that, KiB a minute", f"{_slope(settled):.1f}")
+    result.inform("slope in the second half, KiB a minute", f"{_slope(late):.1f}")
     result.at_most("growth of resident memory after the first sixth, KiB", growth, GROWTH_KIB)
     result.exactly("numbers of descriptors that were seen", len({look[2] for look in settled}), 1)
     result.exactly("floods that were told", sum(each in found for each in floods), len(floods))
@@ -105,6 +108,13 @@ def _write_floods(path: Path, seconds: int) -> list[str]:
         victims.append(f"10.64.{number >> 8}.{number & 255}")
     frames.write_pcap(path, contents, times)
     return victims
+
+
+def _slope(looks: Sequence[tuple[float, int, int]]) -> float:
+    """Of resident memory, KiB a minute."""
+    if len(looks) < 2:
+        return float("nan")
+    return 60 * statistics.linear_regression([at for at, *_ in looks], [k for _, k, _ in looks])[0]
 
 
 def _mib(resident: Sequence[int]) -> str:
