@@ -5,7 +5,6 @@ import socket
 import time
 from collections.abc import Mapping
 
-
 PATIENCE_S = 1.0
 """How long a message waits for a manager that does not read: frames wait meanwhile, and the ring
 holds those of two seconds. It would miss the end of a reload, so it is not left out at once."""
