@@ -31,7 +31,7 @@ COMMANDS = {
     "label": "Say whether an alert was right.",
     "allow": "List the rules that allow flows, and ask which one matches.",
     "config": "Check and show the configuration.",
-    "models": "List, verify and inspect model bundles.",
+    "models": "Install, verify and compare model bundles.",
     "interfaces": "List network interfaces.",
 }
 """One line of help for every command; its module has its name."""
