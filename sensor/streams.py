@@ -1,10 +1,12 @@
-"""The standard streams, which a caller may have closed (``>&-``).
+"""The standard streams, which a caller may have closed (``>&-``), or may not read.
 
 A leaf. Without it the next file that is opened gets the number of the closed stream: messages
 would land in the alert log, or in the capture ring.
 """
 
+import contextlib
 import os
+import select
 import sys
 
 _STREAMS = (("stdin", os.O_RDONLY), ("stdout", os.O_WRONLY), ("stderr", os.O_WRONLY))
@@ -25,3 +27,20 @@ def claim_standard_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if flags == os.O_RDONLY else "w"
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as long as the process
+
+
+def write_soon(descriptor: int, line: bytes) -> None:
+    """Writes a line if that is possible at once.
+
+    Nobody may be there to read it, or somebody who does not: a pager, a terminal that Ctrl-S has
+    stopped, a pipe whose reader hangs. Then it is left out, and whoever writes does not wait.
+
+    Args:
+        descriptor: of the stream.
+        line: of less than a page (pipe(7)).
+    """
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    with contextlib.suppress(OSError):
+        if room.poll(0):
+            os.write(descriptor, line)

@@ -15,7 +15,7 @@ import click
 
 import sensor
 from sensor.errors import MultaError, UsageError
-from sensor.streams import claim_standard_streams
+from sensor.streams import claim_standard_streams, write_soon
 from sensor.unexpected import explained
 
 COMMANDS = {
@@ -126,10 +126,18 @@ def _fail(error: MultaError) -> NoReturn:
 
 def say(message: str) -> None:
     """Shows a line to a person, on standard error; nobody may be there to read it."""
-    line = f"multa-sensor: {visible(' '.join(message.split()))}\n"
     # Not through sys.stderr: what can't be written would be tried again at exit.
     with contextlib.suppress(OSError):
-        os.write(2, line.encode())
+        os.write(2, _line(message))
+
+
+def say_soon(message: str) -> None:
+    """The same for a run that goes on: it does not wait for a reader, and leaves the line out."""
+    write_soon(2, _line(message))
+
+
+def _line(message: str) -> bytes:
+    return f"multa-sensor: {visible(' '.join(message.split()))}\n".encode()
 
 
 def visible(text: str) -> str:

@@ -15,7 +15,7 @@ from sensor.alerts.sinks import OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import SNAP_BYTES
-from sensor.cli import options, say
+from sensor.cli import options, say_soon
 from sensor.errors import ConfigurationError, OutputError, UsageError
 from sensor.exchange import Lanes
 from sensor.packets.headers import Headers
@@ -179,7 +179,7 @@ def run(
         # What a full log becomes would replace whatever else has that name.
         options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
         health = settings.health
-        status = StatusOutput(health.status, health.metrics, health.interval_s, say)
+        status = StatusOutput(health.status, health.metrics, health.interval_s, say_soon)
         opened.enter_context(status)
         opener = Opener(str(capture.tap) if capture.tap else None, opened)
         if capture.source == "native":
@@ -193,13 +193,13 @@ def run(
             log = AlertLog(output, strict=output == STDOUT, limit_bytes=limit_bytes)
             keep(contextlib.closing(log))
             if log.unread:
-                say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
+                say_soon(f"{output}: nobody reads this pipe yet; alerts wait in memory")
             shadow_log = None
             if settings.models.shadow_log:
                 shadow_path = str(settings.models.shadow_log)
                 shadow_log = AlertLog(shadow_path, strict=False, limit_bytes=limit_bytes)
                 keep(contextlib.closing(shadow_log))
-            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if capture.cut_off else None
+            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say_soon) if capture.cut_off else None
             if cutting:
                 keep(contextlib.closing(cutting))
             recording = record is not None
@@ -221,8 +221,12 @@ def run(
             )
             adopt = partial(_adopt, chain, opener.neighbours)
             adopt(settings)
-            attendant = Attendant(ring, log, recorder, chain.statistics, signals, say, shadow_log)
-            reload = Reload(settings, lambda: _settings(config, given), lanes, optional, adopt, say)
+            attendant = Attendant(
+                ring, log, recorder, chain.statistics, signals, say_soon, shadow_log
+            )
+            reload = Reload(
+                settings, lambda: _settings(config, given), lanes, optional, adopt, say_soon
+            )
             attendant.reload_with(reload)
             watched = Health(
                 status,
@@ -231,14 +235,14 @@ def run(
                 lanes,
                 attendant.handover,
                 log,
-                say,
+                say_soon,
                 silence_s=health.silence_s,
             )
             watched.allow_with(lambda: chain.allow)
             watched.include("shadow", lanes.agreement)
             attendant.tell_health_to(watched)
             release_code()
-            say(f"watching {ring.interface} with {_names(lanes)}")
+            say_soon(f"watching {ring.interface} with {_names(lanes)}")
             heard: UntilFailure[tuple[Headers, int]] | UntilFailure[PacketBlock]
             if isinstance(ring, Workers):
                 heard = UntilFailure(within(ring, duration))

@@ -5,11 +5,11 @@ handlers come first, and what was asked for meanwhile is done as soon as it can 
 """
 
 import contextlib
-import os
-import select
 import signal
 from collections.abc import Callable, Iterator
 from types import FrameType
+
+from sensor.streams import write_soon
 
 _STANDARD_ERROR = 2
 _REQUESTS = (signal.SIGUSR1, signal.SIGHUP)
@@ -85,13 +85,8 @@ class Signals:
 
     def _show(self, _number: int, _frame: FrameType | None) -> None:
         line = self._counters() if self._counters else "multa-sensor: starting\n"
-        # Not through sys.stderr: the signal may have come in the middle of a write to it. And
-        # nobody may be there to read it, or somebody who does not: then it is left out.
-        room = select.poll()
-        room.register(_STANDARD_ERROR, select.POLLOUT)
-        with contextlib.suppress(OSError):
-            if room.poll(0):
-                os.write(_STANDARD_ERROR, line.encode())
+        # Not through sys.stderr: the signal may have come in the middle of a write to it.
+        write_soon(_STANDARD_ERROR, line.encode())
 
     def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
         self._reopen = self._reload = True

@@ -1,5 +1,6 @@
 """Streams that the caller has closed are the null device, never a file of ours."""
 
+import contextlib
 import json
 import os
 import signal
@@ -11,6 +12,7 @@ import frames
 import netns
 import pytest
 from command import ROOT, flood
+from running import told, until
 
 PYTHON = f"exec {sys.executable} -m sensor.cli"
 
@@ -82,3 +84,27 @@ def test_counters_never_land_in_the_alert_log(tmp_path):
     assert process.returncode == 0
     assert len([json.loads(line)["alert"] for line in log.read_text().splitlines()]) == 3
     assert json.loads(stats.read_text())["packets"] == 60
+
+
+@pytest.mark.network
+def test_a_live_run_does_not_wait_for_who_reads_its_messages(tmp_path):
+    """A pager, or a terminal that Ctrl-S has stopped, would else stop the capture."""
+    log, unread = tmp_path / "alerts.json", os.pipe()
+    os.set_blocking(unread[1], False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(unread[1], bytes(4096))
+    os.set_blocking(unread[1], True)
+    with netns.link() as cable:
+        command = [sys.executable, "-m", "sensor.cli", "run", "-i", cable.port, "--no-models"]
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", cable.far, *command, "-o", str(log)],
+            cwd=ROOT,
+            stderr=unread[1],
+        )
+        until(log.exists, "the log")
+        until(lambda: netns.play(cable.near, cable.port, flood(60)[0]) and told(log), "alerts")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    for descriptor in unread:
+        os.close(descriptor)
