@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,9 +13,10 @@ from sensor import hops
 from sensor.alerts.sinks import STDOUT
 from sensor.capture.files import CaptureFiles
 from sensor.cli import options, say, visible
-from sensor.errors import MultaError, UsageError
+from sensor.errors import MultaError, OutputError, UsageError
 from sensor.extract import raise_if_truncated
 from sensor.service.configured import detecting
+from sensor.service.evidence_store import EvidenceStore
 from sensor.service.independent import replay_each
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.progress import with_progress
@@ -36,6 +39,13 @@ from sensor.service.summary import Summary
     show_default=True,
     metavar="FILE|-",
     help="Where alerts go, as JSON lines; a file is replaced.",
+)
+@click.option(
+    "--evidence",
+    type=options.folder,
+    metavar="DIR",
+    help="Keep the rows behind each alert in this folder, for `explain --evidence DIR`; one that "
+    "is not there is made.",
 )
 @options.stats
 @options.profile
@@ -62,6 +72,7 @@ def replay(
     no_rule: bool,
     home_net: tuple[str, ...],
     output: str,
+    evidence: Path | None,
     stats: str | None,
     profile: bool,
     summary: bool,
@@ -74,13 +85,14 @@ def replay(
     Files are pcap or pcapng, also compressed with gzip; several are read as one stream in order
     of time, or each by itself with --independent, and - is standard input. The same files give the
     same alerts, byte for byte. A file that ends within a packet is processed to there, and the exit
-    status is 80.
+    status is 80. A configuration decides by its home networks, models, severities and allow rules.
 
     \b
     Examples:
       multa-sensor replay monday.pcap tuesday.pcap -o alerts.json
       multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
       multa-sensor replay monday.pcap --config /etc/multa/sensor.toml --summary
+      multa-sensor replay monday.pcap -o alerts.json --evidence evidence
       multa-sensor replay monday.pcap -o alerts.json --profile
       multa-sensor replay --independent malware/*.pcap -o alerts.json --stats stats.jsonl
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
@@ -90,21 +102,29 @@ def replay(
     if jobs and not independent:
         raise UsageError("--jobs needs --independent; one stream is read by one process")
     if independent:
-        if summary or profile or "-" in files:
-            raise UsageError("--independent goes with files, not with -, --summary or --profile")
-        wanted = detecting(options.settings(config, given))
+        if summary or profile or evidence or "-" in files:
+            raise UsageError(
+                "--independent goes with files, not with -, --summary, --profile or --evidence"
+            )
+        settings = options.settings(config, given)
+        wanted = detecting(settings)
         build_lanes(wanted)
-        alerts = _each(files, wanted, source, output, stats, jobs or os.cpu_count() or 1)
+        severity, processes = settings.alerts.severity, jobs or os.cpu_count() or 1
+        alerts = _each(files, wanted, severity, source, output, stats, processes)
         sys.exit(1 if fail_on_alert and alerts else 0)
     packets = CaptureFiles(files, options.opener(source))
     try:
-        lanes = build_lanes(detecting(options.settings(config, given)))
+        settings = options.settings(config, given)
+        lanes = build_lanes(replace(detecting(settings), evidence=evidence is not None))
         profiled = hops.start() if profile else None
         statistics_file = options.open_statistics(stats, output)
         log = options.open_fresh_log(output)
         try:
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
-            run = Run(packets.counters, lanes, log, told)
+            limit_bytes = settings.evidence.limit_mib << 20
+            kept = EvidenceStore(evidence, limit_bytes) if evidence else None
+            run = Run(packets.counters, lanes, log, told, evidence=kept)
+            run.adopt(settings.allow, settings.alerts.severity)
             run.over(with_progress(packets, hidden=options.shares_terminal(output)))
         finally:
             log.close()
@@ -119,6 +139,8 @@ def replay(
         names = [Path(name).name for name in files]
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         told.show(visible(names[0]) + more, run.statistics)
+    if kept and kept.failures:
+        raise OutputError(f"{evidence}: {kept.failures} files of evidence could not be written")
     raise_if_truncated(packets.truncated)
     if fail_on_alert and run.statistics.alerts.total():
         sys.exit(1)
@@ -127,6 +149,7 @@ def replay(
 def _each(
     files: tuple[str, ...],
     wanted: Detecting,
+    severity: Mapping[str, int],
     source: str,
     output: str,
     stats: str | None,
@@ -137,7 +160,8 @@ def _each(
     log = options.open_fresh_log(output)
     lines, failures, alerts = [], list[MultaError](), 0
     try:
-        replayed = replay_each(files, wanted, options.opener(source), log, min(jobs, len(files)))
+        open_file, jobs = options.opener(source), min(jobs, len(files))
+        replayed = replay_each(files, wanted, open_file, log, jobs, severity)
         hidden = not sys.stderr.isatty() or options.shares_terminal(output)
         with click.progressbar(
             replayed, len(files), file=sys.stderr, width=40, hidden=hidden

@@ -50,6 +50,7 @@ def replay_each(
     open_file: Opener,
     log: AlertLog,
     jobs: int,
+    severity: Mapping[str, int] | None = None,
 ) -> Iterator[Replayed]:
     """Replays every capture as if it were alone, and writes the alerts of all, capture by capture.
 
@@ -63,6 +64,7 @@ def replay_each(
         open_file: of a path and of the bytes to read at a time.
         log: takes the alerts; it stays the caller's to close.
         jobs: processes.
+        severity: of tasks, in place of their bundles'.
 
     Raises:
         OutputError: the log can't be written.
@@ -70,7 +72,7 @@ def replay_each(
     """
     with tempfile.TemporaryDirectory(prefix="multa-") as folder:
         alerts = [str(Path(folder, f"{place}.json")) for place in range(len(paths))]
-        replay = partial(_replay, replace(detecting, proved=True), open_file)
+        replay = partial(_replay, replace(detecting, proved=True), open_file, severity or {})
         # Forked, so that the runtime and numpy need not be loaded again.
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(jobs, context, _belong, (os.getpid(),)) as pool:
@@ -105,7 +107,9 @@ def _belong(parent: int) -> None:
         os._exit(1)
 
 
-def _replay(detecting: Detecting, open_file: Opener, path: str, alerts: str) -> Replayed:
+def _replay(
+    detecting: Detecting, open_file: Opener, severity: Mapping[str, int], path: str, alerts: str
+) -> Replayed:
     log = AlertLog(alerts, strict=True)
     failure: MultaError | None = None
     run: Run | None = None
@@ -113,6 +117,7 @@ def _replay(detecting: Detecting, open_file: Opener, path: str, alerts: str) -> 
         packets = CaptureFiles([path], open_file)
         try:
             run = Run(packets.counters, build_lanes(detecting), log)
+            run.adopt(detecting.allow.rules if detecting.allow else (), severity)
             run.over(packets, path)
             run.statistics.truncated = packets.truncated
             raise_if_truncated(packets.truncated)

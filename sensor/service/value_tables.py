@@ -8,6 +8,9 @@ from pathlib import Path
 
 from sensor.service.values import TASK_NAME, Text, Whole, WrongValueError, refused, shown
 
+LONGEST_NAME = 64
+"""Characters of a device's name, as in alerts."""
+
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}")
 
 
@@ -31,7 +34,7 @@ class Devices:
             if address in found:
                 raise WrongValueError(f"{shown(key)} is given twice; leave one out", key)
             try:
-                found[address] = Text(example='"camera at the door"').parse(name, folder)
+                found[address] = Text(LONGEST_NAME, '"camera at the door"').parse(name, folder)
             except WrongValueError as error:
                 raise WrongValueError(f"{shown(key)}: {error}", key) from None
         return found

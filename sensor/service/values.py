@@ -17,7 +17,7 @@ LONGEST_SOCKET_PATH = 107
 """sun_path of unix(7) holds 108 bytes with the zero at the end."""
 
 LONGEST_TEXT = 200
-"""Characters of names and comments that people write."""
+"""Characters of comments that people write."""
 
 INTERFACE_BYTES = 15
 """IFNAMSIZ of linux/if.h is 16 with the zero at the end."""
@@ -160,15 +160,20 @@ class Choice:
 class Text:
     """Words of a person, on one line."""
 
-    form: str = f"text of 1 to {LONGEST_TEXT} printable characters"
+    most: int = LONGEST_TEXT
     example: str = '"the printer scans for its server every morning"'
+
+    @property
+    def form(self) -> str:
+        """How long it may be."""
+        return f"text of 1 to {self.most} printable characters"
 
     def parse(self, value: object, folder: Path) -> str:  # noqa: ARG002 -- as every kind
         """The text, without spaces around it."""
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise refused(self, value)
-        if len(value) > LONGEST_TEXT:
-            raise WrongValueError(f"has {len(value)} characters; write at most {LONGEST_TEXT}")
+        if len(value) > self.most:
+            raise WrongValueError(f"has {len(value)} characters; write at most {self.most}")
         return value.strip()
 
 

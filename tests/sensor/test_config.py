@@ -1,9 +1,12 @@
 import json
+import subprocess
 import sys
 
 import frames
+import netns
 import pytest
-from command import ROOT, assert_fails, sensor_command, sensor_process
+from command import ROOT, assert_fails, flood, sensor_command, sensor_process
+from running import Running
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -87,3 +90,30 @@ def test_failure_of_a_process_is_one_line_and_78(path):
     done = sensor_process("config", "check", path)
     assert (done.returncode, done.stdout) == (78, b"")
     assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.network
+def test_run_takes_everything_from_the_configuration(tmp_path):
+    with netns.link() as cable:
+        path = tmp_path / "sensor.toml"
+        path.write_text(
+            f"[capture]\ninterfaces = ['{cable.port}']\n[models]\nactive = []\n"
+            "shadow_log = ''\n[alerts]\noutput = 'alerts.json'\n[alerts.severity]\nflow_rate = 3\n"
+            "[evidence]\ndirectory = ''\n[health]\nstatus = ''\nmetrics = ''\n"
+        )
+        command = [sys.executable, "-m", "sensor.cli", "run", "--config", path, "--count", "60"]
+        process = subprocess.Popen(
+            ["ip", "netns", "exec", cable.far, *command],
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        running = Running(process)
+        with process:
+            running.wait_for_message("watching")
+            netns.play(cable.near, cable.port, flood(60)[0])
+            assert running.wait() == 0
+    lines = (tmp_path / "alerts.json").read_text().splitlines()
+    assert [json.loads(line)["alert"]["severity"] for line in lines] == [3, 3, 3]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["alerts.json", "sensor.toml"]

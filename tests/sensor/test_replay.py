@@ -205,3 +205,66 @@ def test_profile_tells_of_each_hop_and_changes_nothing(capfd, capture):
     assert [line.split()[0] for line in hops] == expected.split()
     *parts, whole = (float(line.split("%")[0].split()[-2]) for line in hops)
     assert sum(parts) == pytest.approx(whole, abs=0.01)
+
+
+RULE_ALONE = "[models]\nactive = []\n"
+
+
+@pytest.fixture
+def configured(capfd, capture, tmp_path):
+    """Lines of a replay with a configuration, and perhaps options."""
+
+    def lines(text, *arguments):
+        path = tmp_path / "sensor.toml"
+        path.write_text(RULE_ALONE + text)
+        outcome = sensor_command(capfd, "replay", capture, "--config", path, *arguments)
+        assert (outcome.status, outcome.err) == (0, "")
+        return [json.loads(line) for line in outcome.out.splitlines()]
+
+    return lines
+
+
+def roles(lines):
+    return [line["alert"]["metadata"]["multa"]["home"]["roles"] for line in lines]
+
+
+def test_configuration_decides_on_alerts(capfd, capture, configured):
+    plain = sensor_command(capfd, "replay", capture, "--no-models").out
+    assert configured("") == [json.loads(line) for line in plain.splitlines()]
+    assert {line["alert"]["severity"] for line in configured("")} == {2}
+    severe = configured("[alerts.severity]\nflow_rate = 1\n")
+    assert [line["alert"]["severity"] for line in severe] == [1, 1, 1]
+    home = "[network]\nhome = ['10.0.0.0/24']\n"
+    assert roles(configured(home)) == [["victim"]] * 3
+    assert roles(configured(home, "--home-net", "192.168.0.0/16")) == [[]] * 3
+
+
+def test_allowed_flows_raise_no_alert_as_long_as_the_rule_holds(configured):
+    rule = "[[allow]]\ncomment = 'a test'\ndestination = '10.0.0.2'\nport = 80\nexpires = "
+    assert configured(rule + "'never'\n") == []
+    # Packets are of 2023-11-14, and so is the clock that rules are held against.
+    assert configured(rule + "2023-11-15\n") == []
+    assert len(configured(rule + "2023-11-14\n")) == 3
+    assert len(configured(rule.replace("80", "81") + "'never'\n")) == 3
+
+
+def test_independent_replay_takes_the_configuration_too(configured):
+    rule = "[[allow]]\ncomment = 'a test'\ntask = 'flow_rate'\nexpires = 'never'\n"
+    assert configured(rule, "--independent") == []
+    severe = configured("[alerts.severity]\nflow_rate = 3\n", "--independent")
+    assert [line["alert"]["severity"] for line in severe] == [3, 3, 3]
+
+
+def test_evidence_is_kept_where_it_is_asked_for(capfd, configured, capture, tmp_path):
+    folder = tmp_path / "evidence"
+    lines = configured("[evidence]\ndirectory = 'elsewhere'\n", "--evidence", folder)
+    (alert_id,) = {line["alert"]["metadata"]["multa"]["alert_id"] for line in lines}
+    assert [path.name for path in folder.iterdir()] == [f"{alert_id}.json"]
+    kept = json.loads((folder / f"{alert_id}.json").read_bytes())
+    assert kept["alert"] == lines[-1]
+    assert not (tmp_path / "elsewhere").exists()
+    (tmp_path / "file").write_text("")
+    bad = sensor_command(
+        capfd, "replay", capture, "--no-models", "--evidence", tmp_path / "file", "-o", "/dev/null"
+    )
+    assert_fails(bad, 74, "3 files of evidence could not be written")

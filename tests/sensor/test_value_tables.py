@@ -24,6 +24,7 @@ def test_devices_have_one_form_of_each_address():
         ({"aa:bb:cc:dd:ee": "x"}, "neither a MAC nor an IP address", ("aa:bb:cc:dd:ee",)),
         ({"fe80::1%eth0": "x"}, "neither a MAC nor an IP address", ("fe80::1%eth0",)),
         ({"10.0.0.1": 5}, "'10.0.0.1': 5 is no text", ("10.0.0.1",)),
+        ({"10.0.0.1": "x" * 65}, "has 65 characters; write at most 64", ("10.0.0.1",)),
         ({"10.0.0.1": {}}, "'10.0.0.1': a table is no text", ("10.0.0.1",)),
         ({"::1": "a", "0::1": "b"}, "'0::1' is given twice", ("0::1",)),
         ({f"10.0.0.{k}": "a" for k in range(4)}, "has 4 entries; 3 are allowed", ()),
