@@ -6,17 +6,20 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 import frames
 import netns
 from command import ROOT
+from running import until
 from tqdm import tqdm
 
 from faults.floods import address, flood, refused
+from faults.installation import configuration
 from faults.process import Sensor, lines_of, multa, sensor, sensor_command
 from faults.result import Result
+from sensor.service.symptoms import FIRST_YEAR
 
 HERE = Path(__file__).parent
 HOUR, YEAR = 3_600, 31_557_600
@@ -24,6 +27,11 @@ STEPS = (HOUR, -HOUR, 10 * YEAR, -10 * YEAR, -HOUR, HOUR, -10 * YEAR, 10 * YEAR)
 """Seconds; after all of them the clock is right again."""
 FLOWS = 120
 """64 packets tell that a clock was set back; more than the rule's 30 flows come after them."""
+ALLOWED = 1_000_000
+"""The victim whose floods are allowed, as an audit's might be."""
+EXPIRES = datetime(2030, 1, 1, tzinfo=timezone.utc)
+THOROUGH = 8
+"""From so many steps on, the status is waited for and looked at too."""
 NEAR_S = 5.0
 ALERTED_S = 5.0
 
@@ -65,7 +73,9 @@ def main(count: int, seed: int) -> Result:
         "ring. It starts in 1970, is set right, and then steps by ±1 h and ±10 years, in the "
         "middle of traffic. After each step comes a flood: *alerted* is from its last packet to "
         "the start of its incident in the log. Times in alerts have to be those of the clock (±5 "
-        "s). Then a recording with the same steps is replayed. The counting rule alone.",
+        "s). Before it comes a flood that a rule allows until 2030: it is told when the clock "
+        "says that that is past, and not before. Then a recording with the same steps is replayed. "
+        "The counting rule alone.",
     )
     with tempfile.TemporaryDirectory() as name:
         _live(result, Path(name), count, seed)
@@ -74,11 +84,15 @@ def main(count: int, seed: int) -> Result:
 
 
 def _live(result: Result, folder: Path, count: int, seed: int) -> None:
-    clock, log = Clock(folder), folder / "alerts.json"
+    clock, log = Clock(folder), folder / "log/alerts.json"
     stats = folder / "stats"
     alerted: list[float] = []
+    misjudged = stale = 0
     with netns.link() as cable:
-        command = sensor_command(cable, "--no-models", "-o", str(log), "--stats", str(stats))
+        settings = _settings(folder, cable.port)
+        command = sensor_command(
+            cable, "--no-models", "--config", str(settings), "--stats", str(stats)
+        )
         at = command.index("-m")
         command[at : at + 2] = [str(HERE / "shifted.py")]
         clock.set(40 - int(time.time()))
@@ -87,9 +101,14 @@ def _live(result: Result, folder: Path, count: int, seed: int) -> None:
         with sensor(command, folder, environment=clock.environment) as running:
             for number in tqdm(range(count + 1), desc="clock", disable=None):
                 victim = seed + number
+                flood(cable, ALLOWED, FLOWS)
                 flood(cable, victim, FLOWS)
                 alerted.append(_until_alert(running, log, victim))
                 wrong += _wrong_times(lines_of(log), address(victim), clock.now())
+                told = _told_now(lines_of(log), address(ALLOWED), clock.now())
+                misjudged += told != (clock.now() >= EXPIRES.timestamp())
+                if count >= THOROUGH:
+                    stale += _is_stale(folder / "status.json", clock)
                 step = STEPS[(number - 1) % len(STEPS)] if number else -clock.offset_s
                 clock.set(clock.offset_s + step)
                 backwards += step < 0
@@ -108,6 +127,9 @@ def _live(result: Result, folder: Path, count: int, seed: int) -> None:
     )
     spans = [_span(line) for line in lines_of(log)]
     result.exactly("incidents of less than 0 or more than 60 s", _outside(spans, 0, 60), 0)
+    result.exactly("allowed floods that were told, or expired ones that were not", misjudged, 0)
+    if count >= THOROUGH:
+        result.exactly("status that was not the clock's, or a wrong one", stale, 0)
     result.exactly("times in alerts that are not the clock's", len(wrong), 0)
     for text in wrong[:3]:
         result.inform("such a time", text)
@@ -144,6 +166,40 @@ def _replayed(result: Result, folder: Path, count: int, seed: int) -> None:
     )
     result.exactly("replay: floods told at their own times", right, count + 1)
     result.exactly("replay: exit status", done.returncode, 0)
+
+
+def _settings(folder: Path, port: str) -> Path:
+    (folder / "log").mkdir()
+    path = configuration(folder / "sensor.toml", port, folder)
+    with path.open("a") as file:
+        file.write(
+            f'[[allow]]\ncomment = "audit"\nexpires = {EXPIRES:%Y-%m-%d}\n'
+            f'destination = "{address(ALLOWED)}"\n'
+        )
+    return path
+
+
+def _told_now(lines: Sequence[dict], victim: str, now: float) -> bool:
+    """Whether an incident of the victim began lately by this clock."""
+    return any(
+        multa(line)["address"] == victim and abs(_seconds(line["timestamp"]) - now) < NEAR_S
+        for line in lines
+    )
+
+
+def _is_stale(status: Path, clock: Clock) -> bool:
+    """Whether the next status has another time than the clock, or says what is not so."""
+    before = status.stat().st_mtime_ns
+    until(lambda: status.stat().st_mtime_ns != before, "a new status")
+    document = json.loads(status.read_text())
+    lost = any("clock says" in reason for reason in document["reasons"])
+    return (
+        abs(_seconds(document["written"]) - clock.now()) > NEAR_S
+        or lost != (clock.now() < datetime(FIRST_YEAR, 1, 1, tzinfo=timezone.utc).timestamp())
+        or any("no packet" in reason or "blind" in reason for reason in document["reasons"])
+        or document["silent_s"] > NEAR_S
+        or bool(document["blind"])
+    )
 
 
 def _talk(packets: int) -> Sequence[bytes]:
