@@ -27,6 +27,7 @@ COMMANDS = {
     "status": "Tell how the sensor is, and why.",
     "top": "Watch the sensor at work, in a terminal.",
     "alerts": "Show the alerts of a log, and follow it.",
+    "explain": "Tell why an alert was raised, from its packets.",
     "report": "Write one HTML page about the alerts of a log.",
     "label": "Say whether an alert was right.",
     "allow": "List the rules that allow flows, and ask which one matches.",

@@ -1,0 +1,179 @@
+"""What a score rests on: it is taken again with a packet or a part of the row left out.
+
+**A packet is left out** as if it had never been captured: the row is one packet shorter, and the
+gap before the next one is the sum of both (0 where the next one becomes the flow's first,
+`docs/semantics.md` 3). Counts of flows stay as they are. A row of one packet has nothing to leave
+out.
+
+**A part is neutralised** by what benign traffic has in its place: the values of the bundle's benign
+golden rows of the same transport, packet for packet (the last one again where such a row is
+shorter), all of a part from one row at a time. The score told is the mean over these rows. Golden
+rows are real rows that the bundle's author chose; benign are those that no task finds positive. For
+the transport itself they are those of other transports.
+
+Both say what this network makes of a row that differs in one thing, no more. Parts that say the
+same hide each other: each may be left out without harm, as the other still says it. And a changed
+row may be one that no network has ever carried.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
+from sensor.model.bundle import Bundle
+from sensor.model.detector import BundleDetector
+from sensor.model.inference import calibrate
+from sensor.packets.headers import ICMP, ICMPV6, OPTIONAL_TYPES
+
+GAP_US = 60_000_000
+"""The clip of a gap."""
+
+COUNTS = "flow counts"
+
+_PACKET_PARTS = {
+    "sizes": ("ip_length", "payload_length"),
+    "gaps": ("interarrival",),
+    "directions": ("direction",),
+    "TCP flags": ("tcp_flags",),
+    "protocol": ("protocol",),
+    "TTL": ("ttl",),
+    "TCP window": ("tcp_window",),
+}
+"""Parts of a row by the fields of a packet; what `valid` says is the length."""
+
+_PACKET_COLUMNS = (
+    "ip_length",
+    "payload_length",
+    "interarrival_us",
+    "direction",
+    "tcp_flags",
+    *OPTIONAL_TYPES,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a row, or a field of such a part.
+
+    Attributes:
+        name: for people.
+        fields: of the schema.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+
+
+class Occlusion:
+    """Scores rows of one task again, whole and with something left out."""
+
+    def __init__(self, bundle: Bundle, task: str) -> None:
+        """Loads the bundle's network.
+
+        Args:
+            bundle: that scored the rows.
+            task: one of its tasks.
+
+        Raises:
+            HostError: no TFLite runtime is installed.
+            BundleError: the runtime refuses the model.
+        """
+        self._detector = BundleDetector(bundle)
+        self._column = [each.name for each in bundle.tasks].index(task)
+        self._benign = benign_rows(bundle)
+        schema = bundle.schema
+        found = {
+            name: tuple(field for field in fields if field in schema.fields)
+            for name, fields in _PACKET_PARTS.items()
+        }
+        found = {COUNTS: schema.context, **found}
+        self.parts = tuple(Part(name, fields) for name, fields in found.items() if fields)
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of the TFLite runtime."""
+        return self._detector.runtime
+
+    @property
+    def references(self) -> int:
+        """Benign rows whose values neutralise a part, of all transports."""
+        return len(self._benign)
+
+    def scores(self, rows: SequenceBatch) -> NDArray[np.float32]:
+        """Calibrated scores ``(b,)``."""
+        return self._detector.score(rows)[:, self._column]
+
+    def without_packets(self, row: SequenceBatch) -> tuple[float, ...]:
+        """The score without each of a row's packets; none for a row of one packet."""
+        return tuple(self.scores(without_each_packet(row)).tolist()) if row.length[0] > 1 else ()
+
+    def without(self, row: SequenceBatch, fields: Sequence[str]) -> float | None:
+        """The mean score with some fields neutralised; None where no benign row can do it.
+
+        Args:
+            row: one row.
+            fields: of a packet or of its flow.
+        """
+        same = _transport(self._benign.protocol) == _transport(row.protocol)
+        given = self._benign.take(~same if tuple(fields) == ("protocol",) else same)
+        if not len(given):
+            return None
+        return float(self.scores(neutralised(row, given, fields)).mean(dtype=np.float64))
+
+
+def benign_rows(bundle: Bundle) -> SequenceBatch:
+    """The golden rows that no task of a bundle finds positive."""
+    threshold = np.array([task.threshold for task in bundle.tasks])
+    positive = calibrate(bundle.tasks, bundle.golden.scores) >= threshold
+    return bundle.golden.rows.take(np.flatnonzero(~positive.any(axis=1)))
+
+
+def without_each_packet(row: SequenceBatch) -> SequenceBatch:
+    """A row of m > 1 packets, m times, each time without another one of them."""
+    count = int(row.length[0])
+    variants = row.take(np.zeros(count, np.intp))
+    gaps = row.interarrival_us[0].astype(np.int64)
+    for k in range(count):
+        for name in _PACKET_COLUMNS:
+            column = getattr(variants, name)
+            if column.shape[1]:
+                column[k, k : count - 1] = column[k, k + 1 : count]
+                column[k, count - 1] = 0
+        if k + 1 < count:
+            first = k == 0 and row.sequence_index[0] == 0
+            gap = 0 if first else min(GAP_US, gaps[k] + gaps[k + 1])
+            variants.interarrival_us[k, k] = gap
+    variants.length[:] = count - 1
+    return variants
+
+
+def neutralised(row: SequenceBatch, given: SequenceBatch, fields: Sequence[str]) -> SequenceBatch:
+    """A row with some fields from other rows, once for each of these.
+
+    Args:
+        row: one row.
+        given: rows that give their values, packet for packet; a shorter one its last again.
+        fields: of a packet or of its flow.
+    """
+    count = int(row.length[0])
+    variants = row.take(np.zeros(len(given), np.intp))
+    places = np.minimum(np.arange(count), given.length[:, None].astype(np.intp) - 1)
+    for field in fields:
+        if field in CONTEXT_COLUMNS:
+            column = CONTEXT_COLUMNS.index(field)
+            variants.context[:, column] = given.context[:, column]
+        elif field == "protocol":
+            variants.protocol[:] = given.protocol
+        else:
+            name = "interarrival_us" if field == "interarrival" else field
+            values = np.take_along_axis(getattr(given, name), places, axis=1)
+            getattr(variants, name)[:, :count] = values
+    return variants
+
+
+def _transport(protocol: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The protocol, ICMPv6 being ICMP as in the field `protocol`."""
+    return np.where(protocol == ICMPV6, np.uint8(ICMP), protocol)
