@@ -402,11 +402,11 @@ def test_an_archive_holds_the_files_of_one_bundle_and_nothing_else(made, store, 
     assert not store.exists(), "nothing was written"
 
 
-def test_an_archive_that_unpacks_to_gigabytes_is_refused_by_its_size(store, tmp_path):
+def test_an_archive_that_unpacks_to_more_than_a_bundle_is_refused_unread(store, tmp_path):
     bomb = tmp_path / "bomb.tar.gz"
-    command = "head -c 2G /dev/zero | gzip -1"
+    command = "head -c 40M /dev/zero | gzip -1"
     with bomb.open("wb") as file:
-        subprocess.run(["sh", "-c", command.replace("2G", "200M")], stdout=file, check=True)
+        subprocess.run(["sh", "-c", command], stdout=file, check=True)
     with pytest.raises(BundleError, match="holds more than a bundle can"):
         put(bomb, store)
 

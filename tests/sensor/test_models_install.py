@@ -6,6 +6,9 @@ import pytest
 from command import assert_fails, sensor_command
 from forged import with_file
 
+from sensor.model.bundle import Bundle
+from sensor.model.verification import verify
+from sensor.service import model_install
 from sensor.service.model_store import SHIPPED_MODEL, resolve, shipped_models
 
 
@@ -72,7 +75,11 @@ def test_a_model_that_the_configuration_does_not_name_is_told(capfd, two, tmp_pa
     assert 'write active = ["iot-gateway"] under [models]' in outcome.err
 
 
-def test_versions_that_made_room_are_told(capfd, two, tmp_path):
+def test_versions_that_made_room_are_told(capfd, two, tmp_path, monkeypatch):
+    proof = verify(Bundle.read(two[0]))
+    monkeypatch.setattr(
+        model_install, "read_proved", lambda path, trust: (Bundle.read(path, trust), proof)
+    )
     store = tmp_path / "store"
     folders = []
     for number in range(4):
