@@ -10,14 +10,12 @@ import click
 
 from sensor.alerts.eve import timestamp
 from sensor.cli import places, say, visible
-from sensor.errors import MissingInputError, MultaError, UsageError
-from sensor.reporting.alert_log import Unread, parse, read, rotated
+from sensor.errors import EvidenceError, MissingInputError, MultaError, UsageError
+from sensor.reporting import evidence_files
+from sensor.reporting.alert_log import Unread, read, rotated
 from sensor.reporting.labels import ALERT_ID, AUTHOR, COMMENT, Label, append, current
 
 _VALUES = {"true": True, "false": False}
-
-_EVIDENCE_BYTES = 64 << 20
-"""Of a file of evidence, at most: as much as the whole folder of them may take."""
 
 
 @click.command()
@@ -107,7 +105,7 @@ def _task(alert_id: str, installed: places.Places, evidence: Path | None, log: s
         MissingInputError: neither knows the alert.
     """
     folder = evidence if log else installed.evidence(evidence)
-    if folder and (task := _task_of_evidence(folder / f"{alert_id}.json", alert_id)):
+    if folder and (task := _task_of_evidence(folder / f"{alert_id}.json")):
         return task
     if evidence and not log:
         raise MissingInputError(
@@ -130,15 +128,12 @@ def _task(alert_id: str, installed: places.Places, evidence: Path | None, log: s
     )
 
 
-def _task_of_evidence(path: Path, alert_id: str) -> str | None:
-    """The task in a file of evidence; None where there is none about this alert."""
+def _task_of_evidence(path: Path) -> str | None:
+    """The task in a file of evidence; None where there is none, or none that can be read."""
     try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_EVIDENCE_BYTES))
-        alert = parse(json.dumps(document["alert"]).encode())
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return evidence_files.read(path).alert.task
+    except (MissingInputError, EvidenceError):
         return None
-    return alert.task if alert and alert.alert_id == alert_id else None
 
 
 def _login_name() -> str:

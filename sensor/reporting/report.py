@@ -220,7 +220,8 @@ def _tops(facts: Facts) -> Iterator[str]:
             for address, incidents in counts.most_common(TOP)
         ]
         more = f", {TOP} of {len(counts):,}" if len(counts) > TOP else ""
-        yield f"<div>{table(caption + more, ['address', 'incidents'], rows)}</div>"
+        if rows:
+            yield f"<div>{table(caption + more, ['address', 'incidents'], rows)}</div>"
     if devices := facts.devices():
         rows = [[device, count(incidents)] for device, incidents in devices.most_common(TOP)]
         yield f"<div>{table('Devices', ['device', 'incidents'], rows)}</div>"
@@ -327,9 +328,13 @@ def _found_by(facts: Facts) -> Iterator[str]:
     """Which detectors the alerts name, where no status tells of all."""
     if not facts.incidents:
         return
-    rows = [[model, count(incidents)] for model, incidents in facts.models().most_common(TOP)]
+    rows = [
+        [name, version, Cell(sha256 or "–", kind="hash"), count(incidents)]
+        for (name, version, sha256), incidents in facts.models().most_common(TOP)
+    ]
+    heads = ["name", "version", "SHA-256 of the network", "incidents"]
     yield "<h2>Models</h2>"
-    yield table("That the alerts name.", ["name", "incidents"], rows)
+    yield f'<div class="scroll">{table("That the alerts name.", heads, rows)}</div>'
 
 
 def _zone(material: Material) -> str:

@@ -31,7 +31,7 @@ class Incident:
 
     Attributes:
         alert_id, task, model: which it is, and who found it.
-        signature: the task in words.
+        version, sha256: of the model, as far as it has any.
         techniques: of MITRE ATT&CK.
         severity: 1 is the most severe.
         role, address, device: whom it is about, and what that is called.
@@ -47,7 +47,8 @@ class Incident:
     alert_id: str
     task: str
     model: str
-    signature: str
+    version: str
+    sha256: str
     techniques: tuple[str, ...]
     severity: int
     role: str
@@ -75,7 +76,8 @@ class Incident:
             alert_id=_short(alert.alert_id),
             task=_short(alert.task),
             model=_short(alert.model),
-            signature=_short(document["alert"].get("signature", "")),
+            version=_short(multa["model"].get("version", "")),
+            sha256=_short(multa["model"].get("sha256", "")),
             techniques=tuple(_short(t) for t in _list(metadata.get("mitre_technique_id"))[:8]),
             severity=alert.severity,
             role=_short(multa["role"]),
@@ -165,9 +167,9 @@ class Facts:
         """Incidents by the name of the device that they are about."""
         return Counter(each.device for each in self.incidents.values() if each.device)
 
-    def models(self) -> Counter[str]:
-        """Incidents by the detector that found them."""
-        return Counter(each.model for each in self.incidents.values())
+    def models(self) -> Counter[tuple[str, str, str]]:
+        """Incidents by name, version and SHA-256 of what found them."""
+        return Counter((each.model, each.version, each.sha256) for each in self.incidents.values())
 
     def _withhold(self, alert: Alert) -> None:
         counts: dict[str, int] = {}

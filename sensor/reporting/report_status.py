@@ -16,6 +16,8 @@ from sensor.reporting.report_markup import Cell, count, table, when
 _SHOWN = 100
 """Entries of a list or an object that are shown."""
 
+_STATES = ("healthy", "degraded", "starting", "down")
+
 _BINS = 1_000
 """Of a histogram, at most."""
 
@@ -63,9 +65,9 @@ class Health:
 
     @property
     def state(self) -> str:
-        """As the status says it; empty without one."""
+        """As the status says it; empty without one that is known."""
         state = self.document.get("state")
-        return state if isinstance(state, str) else ""
+        return state if state in _STATES else ""
 
     @property
     def reasons(self) -> list[str]:

@@ -10,7 +10,7 @@ import hashlib
 
 STYLE = """
 :root { color-scheme: light dark; --page: #ffffff; --text: #1b1f24; --soft: #59636e;
-  --line: #d1d9e0; --card: #f6f8fa; --s1: #c8102e; --s2: #b86200; --s3: #2a6fbb; --plain: #8593a1;
+  --line: #d1d9e0; --card: #f6f8fa; --s1: #c8102e; --s2: #a95800; --s3: #2a6fbb; --plain: #8593a1;
   --blind: #59636e33; --good: #1a7f37; }
 @media (prefers-color-scheme: dark) {
   :root { --page: #14181d; --text: #e4e9ee; --soft: #9aa6b2; --line: #343c45; --card: #1d232a;
@@ -46,11 +46,12 @@ th { color: var(--soft); font-weight: 600; white-space: nowrap; }
 td.n, th.n { text-align: right; white-space: nowrap; padding-right: 1.1rem; }
 td small, .card small { color: var(--soft); }
 time { white-space: nowrap; }
-td.when, td.id { white-space: nowrap; }
+td.when { white-space: nowrap; }
+td.id { min-width: 8.5rem; }
 td.id, td.hash { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .8rem; }
 .incidents { min-width: 62rem; overflow-wrap: normal; }
 .incidents td { overflow-wrap: anywhere; }
-.incidents td.when, .incidents td.id, .incidents td.n { overflow-wrap: normal; }
+.incidents td.when, .incidents td.n { overflow-wrap: normal; }
 th button { all: unset; cursor: pointer; }
 th button:focus-visible { outline: 2px solid var(--s3); outline-offset: 2px; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -73,7 +74,8 @@ rect.plain { fill: var(--plain); } rect.blind { fill: var(--blind); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; }
   .filter { display: none; } .scroll { overflow: visible; }
   .incidents, svg.timeline { min-width: 0; } .incidents { font-size: 7.5pt; }
-  td.id { font-size: 6.5pt; } h2 { break-after: avoid; } tr, figure { break-inside: avoid; } }
+  td.id { font-size: 6.5pt; min-width: 0; } h2 { break-after: avoid; }
+  tr, figure { break-inside: avoid; } }
 """
 
 SCRIPT = """

@@ -1,10 +1,12 @@
 """`multa-sensor label`, as a shell sees it."""
 
 import json
+import shutil
 
 import pytest
 from alert_lines import alert_line
 from command import assert_fails, sensor_command
+from kept_evidence import keep
 
 ID = "00000000000000a1"
 
@@ -21,13 +23,22 @@ def labels(tmp_path):
     return tmp_path / "labels.json"
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """Evidence of the demo capture."""
+    folder = tmp_path_factory.mktemp("kept")
+    keep(folder / "evidence", folder / "alerts.json")
+    return folder
+
+
 @pytest.fixture
-def evidence(tmp_path):
+def evidence(kept, tmp_path):
+    """Evidence of one alert, and its name."""
+    (path, *_) = sorted((kept / "evidence").iterdir())
     folder = tmp_path / "evidence"
     folder.mkdir()
-    content = {"format": 1, "alert": json.loads(alert_line(task="syn_dos", alert_id=ID))}
-    (folder / f"{ID}.json").write_text(json.dumps(content))
-    return folder
+    shutil.copy(path, folder)
+    return folder, path.stem
 
 
 def given(labels):
@@ -54,14 +65,16 @@ def test_a_label_holds_the_task_of_the_alert_its_author_and_the_time(capfd, labe
 
 
 def test_evidence_and_rotated_logs_know_alerts_too(capfd, labels, log, evidence):
-    places = ("--labels", labels, "--evidence", evidence)
-    assert sensor_command(capfd, "label", ID, "true", *places).status == 0
+    folder, alert_id = evidence
+    task = json.loads((folder / f"{alert_id}.json").read_text())["alert"]["alert"]["metadata"]
+    places = ("--labels", labels, "--evidence", folder)
+    assert sensor_command(capfd, "label", alert_id, "true", *places).status == 0
     log.rename(f"{log}.1")
     log.write_bytes(b"")
     assert (
         sensor_command(capfd, "label", ID, "true", "--labels", labels, "--alerts", log).status == 0
     )
-    assert [label["task"] for label in given(labels)] == ["syn_dos", "scan"]
+    assert [label["task"] for label in given(labels)] == [task["multa"]["task"], "scan"]
 
 
 def test_the_author_is_who_called_sudo(capfd, labels, log, monkeypatch):
@@ -77,14 +90,15 @@ def test_the_author_is_who_called_sudo(capfd, labels, log, monkeypatch):
 
 
 def test_an_alert_that_nobody_knows_is_refused(capfd, labels, log, evidence):
+    folder, alert_id = evidence
     unknown = "00000000000000ff"
-    for more in (("--alerts", log), ("--evidence", evidence), ("--alerts", log.parent / "no")):
+    for more in (("--alerts", log), ("--evidence", folder), ("--alerts", log.parent / "no")):
         outcome = sensor_command(capfd, "label", unknown, "true", "--labels", labels, *more)
         assert_fails(outcome, 66, unknown, more[1])
     # Evidence of another alert under its name is none of it.
-    (evidence / f"{ID}.json").rename(evidence / f"{unknown}.json")
+    (folder / f"{alert_id}.json").rename(folder / f"{unknown}.json")
     outcome = sensor_command(
-        capfd, "label", unknown, "true", "--labels", labels, "--evidence", evidence
+        capfd, "label", unknown, "true", "--labels", labels, "--evidence", folder
     )
     assert_fails(outcome, 66, "no evidence")
     assert not labels.exists()

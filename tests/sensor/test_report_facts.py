@@ -47,7 +47,7 @@ def test_addresses_are_counted_once_an_incident_in_the_role_that_they_have():
     )
     assert found.addresses("source") == {"10.9.0.1": 2, "10.9.0.2": 1}
     assert found.addresses("victim") == {"10.0.0.2": 1, "10.0.0.9": 1}
-    assert found.models() == {"iot-gateway": 2}
+    assert found.models() == {("iot-gateway", "3", "ab" * 32): 2}
 
 
 def test_withheld_alerts_are_summed_by_task():

@@ -48,6 +48,10 @@ def test_what_the_status_says():
         assert part in text
 
 
+def test_an_unknown_state_is_none():
+    assert Health.of({"state": "<b>"}).state == ""
+
+
 def test_statistics_of_a_run_are_health_too():
     health = Health.of({"packets": 100, "kernel_drops": 0, "shed": 2})
     assert health.state == ""
