@@ -135,6 +135,7 @@ def provenance(run: Run, dataset: Dataset) -> dict[str, Any]:
                 "flows": record.flows,
                 "rows": record.rows,
                 "seconds": round(record.seconds, 3),
+                **({"labelled_by": record.labelled_by} if record.labelled_by else {}),
             }
             for record in dataset.sources
             if record.name in part_of

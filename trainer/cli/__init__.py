@@ -25,6 +25,7 @@ COMMANDS = {
     "lab": ("trainer.cli.lab", "Record labelled captures in a small network of namespaces."),
     "extract": ("trainer.cli.extract", "Make a dataset of captures and labels."),
     "sources": ("trainer.cli.sources", "Make a dataset of captures that others have published."),
+    "feedback": ("trainer.cli.feedback", "Make a dataset of alerts that operators have labelled."),
     "tune": ("trainer.cli.tune", "Find the smallest network that is good enough."),
     "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
     "add-task": ("trainer.cli.add_task", "Add a task to a run, or refuse where others suffer."),

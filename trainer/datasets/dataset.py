@@ -46,6 +46,7 @@ class SourceRecord:
         packets, refused, flows, rows: how many were read, not decoded, begun and emitted.
         first_ns, last_ns: times of the first flow's start and of the last decision.
         removed: packets that the capture held twice, once each.
+        labelled_by: who has labelled it, where that was an operator of a sensor.
     """
 
     name: str
@@ -61,6 +62,7 @@ class SourceRecord:
     first_ns: int
     last_ns: int
     removed: int = 0
+    labelled_by: str = ""
 
     @property
     def identity(self) -> str:
