@@ -30,9 +30,6 @@ from sensor.reporting.score_comparison import CLOSE, ScoreComparison
 from sensor.service.progress import with_progress
 from sensor.service.settings import Settings
 
-SHADOW_LOG = Path("/var/lib/multa/shadow.json")
-"""Where a sensor writes what its shadow bundles find."""
-
 SHOWN = 8
 """Incidents that are listed of each side."""
 
@@ -50,7 +47,7 @@ SHOWN = 8
     "--shadow",
     type=options.folder,
     metavar="FILE",
-    help=f"Log of the shadow models.  [default: {SHADOW_LOG}]",
+    help="Log of the shadow models.  [default: the configured one]",
 )
 @click.option(
     "--since",
@@ -124,12 +121,13 @@ def _logs(
         raise UsageError(
             "the configured alert log is standard output; name a file of it with --alerts"
         )
-    if shadow is None and not SHADOW_LOG.exists():
+    tried = shadow or settings.models.shadow_log
+    if tried is None or (shadow is None and not tried.exists()):
         raise MissingInputError(
-            f"{SHADOW_LOG}: no shadow model has been tried; name one as `shadow` under [models] in "
-            "the configuration, or give two models and capture files"
+            f"{tried or 'shadow_log'}: no shadow model has been tried; name one as `shadow` under "
+            "[models] in the configuration, or give two models and capture files"
         )
-    paths = (active or Path(settings.alerts.output), shadow or SHADOW_LOG)
+    paths = (active or Path(settings.alerts.output), tried)
     sides = (_told(paths[0], start), _told(paths[1], start))
     matched = _matched(sides)
     called = ("the model in use", "the shadow")

@@ -16,9 +16,10 @@ SHIPPED = shipped_models() / "iot-gateway"
 
 @pytest.fixture(autouse=True)
 def configuration(monkeypatch, tmp_path):
-    """That of a machine on which nothing was installed."""
-    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", tmp_path / "sensor.toml")
-    monkeypatch.setattr("sensor.cli.models_compare.SHADOW_LOG", tmp_path / "shadow.json")
+    """That of a machine on which a sensor has a log of its shadow in the test's folder."""
+    path = tmp_path / "sensor.toml"
+    path.write_text(f'[models]\nshadow_log = "{tmp_path / "shadow.json"}"\n')
+    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", path)
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,9 @@ def test_what_makes_no_sense_is_refused(capfd, tmp_path):
     outcome = sensor_command(capfd, "models", "compare", "--alerts", tmp_path / "a.json")
     assert_fails(outcome, 66, tmp_path / "a.json")
     file = tmp_path / "multa.toml"
+    file.write_text('[models]\nshadow_log = ""\n')
+    outcome = sensor_command(capfd, "models", "compare", "--config", file)
+    assert_fails(outcome, 66, "shadow_log: no shadow model has been tried")
     file.write_text('[alerts]\noutput = "-"\n')
     outcome = sensor_command(capfd, "models", "compare", "--config", file)
     assert_fails(outcome, 64, "standard output", "--alerts")
