@@ -297,7 +297,7 @@ class Health:
     )
 
 
-_HOST = r"(?:\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,252})"
+_HOST = r"(?:\[(?P<six>[0-9A-Fa-f:.]{2,45})\]|[A-Za-z0-9_][A-Za-z0-9._-]{0,252})"
 _PORT = r"(?P<port>[0-9]{1,5})"
 
 
@@ -311,7 +311,7 @@ class Forward:
             Matching(
                 'address of a syslog server (udp://, tcp:// or unix:), or "" for none',
                 '"udp://192.168.1.2:514"',
-                re.compile(rf"(?:udp|tcp)://{_HOST}(?::{_PORT})?|unix:/[^/].{{0,106}}"),
+                re.compile(rf"(?:udp|tcp)://{_HOST}(?::{_PORT})?|unix:/[^/?#][^?#]{{0,105}}"),
                 optional=True,
             ),
             "A syslog server: `udp://host:514`, `tcp://host:601` or `unix:/dev/log`.",
@@ -325,11 +325,12 @@ class Forward:
                 'address of an MQTT broker with a topic (mqtt:// or mqtts://), or "" for none',
                 '"mqtts://gateway@broker.example:8883/home/alerts"',
                 re.compile(
-                    rf"mqtts?://(?:[^\s/@:]{{1,64}}@)?{_HOST}(?::{_PORT})?/[^\s#+]{{1,256}}"
+                    rf"mqtts?://(?:[A-Za-z0-9._~%-]{{1,64}}@)?{_HOST}(?::{_PORT})?/[^\s#+?]{{1,256}}"
                 ),
                 optional=True,
             ),
-            "An MQTT broker and the topic: `mqtt://user@host:1883/topic` or `mqtts://…`.",
+            "An MQTT broker and the topic: `mqtt://user@host:1883/topic` or `mqtts://…`. A "
+            "password is the variable MULTA_MQTT_PASSWORD or systemd's credential mqtt-password.",
             FORWARD,
         ),
     )

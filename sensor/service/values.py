@@ -8,7 +8,7 @@ the remedy; the reader of the file adds the place.
 import datetime as dt
 import re
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -179,7 +179,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Text of a form; a group `port` of the pattern is one to 65535."""
+    """Text of a form; groups of the pattern are checked: `port`, and `six`, an IPv6 address."""
 
     form: str
     example: str
@@ -193,9 +193,17 @@ class Matching:
         found = self.pattern.fullmatch(value) if isinstance(value, str) else None
         if not found or not found[0].isprintable():
             raise refused(self, value)
-        port = found.groupdict().get("port")
+        groups = found.groupdict()
+        port, six = groups.get("port"), groups.get("six")
         if port is not None and not 1 <= int(port) <= 65_535:
-            raise WrongValueError(f"{shown(value)} has no port from 1 to 65535")
+            raise WrongValueError(f"{shown(value)} has no port from 1 to 65535; write one")
+        if six is not None:
+            try:
+                IPv6Address(six)
+            except ValueError:
+                raise WrongValueError(
+                    f"{shown(value)} has no IPv6 address in its brackets; write one like [fd00::1]"
+                ) from None
         return found[0]
 
 
