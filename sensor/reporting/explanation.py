@@ -135,7 +135,7 @@ def explain(evidence: Evidence, bundle: Bundle | None, shown: int) -> Explanatio
         bundle=bundle.path,
         agrees=difference <= TOLERANCE,
         before=before,
-        instead="with values of benign traffic in its place",
+        instead="with values of benign traffic in place of each",
         parts=parts,
         gates=tuple(np.mean(weights, axis=0).tolist()) if weights else (),
         rows=tuple(explained(place, packets=True) for place in places),
