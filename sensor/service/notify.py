@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 PATIENCE_S = 1.0
 """How long a message waits for a manager that does not read: frames wait meanwhile, and the ring
-holds those of two seconds. It would miss the end of a reload, so it is not left out at once."""
+holds those of two seconds. A busy one should not miss the end of a reload; one that has kept us
+waiting once is not waited for again until it reads."""
 
 
 class ServiceManager:
@@ -24,6 +25,7 @@ class ServiceManager:
         # Half the time, as sd_watchdog_enabled(3) recommends.
         self._every_s = int(watchdog_us) / 2e6 if meant and watchdog_us.isdecimal() else 0.0
         self._pinged = 0.0
+        self._stands_still = False
 
     def ready(self) -> None:
         """The capture is bound and every model has answered."""
@@ -42,16 +44,19 @@ class ServiceManager:
         now = time.monotonic()
         if self._every_s and now - self._pinged >= self._every_s:
             self._pinged = now
-            self._send("WATCHDOG=1", 0.0)  # another one follows
+            self._send("WATCHDOG=1", waits=False)  # another one follows
 
-    def _send(self, message: str, patience_s: float = PATIENCE_S) -> None:
+    def _send(self, message: str, *, waits: bool = True) -> None:
         if not self._address:
             return
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-                sender.settimeout(patience_s)
+                sender.settimeout(PATIENCE_S if waits and not self._stands_still else 0.0)
                 sender.connect(self._address)
                 sender.send(message.encode())
+            self._stands_still = False
+        except TimeoutError:
+            self._stands_still = True
         except OSError:
             # A manager that does not listen is no reason to stop watching the network.
             return
