@@ -78,7 +78,12 @@ class Sensor:
         return status, time.monotonic() - began
 
     def descriptors(self) -> int:
-        return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+        """Open files, but for those that are open for a moment only."""
+        seen = []
+        for _ in range(5):
+            seen.append(sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir()))
+            time.sleep(LOOK_S)
+        return min(seen)
 
     def resident_kib(self) -> int:
         status = Path(f"/proc/{self.pid}/status").read_text()
