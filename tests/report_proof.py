@@ -19,13 +19,13 @@ from pathlib import Path
 from alert_lines import alert_line, withheld_line
 from chromium import Page, opened
 from command import ROOT
-from kept_evidence import DEMO, keep
 
 ABOUT = (
     "Headless Chromium in a network namespace without interfaces, driven through its debugging "
     "pipe. Each page was opened 1,280 pixels wide in light and in dark, 420 wide, and as printed; "
     "the pictures were looked at."
 )
+DEMO = ROOT / "tests/captures/demo.pcap"
 PICTURES = ROOT / "out/report"
 INCIDENTS = 10_000
 HOSTILE = (
@@ -120,11 +120,15 @@ def hostile_day(log: Path, status: Path) -> None:
     status.write_text(json.dumps(document))
 
 
+def sensor(*arguments: object) -> None:
+    """Runs a command of the sensor."""
+    subprocess.run([sys.executable, "-m", "sensor.cli", *map(str, arguments)], cwd=ROOT, check=True)
+
+
 def report(*arguments: object) -> tuple[float, float]:
     """Makes a report; the seconds that it took, and the most MiB that it held."""
     begin = time.monotonic()
-    command = [sys.executable, "-m", "sensor.cli", "report", *map(str, arguments)]
-    subprocess.run(command, cwd=ROOT, check=True)
+    sensor("report", *arguments)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.monotonic() - begin, children.ru_maxrss / 1024
 
@@ -227,14 +231,10 @@ def control(page: Page, folder: Path, judged: Judged) -> None:
 def proofs(folder: Path) -> Iterator[tuple[str, Judged]]:
     """All pages with what was found."""
     demo, big, hostile = (folder / f"{name}.html" for name in ("demo", "big", "hostile"))
-    keep(folder / "evidence", folder / "demo.json")
-    stats = folder / "demo.stats"
-    command = [sys.executable, "-m", "sensor.cli", "replay", str(DEMO), "--stats", str(stats)]
-    subprocess.run([*command, "-o", str(folder / "again.json")], cwd=ROOT, check=True)
-    report(
-        *(folder / "demo.json", "-o", demo, "--status", stats, "--title", "The demo capture"),
-        *("--evidence", folder / "evidence"),
-    )
+    log, stats, evidence = folder / "demo.json", folder / "demo.stats", folder / "evidence"
+    sensor("replay", DEMO, "-o", log, "--stats", stats, "--evidence", evidence)
+    title = ("--title", "The demo capture")
+    report(log, "-o", demo, "--status", stats, "--evidence", evidence, *title)
     hostile_day(folder / "hostile.json", folder / "hostile.status")
     report(
         *(folder / "hostile.json", "-o", hostile, "--status", folder / "hostile.status"),

@@ -5,8 +5,7 @@ import shutil
 
 import pytest
 from alert_lines import alert_line
-from command import assert_fails, sensor_command
-from kept_evidence import keep
+from command import ROOT, assert_fails, sensor_command, sensor_process
 
 ID = "00000000000000a1"
 
@@ -27,7 +26,8 @@ def labels(tmp_path):
 def kept(tmp_path_factory):
     """Evidence of the demo capture."""
     folder = tmp_path_factory.mktemp("kept")
-    keep(folder / "evidence", folder / "alerts.json")
+    kept = ("-o", folder / "alerts.json", "--evidence", folder / "evidence")
+    assert sensor_process("replay", ROOT / "tests/captures/demo.pcap", *kept).returncode == 0
     return folder
 
 

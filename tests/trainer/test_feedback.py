@@ -6,8 +6,7 @@ import shutil
 import click.testing
 import numpy as np
 import pytest
-from command import ROOT, sensor_command
-from kept_evidence import DEMO, keep
+from command import ROOT, sensor_command, sensor_process
 
 from sensor.errors import BundleError, MissingInputError
 from sensor.model.bundle import Bundle
@@ -22,6 +21,7 @@ from trainer.datasets.extraction import Recording, extract
 from trainer.datasets.feedback import LeftOut, gather, labels_by_row, source
 from trainer.tasks import TASKS
 
+DEMO = ROOT / "tests/captures/demo.pcap"
 NAMES = tuple(task.name for task in TASKS)
 
 
@@ -29,7 +29,8 @@ NAMES = tuple(task.name for task in TASKS)
 def demo(tmp_path_factory):
     """Evidence and alerts of the demo capture."""
     folder = tmp_path_factory.mktemp("demo")
-    keep(folder / "evidence", folder / "alerts.json")
+    kept = ("-o", folder / "alerts.json", "--evidence", folder / "evidence")
+    assert sensor_process("replay", DEMO, *kept).returncode == 0
     return folder
 
 
