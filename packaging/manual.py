@@ -1,4 +1,4 @@
-"""Writes the manual pages: what the commands say of themselves, and what the settings' definitions do.
+"""Writes the manual pages, from what commands and the definitions of settings say of themselves.
 
 ``python packaging/manual.py FOLDER`` makes ``man1/multa-sensor.1``, ``man1/multa-trainer.1`` and
 ``man5/sensor.toml.5`` there. It runs in the environment that is installed, where the trainer's
@@ -29,7 +29,7 @@ FILES = {
 
 ENVIRONMENT = {
     "NO_COLOR": "If set, no colours are used.",
-    "MULTA_TRACEBACK": "If 1, where an unexpected error came from is shown; for reports of defects.",
+    "MULTA_TRACEBACK": "If 1, where an unexpected error came from is shown, for a report of it.",
 }
 
 TITLES = {
