@@ -308,7 +308,6 @@ def _members(archive: tarfile.TarFile, source: Path) -> dict[str, bytes]:
         expected = (
             number < _ARCHIVE_MEMBERS
             and member.isreg()
-            and not member.issparse()
             and path.name in LIMITS
             and path.name not in files
             and member.size <= LIMITS[path.name]

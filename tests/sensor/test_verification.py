@@ -257,6 +257,23 @@ def test_a_signature_of_the_same_content_laid_out_otherwise_is_refused(signed):
         verify(Bundle.read(folder), Trust(keys=(public,)))
 
 
+def test_a_bundle_that_takes_the_place_of_the_signed_one_is_refused(
+    signed, tmp_path, monkeypatch, capsys
+):
+    """The child has seen a right signature, and then reads another bundle in the same folder."""
+    folder, public = signed
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    with_file(other, "README.md", b"another card\n")
+    read = Bundle.read
+    monkeypatch.setattr(Bundle, "read", lambda _: read(other))
+    monkeypatch.setattr(verification.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr(sys, "argv", ["verification", str(folder), str(public)])
+    with pytest.raises(SystemExit) as ended:
+        verification.main()
+    assert ended.value.code == 82
+    assert "was replaced while it was read" in capsys.readouterr().err
+
+
 def test_a_huge_signature_and_one_that_is_no_file_are_refused(signed):
     folder, public = signed
     signature = folder / "manifest.json.sig"
