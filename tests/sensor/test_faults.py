@@ -5,7 +5,7 @@ so that they are still proofs when they are needed.
 """
 
 import pytest
-from faults import clock, disk, interface, kill, overflow, storms
+from faults import clock, disk, interface, kill, overflow, storms, swaps
 from faults.__main__ import COUNTS
 from faults.result import Figure, Result, from_dictionary, keep, kept, page
 
@@ -13,7 +13,7 @@ from faults.result import Figure, Result, from_dictionary, keep, kept, page
 @pytest.mark.network
 @pytest.mark.parametrize(
     ("fault", "count"),
-    [(interface, 2), (kill, 2), (disk, 3), (clock, 4), (overflow, 1), (storms, 50)],
+    [(interface, 2), (kill, 2), (disk, 2), (clock, 4), (overflow, 1), (storms, 50), (swaps, 2)],
     ids=lambda given: getattr(given, "__name__", None),
 )
 def test_a_few_rounds(fault, count):
