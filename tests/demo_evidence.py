@@ -9,7 +9,9 @@ from command import ROOT
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import open_capture
+from sensor.model.bundle import Bundle
 from sensor.reporting.evidence_files import Evidence, read
+from sensor.reporting.explanation import Explanation, explain
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
@@ -41,3 +43,9 @@ def demo() -> dict[str, Evidence]:
         write_evidence(DEMO, Path(folder))
         found = sorted(map(read, Path(folder).iterdir()), key=lambda each: each.seen)
     return {each.alert.task: each for each in found}
+
+
+@cache
+def explained(task: str) -> Explanation:
+    """The incident of a task, with four rows one by one."""
+    return explain(demo()[task], None if task == "flow_rate" else Bundle.read(BUNDLE), 4)

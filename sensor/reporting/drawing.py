@@ -198,8 +198,7 @@ def _named(row: Row) -> str:
 def _caption(explanation: Explanation, explained: RowExplanation, width: float) -> list[str]:
     about = words.circumstances(explanation.evidence, explained.place)
     letters = int(width / (11 * _LETTER))
-    whole = (f"kept as {', '.join(explained.row.why)}", *about)
-    return [line for each in whole for line in textwrap.wrap(each, letters)]
+    return [line for each in about for line in textwrap.wrap(each, letters)]
 
 
 def _ladder(

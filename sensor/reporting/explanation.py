@@ -115,7 +115,7 @@ def explain(evidence: Evidence, bundle: Bundle | None, shown: int) -> Explanatio
         return RowExplanation(
             place=place,
             row=evidence.rows[place],
-            again=float(again[place]),
+            again=_short(again[place]),
             without_packets=occlusion.without_packets(row) if packets else (),
             parts=tuple(_part(occlusion, row, part.name, part.fields) for part in occlusion.parts),
             gates=() if weights is None else tuple(weights[0].tolist()),
@@ -211,7 +211,7 @@ def _by_the_rule(evidence: Evidence, places: Sequence[int]) -> Explanation:
         parts=parts,
         gates=(),
         rows=tuple(
-            RowExplanation(place, evidence.rows[place], float(again[place]), parts=parts)
+            RowExplanation(place, evidence.rows[place], _short(again[place]), parts=parts)
             for place in places
         ),
     )

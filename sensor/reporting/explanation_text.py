@@ -64,7 +64,9 @@ def _parts(explanation: Explanation, width: int) -> Iterator[str]:
     threshold = float(explanation.evidence.alert.multa["threshold"])
     room = width - _NAME - _AFTER
     place = min(room - 2, max(1, round(threshold * room)))
-    yield f"Mean score {words.score(before)}; {explanation.instead} it would be:"
+    yield from _wrapped(
+        f"Mean score {words.score(before)}; {explanation.instead} it would be:", width
+    )
     axis = f"{'─' * place}┼{'─' * (room - place - 1)}"
     yield f"{f'alarm from {threshold:g} on (┼)':<{_NAME}}{axis}"
     for part in explanation.parts:
@@ -95,12 +97,11 @@ def _row(
 ) -> Iterator[str]:
     row = explained.row
     source, destination = words.ends(row)
-    score = click.style(words.score(row.score), bold=True)
     kind = f", stretch {row.sequence_index + 1}" if row.sequence_index else ""
-    yield (
-        f"{click.style(f'{number}.', bold=True)} {source} → {destination} {row.protocol}{kind}: "
-        f"score {score} ({', '.join(row.why)})"
+    head = (
+        f"{number}. {source} → {destination} {row.protocol}{kind}: score {words.score(row.score)}"
     )
+    yield from (click.style(each, bold=True) for each in _wrapped(head, width))
     about = "; ".join(words.circumstances(explanation.evidence, explained.place))
     yield from (click.style(f"   {each}", dim=True) for each in _wrapped(about, width - 3))
     yield from _packets(explanation, explained, width)
@@ -116,7 +117,7 @@ def _packets(explanation: Explanation, explained: RowExplanation, width: int) ->
     room = width - _TIME - 6 - (_AFTER if without else 0)
     threshold = float(explanation.evidence.alert.multa["threshold"])
     head = f"   {'originator':>{_TIME + 11}}{'responder':>{room - 8}}"
-    yield click.style(head + (f"{'without it':>{_AFTER + 2}}" if without else ""), dim=True)
+    yield click.style(head + (f"{'without':>{_AFTER}}" if without else ""), dim=True)
     for k, time_us in enumerate(row.time_us):
         label = f" {words.packet(batch, place, k)} "
         line = "─" * max(0, room - 1 - len(label))

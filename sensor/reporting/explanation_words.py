@@ -109,11 +109,12 @@ def packet(batch: SequenceBatch, place: int, k: int) -> str:
 
 
 def circumstances(evidence: Evidence, place: int) -> list[str]:
-    """When a row's packets came, why it was scored then, and how many flows began before it."""
+    """Why a row was kept, when it came and was scored, and how many flows began before it."""
     row, counts = evidence.rows[place], evidence.batch.context[place].tolist()
     pairs = zip(("service", "source", "host"), counts[::2], counts[1::2], strict=True)
     began = ", ".join(f"{name} {one:,} and {ten:,}" for name, one, ten in pairs)
     return [
+        f"kept as {' and '.join(row.why)}",
         f"{row.first_packet.astimezone():%H:%M:%S.%f}",
         _REASONS[row.end_reason],
         *(_QUALITY[flag] for flag in row.flags),
