@@ -162,6 +162,11 @@ def choose(evidence: Evidence, count: int) -> list[int]:
     return sorted(order, key=lambda place: rank[place])[:count]
 
 
+def _short(score: np.float32) -> float:
+    """The shortest digits that give the score again, as in the evidence."""
+    return float(str(score))
+
+
 def _part(occlusion: Occlusion, row: SequenceBatch, name: str, fields: Sequence[str]) -> PartScore:
     members = (
         PartScore(words.FIELDS[field], (field,), occlusion.without(row, (field,)))

@@ -41,7 +41,7 @@ def test_stored_scores_come_out_again_and_means_are_those_of_the_sampled_rows(bu
         row = evidence.batch.take(slice(each.place, each.place + 1))
         assert each.without_packets == occlusion.without_packets(row)
         assert each.gates == pytest.approx(gates.weights(row, task)[0].tolist())
-        assert each.again == evidence.scores[each.place]
+        assert each.again == each.row.score
 
 
 def test_what_counted_most_is_the_part_without_which_the_score_is_least():
