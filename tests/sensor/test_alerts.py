@@ -54,6 +54,21 @@ def test_rotated_logs_are_read_where_they_are_asked_for(capfd, log):
     assert lines_of(sensor_command(capfd, "alerts", log, "--json", "-n", 9)) == [FIRST]
 
 
+def test_no_more_logs_are_read_than_are_needed(capfd, log):
+    log.with_name("alerts.json.1").write_bytes(b"would be told of\n")
+    enough = sensor_command(capfd, "alerts", log, "--json", "-n", 2)
+    assert (lines_of(enough), enough.err) == ([SECOND, THIRD], "")
+    too_few = sensor_command(capfd, "alerts", log, "--json", "-n", 3)
+    assert (lines_of(too_few), too_few.err.count("1 line is no alert")) == ([SECOND, THIRD], 1)
+
+
+def test_the_configured_log_is_meant_where_none_is_named(capfd, log, tmp_path):
+    settings = tmp_path / "sensor.toml"
+    settings.write_text(f'[capture]\ninterfaces = ["eth0"]\n[alerts]\noutput = "{log}"\n')
+    shown = sensor_command(capfd, "alerts", "--config", settings, "--json")
+    assert lines_of(shown) == [SECOND, THIRD]
+
+
 def test_filters_are_combined(capfd, log):
     scans = sensor_command(capfd, "alerts", log, "--task", "scan,x", "--severity", 2)
     (line,) = lines_of(scans)

@@ -76,6 +76,19 @@ def test_rows_are_those_that_extraction_makes_of_the_capture(demo, alert_ids):
             assert set((getattr(batch, column) // divisor).tolist()) <= known
 
 
+def test_addresses_of_ipv6_stand_in_both_words(demo, alert_ids, tmp_path):
+    path = demo / "evidence" / f"{alert_ids['syn_dos']}.json"
+    document = json.loads(path.read_text())
+    for row in document["rows"]:
+        row["src_ip"] = "2001:db8::7"
+    (tmp_path / path.name).write_text(json.dumps(document))
+    said = [label(alert_ids["syn_dos"], "syn_dos")]
+    (each,) = gather(tmp_path, said, NAMES, FeatureSchema())
+    _, batch, _ = source(each, labels_by_row([each]), NAMES)
+    assert set(batch.source_high.tolist()) == {0x2001_0DB8_0000_0000}
+    assert set(batch.source_low.tolist()) == {7}
+
+
 def test_a_label_is_of_its_task_and_others_are_masked(demo, alert_ids):
     for value in (True, False):
         said = label(alert_ids["ssdp_flood"], "ssdp_flood", value=value)
