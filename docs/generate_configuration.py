@@ -48,7 +48,8 @@ systemctl reload multa-sensor    # takes a change up
   wrong, and the nearest known one is named. Nothing starts with a wrong configuration, and a
   reload with one changes nothing.
 - Options of the command line go before the files. `run -i NAME` and `replay` read no file unless
-  `--config` is given; `replay` takes what concerns alerts from it: home networks, models, rules.
+  `--config` is given. `replay` takes from it what decides on alerts (home networks, models,
+  severities, allow rules), and keeps evidence only where `--evidence DIR` asks for it.
 - A path that does not
   begin with / starts from the folder of the file in which it stands, and `~` means nothing.
 - A file may have 1 MiB, and `conf.d` 64 files.

@@ -11,6 +11,7 @@ from sensor.errors import (
     CaptureUnavailableError,
     ConfigurationError,
     MissingInputError,
+    MultaError,
     PermissionDeniedError,
 )
 from sensor.service.model_store import resolve
@@ -30,14 +31,9 @@ def findings(settings: Settings) -> Iterator[str]:
     for path in settings.files:
         yield f"configuration {path}: ok"
     models = settings.models
-    for role, names in (("model", models.active), ("shadow model", models.shadow)):
-        for name in names:
-            folder = resolve(name, models.store)
-            if not folder.is_dir():
-                raise MissingInputError(
-                    f"{settings.origin('models.active')}: {folder}: no such folder of a model"
-                )
-            yield f"{role} {name}: ok ({folder})"
+    for key, role in (("models.active", "model"), ("models.shadow", "shadow model")):
+        for name in settings.value(key):
+            yield f"{role} {name}: ok ({_bundle(settings, key, name)})"
     for key in models.keys:
         yield f"key {key}: {_readable(settings, 'models.keys', key)}"
     for lease in settings.network.leases:
@@ -61,9 +57,19 @@ def findings(settings: Settings) -> Iterator[str]:
             yield f"allow rule {rule.place}: has expired, so it matches nothing ({rule.comment})"
 
 
+def _bundle(settings: Settings, key: str, name: str) -> Path:
+    """The folder of a bundle; whether it is intact is for `check` to prove."""
+    try:
+        folder = resolve(name, settings.models.store)
+    except MultaError as error:
+        raise type(error)(f"{settings.origin(key)}: {key}: {error}") from None
+    if not folder.is_dir():
+        raise MissingInputError(f"{settings.origin(key)}: {key}: {folder}: no such folder")
+    return folder
+
+
 def _wrong(settings: Settings, key: str, text: str) -> ConfigurationError:
-    origin = settings.origin(key)
-    return ConfigurationError(f"{origin if key in settings.origins else 'default'}: {key}: {text}")
+    return ConfigurationError(f"{settings.origin(key)}: {key}: {text}")
 
 
 def _readable(settings: Settings, key: str, path: Path) -> str:

@@ -58,9 +58,14 @@ def test_everything_that_is_named_is_told(configured, tmp_path):
 @pytest.mark.parametrize(
     ("models", "more", "error", "says"),
     [
-        ("active = ['none']\n", "", MissingInputError, "none: no such model"),
-        ("active = ['./none']\n", "", MissingInputError, "none: no such folder of a model"),
-        ("shadow = ['./none']\n", "", MissingInputError, "none: no such folder of a model"),
+        (
+            "active = ['none']\n",
+            "",
+            MissingInputError,
+            "toml:9: models.active: none: no such model",
+        ),
+        ("active = ['./none']\n", "", MissingInputError, "models.active: .*none: no such folder"),
+        ("shadow = ['./none']\n", "", MissingInputError, "models.shadow: .*none: no such folder"),
         ("keys = ['none.pem']\n", "", MissingInputError, "models.keys: .*none.pem: no such file"),
         ("keys = ['.']\n", "", ConfigurationError, "sensor.toml:10: models.keys: .* is no file"),
         ("", "[network]\nleases = ['.']\n", ConfigurationError, "network.leases: .* is no file"),
