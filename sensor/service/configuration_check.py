@@ -31,9 +31,9 @@ def findings(settings: Settings) -> Iterator[str]:
     for path in settings.files:
         yield f"configuration {path}: ok"
     models = settings.models
-    for key, role in (("models.active", "model"), ("models.shadow", "shadow model")):
-        for name in settings.value(key):
-            yield f"{role} {name}: ok ({_bundle(settings, key, name)})"
+    for name, role in (("models.active", "model"), ("models.shadow", "shadow model")):
+        for model in settings.value(name):
+            yield f"{role} {model}: ok ({_bundle(settings, name, model)})"
     for key in models.keys:
         yield f"key {key}: {_readable(settings, 'models.keys', key)}"
     for lease in settings.network.leases:
