@@ -62,7 +62,7 @@ def test_everything_that_is_named_is_told(configured, tmp_path):
             "active = ['none']\n",
             "",
             MissingInputError,
-            "toml:8: models.active: none: no such model",
+            "toml:10: models.active: none: no such model",
         ),
         ("active = ['./none']\n", "", MissingInputError, "models.active: .*none: no such folder"),
         ("shadow = ['./none']\n", "", MissingInputError, "models.shadow: .*none: no such folder"),
