@@ -155,7 +155,8 @@ def incident(evidence: Evidence) -> str:
     lasted_s = (alert.last_packet - alert.first_packet).total_seconds()
     noun = f"{rows[0].protocol} flow" if len({row.protocol for row in rows}) == 1 else "flow"
     flows, stretches = alert.multa["flows"], alert.multa["rows"]
-    text = f"{number(flows, noun)} {_whose(evidence, rows)} within {duration(lasted_s)}"
+    when = f"within {duration(lasted_s)}" if lasted_s >= 0.05 else "at once"
+    text = f"{number(flows, noun)} {_whose(evidence, rows)} {when}"
     if any(row.sequence_index for row in rows):
         text += f", in which {stretches:,} stretches of packets gave the alarm"
     return f"{text}. {_looks(evidence)}{_began(evidence)}"
@@ -185,9 +186,11 @@ def _looks(evidence: Evidence) -> str:
     if not told:
         return f"No two of {len(places)} sampled ones look alike."
     (share, first), *others = told
-    text = f"All {len(places)}" if share == "All" else share
+    if len(places) == 1:
+        return f"The one looked at is {first}."
+    text = f"all {len(places)}" if share == "All" else share
     more = "".join(f"; {share} {phrase}" for share, phrase in others)
-    return f"Of those looked at, {text.lower()} are {first}{more}."
+    return f"Of those looked at, {text} are {first}{more}."
 
 
 def _kind(evidence: Evidence, place: int) -> Hashable:
@@ -229,7 +232,8 @@ def _one_by_one(evidence: Evidence, places: Sequence[int], noun: str) -> str:
         what = f"{flags or noun} of {_range(sizes)} bytes"
         article = "an" if what[0] in "AEFIR" and flags else "a"
         answers = k and batch.direction[first, k] < 0 < batch.direction[first, k - 1]
-        told.append(f"{'answered by ' if answers else ''}{article} {what}")
+        before = "answered by " if answers else "then " if k else ""
+        told.append(f"{before}{article} {what}")
     if count == 1:
         unanswered = " that got no answer" if batch.direction[first, 0] > 0 else ""
         return f"a single {told[0].partition(' ')[2]}{unanswered}"
