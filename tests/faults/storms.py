@@ -34,13 +34,13 @@ def main(count: int, seed: int) -> Result:
         "storms",
         "SIGHUP, and among four of them a SIGUSR1, with up to 2 ms between two: from before the "
         "sensor handles any, under floods, and after SIGTERM until the process has ended. Every "
-        "incident that the sensor counted has to be in the log, once. A reload proves the bundle "
-        "if it has changed, which here it has not.",
+        "incident that the sensor counted has to be in the log, once. Under load the configuration "
+        "is broken half of the time. Every fourth sensor has two workers.",
     )
     chance = random.Random(seed)
     groups = min(GROUPS, max(1, count // 50))
     ends: list[float] = []
-    sent = lost = twice = more = early = statuses = 0
+    sent = lost = twice = more = early = statuses = reloaded = refused = 0
     with tempfile.TemporaryDirectory() as name, netns.link() as cable:
         folder = Path(name)
         (folder / "log").mkdir()
@@ -49,14 +49,15 @@ def main(count: int, seed: int) -> Result:
             for number in tqdm(range(groups), desc="storms", disable=None):
                 log, stats = folder / f"log/alerts-{number}.json", folder / "stats"
                 outputs = ("-o", str(log), "--stats", str(stats))
-                command = sensor_command(cable, "--config", str(settings), *outputs)
+                workers = ("--workers", "2") if number % 4 == 3 else ()
+                command = sensor_command(cable, "--config", str(settings), *outputs, *workers)
                 with sensor(command, folder, ready=False) as running:
                     until(lambda r=running: handles(r), "a sensor that handles signals")
                     early += storm(running, chance, count // groups // 5)
                     running.wait_until_said("watching")
                     storm(running, chance, 1)
                     before = running.descriptors()
-                    sent += storm(running, chance, count // groups)
+                    sent += storm(running, chance, count // groups, settings)
                     until(lambda path=log: path.stat().st_size, "alerts")
                     time.sleep(0.3)  # what the last signal asked for is done
                     more = max(more, running.descriptors() - before)
@@ -66,10 +67,13 @@ def main(count: int, seed: int) -> Result:
                         storm(running, chance, 1)
                     ends.append(time.monotonic() - began)
                     statuses += running.process.wait() != 0
+                    reloaded += running.said("reloaded: ")
+                    refused += running.said("reload failed")
                     lines = lines_of(log)
                     twice += len(lines) - len(set(names(lines)))
                     lost += _counted(stats) - sum(multa(line)["event"] == "start" for line in lines)
     result.at_least("signals while it started", early, groups)
+    result.inform("reloads: taken up, refused", f"{reloaded:,}, {refused:,}")
     result.at_least("signals under load", sent, count // 2)
     result.exactly("incidents that were counted and are not in the log", lost, 0)
     result.exactly("lines that are there twice", twice, 0)
@@ -86,14 +90,22 @@ def handles(running: Sensor) -> bool:
     return bool(caught >> (signal.SIGHUP - 1) & 1)
 
 
-def storm(running: Sensor, chance: random.Random, count: int) -> int:
-    """So many signals, to a process that may end meanwhile."""
+def storm(running: Sensor, chance: random.Random, count: int, settings: Path | None = None) -> int:
+    """So many signals, to a process that may end meanwhile; how many were sent.
+
+    Its settings are broken and mended now and then; in the end they are right.
+    """
+    right = settings.read_bytes() if settings else b""
     for number in range(count):
         if running.ended():
             return number
+        if settings and chance.random() < 0.1:
+            settings.write_bytes(chance.choice((right, right[: len(right) // 2])))
         # Its own wait is ours: a zombie's id is not another's yet.
         os.kill(running.pid, signal.SIGUSR1 if chance.random() < 0.2 else signal.SIGHUP)
         time.sleep(chance.random() * 0.002)
+    if settings:
+        settings.write_bytes(right)
     return count
 
 
