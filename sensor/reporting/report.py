@@ -104,7 +104,7 @@ def _summary(material: Material) -> str:
         severe = Counter(each.severity for each in incidents)
         by_severity = ", ".join(
             f"{'all' if len(severe) == 1 < len(incidents) else f'{severe[key]:,}'} of "
-            f"{_SEVERITIES.get(key, str(key))} severity"
+            f"{_SEVERITIES.get(key, key)} severity"
             for key in sorted(severe)
         )
         tasks = Counter(each.task for each in incidents)
@@ -115,14 +115,16 @@ def _summary(material: Material) -> str:
         (address, most), *_ = Counter(each.address for each in incidents).most_common(1)
         device = next((e.device for e in incidents if e.address == address and e.device), "")
         about = f"{address} ({device})" if device else address
-        if most > 1:
-            sentences.append(f"{plain(about)} has the most of them, {most:,}.")
+        if most == len(incidents):
+            sentences.append(f"{'All are' if most > 1 else 'It is'} about {plain(about)}.")
+        elif most > 1:
+            sentences.append(f"{plain(about)} has the most of them: {most:,}.")
         if still := sum(each.state == "open" for each in incidents):
-            sentences.append(f"{still:,} had not ended when the log was read.")
+            sentences.append(f"Not ended when the log was read: {still:,}.")
         if attacking := sum("source" in (each.yours or ()) for each in incidents):
             sentences.append(f"In {attacking:,} a device of yours takes part in the attack.")
     if total := sum(facts.withheld_tasks.values()):
-        sentences.append(f"{number(total, 'alert')} more were withheld, as they were too many.")
+        sentences.append(f"Withheld, as they were too many: {number(total, 'alert')}.")
     sentences += [sentence(text) for text in _state(health)]
     return " ".join(sentences)
 
@@ -135,7 +137,7 @@ def _state(health: Health) -> Iterator[str]:
     if blind := health.blind():
         yield f"It was blind {'once' if len(blind) == 1 else f'{len(blind):,} times'}."
     if lost := health.counter("kernel_drops"):
-        yield f"{number(lost, 'frame')} were lost before anybody could look at them."
+        yield f"Frames lost before anybody could look at them: {lost:,}."
 
 
 def _scope(material: Material) -> str:
@@ -171,9 +173,9 @@ def _cards(material: Material) -> str:
     if health.state:
         good = {"healthy": "good", "degraded": "warn", "starting": "warn"}
         cards.append(("Sensor", health.state, "", good.get(health.state, "bad")))
-        blind_s = sum((stop - start).total_seconds() for start, stop, _ in health.blind())
+        blind_s = health.blind_s()
         text = duration(blind_s) if blind_s else "never"
-        cards.append(("Blind", text, "of any interface", "warn" if blind_s else ""))
+        cards.append(("Blind", text, "any interface, summed", "warn" if blind_s else ""))
     if health.statistics:
         lost, packets = health.counter("kernel_drops"), health.counter("packets")
         share = f"{lost / (lost + packets):.2%} of all" if lost else f"of {packets:,}"

@@ -84,7 +84,11 @@ class Health:
 
         What goes on ends when the status was written.
         """
-        return [(start, stop, text) for _, start, stop, _, text in self._blind()]
+        return [(each.start, each.stop, each.text) for each in self._blind()]
+
+    def blind_s(self) -> float:
+        """How long that was altogether, in seconds."""
+        return sum(each.seconds for each in self._blind())
 
     def histograms(self) -> Iterator[Histogram]:
         """Scores of all rows by model and task."""
@@ -113,16 +117,21 @@ class Health:
         yield from self._about_models()
         yield from self._about_rules()
 
-    def _blind(self) -> Iterator[tuple[str, datetime, datetime, bool, str]]:
+    def _blind(self) -> Iterator["_Blind"]:
         for each in _list(self.document.get("blind"))[-_SHOWN:]:
             entry = _object(each)
             start = moment(entry.get("from"))
             stop = moment(entry.get("to")) or self.written or start
             if start and stop:
-                interface = str(entry.get("interface") or "all interfaces")
-                why = str(entry.get("why", ""))
-                text = f"blind: {interface}, {why}"
-                yield interface, start, max(start, stop), entry.get("to") is None, text
+                stop, seconds = max(start, stop), entry.get("seconds")
+                yield _Blind(
+                    str(entry.get("interface") or "all interfaces"),
+                    start,
+                    stop,
+                    _duration_s(seconds, (stop - start).total_seconds()),
+                    str(entry.get("why", "")),
+                    goes_on=entry.get("to") is None,
+                )
 
     def _about_blindness(self) -> Iterator[str]:
         intervals = list(self._blind())
@@ -134,13 +143,13 @@ class Health:
             return
         rows = [
             [
-                when(start),
-                when(stop) if not goes_on else Cell("still", stop.timestamp(), "when"),
-                Cell(duration(_seconds(start, stop)), _seconds(start, stop), "n"),
-                interface,
-                text.partition(", ")[2],
+                when(each.start),
+                Cell("still", each.stop.timestamp(), "when") if each.goes_on else when(each.stop),
+                Cell(duration(each.seconds), each.seconds, "n"),
+                each.interface,
+                each.why,
             ]
-            for interface, start, stop, goes_on, text in intervals
+            for each in intervals
         ]
         caption = "When nothing was seen of an interface; the last 100 are known."
         yield table(caption, ["from", "to", "for", "interface", "why"], rows)
@@ -150,9 +159,10 @@ class Health:
         groups = [
             (name, _object(content))
             for name, content in list(coverage.items())[:_SHOWN]
-            if _object(content)
+            if _object(content) and name != "models"
         ]
-        if not groups:
+        by_task = list(_of_models(_object(coverage.get("models"))))
+        if not groups and not by_task:
             return
         yield "<h2>Coverage</h2>"
         yield '<p class="soft">How much of what came was looked at, and why the rest was not.</p>'
@@ -161,6 +171,9 @@ class Health:
             if rows := list(_leaves(content)):
                 yield f'<div class="scroll">{table(str(name), ["", "number"], rows)}</div>'
         yield "</div>"
+        if by_task:
+            heads = ["model", "task", "rows scored", "not counted"]
+            yield f'<div class="scroll">{table("models", heads, by_task)}</div>'
 
     def _about_losses(self) -> Iterator[str]:
         if not self.statistics:
@@ -213,6 +226,30 @@ class Health:
             yield table(caption, ["comment", "rule"], rows)
 
 
+@dataclass(frozen=True, slots=True)
+class _Blind:
+    """An interval in which nothing was seen of an interface; `seconds` are not the clock's."""
+
+    interface: str
+    start: datetime
+    stop: datetime
+    seconds: float
+    why: str
+    goes_on: bool
+
+    @property
+    def text(self) -> str:
+        return f"blind: {self.interface}, {self.why}"
+
+
+def _of_models(models: Mapping[str, Any]) -> Iterator[list[Cell | str]]:
+    """Rows that were scored by model and task."""
+    for model, content in list(models.items())[:_SHOWN]:
+        for task, entry in list(_object(_object(content).get("tasks")).items())[:_SHOWN]:
+            numbers = [_object(entry).get(key) for key in ("scored", "not_counted")]
+            yield [str(model), str(task), *(count(n if type(n) is int else 0) for n in numbers)]
+
+
 def _leaves(content: Mapping[str, Any], above: str = "") -> Iterator[list[Cell | str]]:
     """Numbers of nested objects with their names, at most `_SHOWN` of each."""
     for name, value in list(content.items())[:_SHOWN]:
@@ -237,8 +274,8 @@ def _said(value: Any) -> bool:
     return isinstance(value, (str, int, float)) and not isinstance(value, bool) and value != ""
 
 
-def _seconds(start: datetime, stop: datetime) -> float:
-    return (stop - start).total_seconds()
+def _duration_s(value: Any, otherwise: float) -> float:
+    return float(value) if type(value) in (int, float) and 0 <= value < 1e12 else otherwise
 
 
 def _object(value: Any) -> dict[str, Any]:

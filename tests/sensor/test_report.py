@@ -73,15 +73,25 @@ def test_a_day_in_words():
     words = Document(made(*lines, sources=["alerts.json"])).words()
     for part in (
         "2 incidents of 1 task: 1 of high severity, 1 of medium severity.",
-        "10.0.0.2 (camera) has the most of them, 2.",
-        "1 had not ended when the log was read.",
-        "1,500 alerts more were withheld",
+        "All are about 10.0.0.2 (camera).",
+        "Not ended when the log was read: 1.",
+        "Withheld, as they were too many: 1,500 alerts.",
         "From 3 alerts in alerts.json, 2026-11-21 12:00:00 to 2026-11-21 12:01:00 UTC.",
         "victim 10.0.0.2 (camera)",
         "T1499.001",
         "0000000000000002",
     ):
         assert part in words
+
+
+def test_who_has_the_most_incidents_is_named():
+    lines = [
+        alert_line(k, alert_id=f"{k:016x}", address=address)
+        for k, address in enumerate(["10.0.0.1", "10.0.0.2", "10.0.0.2"])
+    ]
+    assert "10.0.0.2 has the most of them: 2." in Document(made(*lines)).words()
+    assert "most" not in Document(made(*lines[:2])).words().partition("Timeline")[0]
+    assert "It is about 10.0.0.1." in Document(made(lines[0])).words()
 
 
 def test_an_empty_log_is_a_report_too():
@@ -110,7 +120,7 @@ def test_the_sensors_health_is_told():
     words = Document(text).words()
     assert "The sensor was degraded at 2026-11-21 12:00:30 (ring overflow)." in words
     assert "It was blind once." in words
-    assert "25 frames were lost before anybody could look at them." in words
+    assert "Frames lost before anybody could look at them: 25." in words
     assert "25.00% of all" in words
     assert "scores of 10 rows" in words
     assert 'class="blind"' in text

@@ -7,7 +7,7 @@ from alert_lines import NOON, written
 
 from sensor.reporting.report_status import Health, Histogram
 
-BLIND = {"interface": "eth1", "from": written(NOON), "why": "down", "seconds": 5}
+BLIND = {"interface": "eth1", "from": written(NOON), "why": "down"}
 STATUS = {
     "format": 1,
     "state": "degraded",
@@ -15,9 +15,12 @@ STATUS = {
     "written": "2026-11-21T12:01:00.000000+0000",
     "blind": [
         {**BLIND, "to": "2026-11-21T12:00:05.000000+0000"},
-        {**BLIND, "interface": None, "to": None},
+        {**BLIND, "interface": None, "to": None, "seconds": 7.5},
     ],
-    "coverage": {"frames": {"received": 10, "lost_share": 0.25, "refused": {"not_ip": 1234}}},
+    "coverage": {
+        "frames": {"received": 10, "lost_share": 0.25, "refused": {"not_ip": 1234}},
+        "models": {"m": {"tasks": {"scan": {"scored": 77, "not_counted": 2}}}},
+    },
     "measures": {"scores": {"m/scan": [5, 0, 0, 1], "m/idle": [0, 0, 0, 0]}},
     "models": [{"name": "m", "version": "3", "sha256": "ab", "shadow": True}],
     "drift": {"m/scan": 0.3, "m/idle": None},
@@ -31,6 +34,7 @@ def test_what_the_status_says():
     assert (health.state, health.reasons) == ("degraded", ["eth1 is blind"])
     lengths = [(stop - start).total_seconds() for start, stop, _ in health.blind()]
     assert lengths == [5, 60]
+    assert health.blind_s() == 5 + 7.5
     assert list(health.histograms()) == [Histogram("m/scan", (0, 0.25, 0.5, 0.75, 1), (5, 0, 0, 1))]
     assert health.lost() == [("frames lost: the ring was full", 7)]
     text = "".join(health.sections())
@@ -38,6 +42,7 @@ def test_what_the_status_says():
         "all interfaces",
         "still",
         "1,234",
+        '<td>scan</td><td class="n" data-k="77">77</td>',
         "25.00%",
         "refused · not ip",
         "shadow: raises no alert",
