@@ -120,7 +120,7 @@ def _heading(paper: _Paper, content: str, more: str) -> None:
 
 def _parts(paper: _Paper, explanation: Explanation) -> None:
     """Bars of the score without each part, with the threshold across them."""
-    threshold = float(explanation.evidence.alert.multa["threshold"])
+    threshold = words.threshold(explanation.evidence.alert)
     _heading(paper, "What the score rests on", f"mean score {explanation.instead}")
     left, right = MARGIN + 190, WIDTH - MARGIN - 70
     x = left + threshold * (right - left)
@@ -206,7 +206,7 @@ def _ladder(
 ) -> None:
     """The packets of a row between the lines of its two ends, and its experts below."""
     batch, row, without = explanation.evidence.batch, explained.row, explained.without_packets
-    threshold = float(explanation.evidence.alert.multa["threshold"])
+    threshold = words.threshold(explanation.evidence.alert)
     source, destination = words.ends(row)
     left, right = x + 58, x + width - (48 if without else 4)
     paper.y += 26

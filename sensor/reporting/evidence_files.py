@@ -35,6 +35,9 @@ from sensor.reporting.alert_log import Alert, moment, parse
 MOST_BYTES = 4 << 20
 """What is longer is no evidence: 64 rows of 255 packets have less than 1 MiB."""
 
+SAMPLE = "sampled"
+"""The reason (`WHY`) of rows that stand for all of an incident's; every incident has some."""
+
 LONGEST_US = 60_000_000
 """The clip of a gap between packets."""
 
@@ -204,6 +207,8 @@ def _evidence(path: Path, document: Any) -> Evidence:
     seen = _number(document["seen"], 2**53, len(rows))
     batch = empty_rows(schema.n, len(rows), schema.optional)
     read_rows = tuple(_row(document, batch, place) for place, document in enumerate(rows))
+    if not any(SAMPLE in row.why for row in read_rows):
+        raise ValueError("none of its rows is sampled")
     return Evidence(path, alert, schema, seen, read_rows, batch)
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from sensor.alerts.rule import NEW_FLOWS, CountingRule
+from sensor.alerts.rule import NEW_FLOWS, CountingRule, can_count
+from sensor.errors import EvidenceError
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 from sensor.model.bundle import Bundle
 from sensor.model.gates import Gates
@@ -99,14 +100,25 @@ def explain(evidence: Evidence, bundle: Bundle | None, shown: int) -> Explanatio
 
     Raises:
         HostError, BundleError: the bundle can't be run here.
+        EvidenceError: the bundle can't have scored these rows.
     """
     task, places = evidence.alert.task, choose(evidence, shown)
-    if evidence.alert.model == CountingRule.name and evidence.schema.context:
+    if evidence.alert.model == CountingRule.name and can_count(evidence.schema):
         return _by_the_rule(evidence, places)
     if bundle is None or task not in {each.name for each in bundle.tasks}:
         return _as_found(evidence, places)
+    if bundle.schema != evidence.schema:
+        raise EvidenceError(
+            f"{evidence.path}: its rows have other features than {bundle.path}, which is said to "
+            "have scored them; one of the two is not what it was"
+        )
     occlusion, gates = Occlusion(bundle, task), Gates(bundle)
     again = occlusion.scores(evidence.batch)
+    if np.isnan(again).any():
+        raise EvidenceError(
+            f"{evidence.path}: holds rows that the task {task} does not look at; it is not what it "
+            "was"
+        )
     stand_in = words.sampled(evidence)
 
     def explained(place: int, *, packets: bool) -> RowExplanation:
@@ -130,7 +142,7 @@ def explain(evidence: Evidence, bundle: Bundle | None, shown: int) -> Explanatio
         evidence=evidence,
         title=_title(evidence),
         incident=words.incident(evidence),
-        verdict=_verdict(before, float(evidence.alert.multa["threshold"]), parts),
+        verdict=_verdict(before, words.threshold(evidence.alert), parts),
         check=_check(len(again), difference, occlusion.runtime),
         bundle=bundle.path,
         agrees=difference <= TOLERANCE,

@@ -61,7 +61,7 @@ def _parts(explanation: Explanation, width: int) -> Iterator[str]:
     if not explanation.parts:
         return
     before = explanation.before
-    threshold = float(explanation.evidence.alert.multa["threshold"])
+    threshold = words.threshold(explanation.evidence.alert)
     room = width - _NAME - _AFTER
     place = min(room - 2, max(1, round(threshold * room)))
     yield from _wrapped(
@@ -115,7 +115,7 @@ def _packets(explanation: Explanation, explained: RowExplanation, width: int) ->
     batch, place, row = explanation.evidence.batch, explained.place, explained.row
     without = explained.without_packets
     room = width - _TIME - 6 - (_AFTER if without else 0)
-    threshold = float(explanation.evidence.alert.multa["threshold"])
+    threshold = words.threshold(explanation.evidence.alert)
     head = f"   {'originator':>{_TIME + 11}}{'responder':>{room - 8}}"
     yield click.style(head + (f"{'without':>{_AFTER}}" if without else ""), dim=True)
     for k, time_us in enumerate(row.time_us):

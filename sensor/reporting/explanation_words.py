@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 from sensor.reporting.alert_log import Alert
 from sensor.reporting.alert_text import duration, number
-from sensor.reporting.evidence_files import Evidence, Row
+from sensor.reporting.evidence_files import SAMPLE, Evidence, Row
 
 FIELDS = {
     "srv_1s": "to the same service, 1 s",
@@ -137,6 +137,11 @@ def consulted(gates: Sequence[float]) -> str:
     return f"Of {len(gates)} experts the task's gate heard: {told}."
 
 
+def threshold(alert: Alert) -> float:
+    """The score from which on a row is an alarm, from 0 to 1."""
+    return min(1.0, max(0.0, float(alert.multa["threshold"])))
+
+
 def threat(alert: Alert) -> str:
     """What an alert is about, from its signature: ``MULTA syn_dos: TCP SYN flood``."""
     signature = alert.document["alert"].get("signature")
@@ -146,7 +151,7 @@ def threat(alert: Alert) -> str:
 
 def sampled(evidence: Evidence) -> list[int]:
     """Places of the rows that stand for all of the incident's."""
-    return [place for place, row in enumerate(evidence.rows) if "sampled" in row.why]
+    return [place for place, row in enumerate(evidence.rows) if SAMPLE in row.why]
 
 
 def incident(evidence: Evidence) -> str:

@@ -120,6 +120,7 @@ DAMAGES = {
     "protocol number": lambda d: d["rows"][0].update(proto="999"),
     "time": lambda d: d["rows"][0].update(start="yesterday"),
     "why": lambda d: d["rows"][0].update(why=["because"]),
+    "no sample": lambda d: [row.update(why=["first"]) for row in d["rows"]],
     "end": lambda d: d["rows"][0].update(end_reason="bored"),
     "count": lambda d: d["rows"][0]["context"].update(srv_1s=-1),
     "count too large": lambda d: d["rows"][0]["context"].update(srv_1s=2**32),

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from demo_evidence import BUNDLE, demo, explained
 
+from sensor.errors import EvidenceError
 from sensor.model.bundle import Bundle
 from sensor.model.gates import Gates
+from sensor.reporting.drawing import picture
 from sensor.reporting.explanation import choose, document, explain
 from sensor.reporting.explanation_occlusion import Occlusion
+from sensor.reporting.explanation_text import text
 
 
 @pytest.fixture(scope="module")
@@ -124,3 +127,24 @@ def test_the_document_is_json_with_every_number():
     assert row["score"] == row["score_again"] == first.row.score
     assert sum(told["gates"]) == pytest.approx(1, abs=1e-5)
     assert row["packets"][0]["tcp_flags"] == "PSH-ACK"
+
+
+def test_rows_that_the_bundle_can_not_have_scored_are_refused(bundle):
+    evidence = demo()["syn_dos"]
+    other = replace(evidence, schema=replace(evidence.schema, decide_after_ms=2_000))
+    with pytest.raises(EvidenceError, match="other features than"):
+        explain(other, bundle, 1)
+    later = replace(evidence, batch=evidence.batch.take(np.arange(len(evidence.rows))))
+    later.batch.sequence_index[3] = 1
+    with pytest.raises(EvidenceError, match="does not look at"):
+        explain(later, bundle, 1)
+
+
+def test_an_alert_that_says_nonsense_is_still_shown(bundle):
+    evidence = demo()["flow_rate"]
+    multa = {**evidence.alert.multa, "threshold": 1e308, "flows": 10**30, "role": "\x1b"}
+    strange = replace(evidence, alert=replace(evidence.alert, multa=multa))
+    explanation = explain(strange, bundle, 2)
+    assert "\\x1b 10.77.202.8" in text(explanation, 80)
+    assert '="inf' not in picture(explanation)
+    assert len(explanation.rows) == 2
