@@ -199,7 +199,10 @@ class Lane:
         Of detectors ``scored``, ``computed`` and ``remembered`` rows, of incidents
         ``incidents_evicted`` and ``rows_forgotten`` (`docs/statistics.md`).
         """
-        return self.retired + _counts(self.watches)
+        # Copied at once: another thread may be asking, for the statistics.
+        counts = Counter(self.retired)
+        counts.update(_counts(self.watches))
+        return counts
 
 
 def _compare(scored: Sequence[tuple[Watch, SequenceBatch, NDArray[np.float32]]]) -> None:
