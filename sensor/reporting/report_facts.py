@@ -21,8 +21,8 @@ ADDRESSES = 100_000
 WITHHELD = 500
 """Lines about withheld alerts that are kept, the last ones."""
 
-_TEXT = 200
-"""Characters of a text that are kept: the longest ones that we write are shorter."""
+_TEXT = 80
+"""Characters of a text that are kept; what we write is shorter, names of devices mostly are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +195,9 @@ def _others(alert: Alert) -> Iterator[str]:
                 yield _short(end)
 
 
-def _short(text: Any) -> str:
-    return str(text)[:_TEXT]
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= _TEXT else f"{text[: _TEXT - 1]}…"
 
 
 def _list(value: Any) -> list[Any]:

@@ -47,11 +47,9 @@ td.n, th.n { text-align: right; white-space: nowrap; padding-right: 1.1rem; }
 td small, .card small { color: var(--soft); }
 time { white-space: nowrap; }
 td.when { white-space: nowrap; }
-td.id { min-width: 8.5rem; }
 td.id, td.hash { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .8rem; }
-.incidents { min-width: 62rem; overflow-wrap: normal; }
-.incidents td { overflow-wrap: anywhere; }
-.incidents td.when, .incidents td.n { overflow-wrap: normal; }
+.incidents { min-width: 62rem; overflow-wrap: break-word; }
+.side + .scroll { margin-top: 1.2rem; }
 th button { all: unset; cursor: pointer; }
 th button:focus-visible { outline: 2px solid var(--s3); outline-offset: 2px; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -74,7 +72,7 @@ rect.plain { fill: var(--plain); } rect.blind { fill: var(--blind); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; }
   .filter { display: none; } .scroll { overflow: visible; }
   .incidents, svg.timeline { min-width: 0; } .incidents { font-size: 7.5pt; }
-  td.id { font-size: 6.5pt; min-width: 0; } h2 { break-after: avoid; }
+  td.id { font-size: 6.5pt; } h2 { break-after: avoid; }
   tr, figure { break-inside: avoid; } }
 """
 
