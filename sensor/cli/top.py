@@ -46,7 +46,8 @@ def top(file: Path | None, config: Path | None) -> None:
     # ncurses waits after an escape for what may follow it, by default a second.
     os.environ.setdefault("ESCDELAY", "25")
     try:
-        curses.wrapper(_show, path)
+        with contextlib.suppress(KeyboardInterrupt):
+            curses.wrapper(_show, path)
     except curses.error as error:
         raise UsageError(f"this terminal can't be drawn on ({error}); use `status`") from None
 
@@ -97,10 +98,7 @@ def _show(screen: "curses.window", path: Path) -> None:
             with contextlib.suppress(curses.error):
                 screen.addnstr(place, 0, line.text, width - 1, attributes.get(line.mark, 0))
         screen.refresh()
-        try:
-            key = screen.getch()
-        except KeyboardInterrupt:
-            return
+        key = screen.getch()
 
 
 def _attributes() -> dict[str, int]:

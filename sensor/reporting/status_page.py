@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sensor.cli import visible
-from sensor.reporting.alert_text import duration
+from sensor.reporting.alert_text import duration, number
 from sensor.reporting.calibration import Calibration
 from sensor.reporting.status_file import Status
 
@@ -34,6 +34,8 @@ def page(status: Status, calibration: Sequence[Calibration] = ()) -> list[str]:
     """
     document = status.document
     lines = [*head(status), *(f"  · {visible(reason)}" for reason in status.reasons)]
+    if status.state == "down" and "statistics" in document:
+        lines += ["", "What follows is how it was then."]
     sections = {
         "Interfaces": interfaces(document),
         "Blind": _intervals(document),
@@ -78,32 +80,35 @@ def interfaces(document: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def funnel(document: Mapping[str, Any]) -> Iterator[str]:
+def funnel(document: Mapping[str, Any]) -> list[str]:
     """From frames to rows; a number is one of those above it, less what stands between them."""
     frames, flows, rows = (_coverage(document, name) for name in ("frames", "flows", "rows"))
     if not frames:
-        return
-    lost = whole(frames.get("lost"))
+        return []
     refused = {str(k): whole(v) for k, v in entries(frames.get("refused")).items()}
     reasons = ", ".join(f"{_text(k)} {v:,}" for k, v in sorted(refused.items())[:_LISTED] if v)
     share = _real(frames.get("lost_share"))
-    yield _number(frames.get("received"), "frames came")
-    yield _loss(lost, f"lost by the kernel, as they were not read in time ({share:.2%})")
-    yield _less(frames.get("bypassed"), "besides, forwarded past the capture by hardware")
-    yield _less(frames.get("cut"), "besides, left out by the cut-off")
-    yield _less(sum(refused.values()), f"not decoded: {reasons}")
-    yield _number(frames.get("decoded"), "became packets")
-    yield _number(flows.get("began"), "flows began")
-    yield _less(flows.get("undecided"), "too young to be looked at yet")
-    yield _loss(whole(flows.get("shed")), "not looked at, as detection fell behind")
-    yield _less(flows.get("waiting"), "wait for detection")
-    yield _number(flows.get("looked_at"), "were looked at")
-    yield _number(rows.get("decided"), "rows of them were decided (a long flow has several)")
-    yield _loss(whole(rows.get("shed")), "not looked at, as detection fell behind")
-    yield _less(rows.get("waiting"), "wait for detection")
-    yield _number(rows.get("looked_at"), "were looked at")
-    if skipped := whole(rows.get("skipped")):
-        yield _less(skipped, "besides, sequences of long flows that are passed over")
+    behind = "not looked at, as detection fell behind"
+    return [
+        _number(frames.get("received"), "frames came"),
+        _loss(
+            frames.get("lost"), f"lost by the kernel, as they were not read in time ({share:.2%})"
+        ),
+        *_less(frames.get("bypassed"), "besides, forwarded past the capture by hardware"),
+        *_less(frames.get("cut"), "besides, left out by the cut-off"),
+        *_less(sum(refused.values()), f"not decoded: {reasons}"),
+        _number(frames.get("decoded"), "became packets"),
+        _number(flows.get("began"), "flows began"),
+        *_less(flows.get("undecided"), "too young to be looked at yet"),
+        *_less(flows.get("waiting"), "wait for detection"),
+        _loss(flows.get("shed"), behind),
+        _number(flows.get("looked_at"), "were looked at"),
+        _number(rows.get("decided"), "rows of them were decided (a long flow has several)"),
+        *_less(rows.get("skipped"), "besides, sequences of long flows that are passed over"),
+        *_less(rows.get("waiting"), "wait for detection"),
+        _loss(rows.get("shed"), behind),
+        _number(rows.get("looked_at"), "were looked at"),
+    ]
 
 
 def _models(document: Mapping[str, Any]) -> Iterator[str]:
@@ -126,7 +131,8 @@ def _models(document: Mapping[str, Any]) -> Iterator[str]:
         width = max((len(_text(task)) for task in tasks), default=0)
         for task, rows in list(tasks.items())[:_LISTED]:
             key = f"{name}/{task}"
-            found = f"{whole(incidents.get(key)):,} incidents, {whole(alerts.get(key)):,} alerts"
+            began, told = whole(incidents.get(key)), whole(alerts.get(key))
+            found = f"{number(began, 'incident')}, {number(told, 'alert')}"
             scored = f"{whole(entries(rows).get('scored')):,} scored"
             yield (
                 f"  {_text(task):<{width}}  {scored:>18}  {'' if shadow else found:<28}  "
@@ -186,14 +192,15 @@ def _number(value: Any, text: str) -> str:
     return f"{whole(value):>{_NUMBER_WIDTH},}  {text}"
 
 
-def _less(value: Any, text: str) -> str:
-    """What is not among the next number; without any the line says so, as a funnel has no holes."""
-    number = f"{'−' if whole(value) else ''}{whole(value):,}"
-    return click.style(f"{number:>{_NUMBER_WIDTH}}    {text}", dim=not whole(value))
+def _less(value: Any, text: str) -> list[str]:
+    """What is not among the next number, if anything."""
+    return [f"{'−' + format(whole(value), ','):>{_NUMBER_WIDTH}}    {text}"] if whole(value) else []
 
 
-def _loss(value: int, text: str) -> str:
-    return click.style(_less(value, text), fg="yellow") if value else _less(value, text)
+def _loss(value: Any, text: str) -> str:
+    """The same of what should have been; that nothing is missing is worth saying."""
+    lines = _less(value, text)
+    return click.style(lines[0], fg="yellow") if lines else f"{0:>{_NUMBER_WIDTH}}    {text}"
 
 
 def _age(seconds: float) -> str:

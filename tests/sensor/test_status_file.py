@@ -96,9 +96,7 @@ def test_a_status_of_before_the_machine_was_started_is_down(path):
 def test_no_file_is_down_and_says_so(path):
     status = read_status(path)
     assert (status.state, status.document) == ("down", {})
-    assert status.reasons == (
-        f"{path}: there is no status; no sensor runs that writes it there",
-    )
+    assert status.reasons == (f"{path}: there is no status; no sensor runs that writes it there",)
 
 
 @pytest.mark.parametrize(
