@@ -51,7 +51,7 @@ KEY_PARTS = 32
 """Most parts of a dotted key: the parser's time grows with their square."""
 
 _KEY_PART = r"""(?:[\w-]+|"(?:[^"\\\n]|\\.)*"|'[^'\n]*')[ \t]*\.[ \t]*"""
-_DEEP_KEY = re.compile(rf"(?m)^[ \t]*(?:\[{{1,2}}[ \t]*)?(?:{_KEY_PART}){{{KEY_PARTS}}}")
+_DEEP_KEY = re.compile(rf"(?m)(?:^|[{{,])[ \t]*(?:\[{{1,2}}[ \t]*)?(?:{_KEY_PART}){{{KEY_PARTS}}}")
 
 CONF_D = "conf.d"
 """The folder beside the file, whose ``*.toml`` files are read after it."""

@@ -238,6 +238,7 @@ def test_bytes_that_are_no_text_are_told_with_their_line(path):
         ("a = " + "{b=" * 100_000, "lie too deep in each other"),
         ("a" + ".a" * 100_000 + " = 1", "a key has more than 32 parts"),
         ("[" + "a . " * 100_000 + "a]", "a key has more than 32 parts"),
+        ("a = [1, { " + "a." * 100_000 + "a = 1 }]", "a key has more than 32 parts"),
         ("[[" + "'a'." * 100_000 + "a]]", "a key has more than 32 parts"),
         ("[capture]\nworkers = " + "9" * 100_000, "a value can't be read"),
         ("[capture]\nworkers = 0x" + "f" * 100_000, "a number of that size is no whole"),
