@@ -78,11 +78,15 @@ class Statistics:
         return self.frames.last_ns
 
     def expect(self, lanes: Lanes) -> None:
-        """Names the tasks of the detectors in force, so that those without an alert stand there."""
+        """Names the tasks of the detectors in force, so that those without an alert stand there.
+
+        Another thread may count meanwhile: what is there already is left alone.
+        """
         detectors = [watch.detector for watch in lanes.watches if not watch.shadow]
         names = [f"{each.name}/{task.name}" for each in detectors for task in each.tasks]
         for counts in (self.alerts, self.incidents, self.withheld):
-            counts.update(dict.fromkeys(names, 0))
+            for name in names:
+                counts.setdefault(name, 0)
 
     def count_event(self, event: IncidentEvent, *, told: bool = True) -> None:
         """Counts an event of an incident; `told` says whether it goes to the log."""

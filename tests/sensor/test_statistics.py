@@ -1,5 +1,6 @@
 import json
 import os
+from collections import Counter
 from dataclasses import replace
 
 import frames
@@ -120,6 +121,25 @@ def test_tasks_of_one_name_are_counted_apart():
     counted = statistics.document()
     assert counted["alerts"] == {"one/flow_rate": 0, "two/flow_rate": 2}
     assert counted["incidents"] == {"one/flow_rate": 0, "two/flow_rate": 1}
+
+
+def test_naming_tasks_again_loses_no_count_of_another_thread():
+    counted = ["counting-rule/flow_rate"] * 5
+
+    class Shared(Counter):
+        """The other thread counts once more whenever this one has looked."""
+
+        def get(self, key, default=None):
+            before = super().get(key, default)
+            counted.append(key)
+            self[key] = len(counted)
+            return before
+
+    lanes = build_lanes(Detecting())
+    statistics = Statistics(CaptureCounters(), Decoder(), lanes)
+    statistics.alerts = Shared({"counting-rule/flow_rate": len(counted)})
+    statistics.expect(lanes)
+    assert dict(statistics.alerts) == {"counting-rule/flow_rate": len(counted)}
 
 
 def test_what_any_table_lost_is_told():
