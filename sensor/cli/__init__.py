@@ -31,6 +31,7 @@ COMMANDS = {
     "report": "Write one HTML page about the alerts of a log.",
     "label": "Say whether an alert was right.",
     "allow": "List the rules that allow flows, and ask which one matches.",
+    "forward": "Send the alerts of the log to other machines.",
     "config": "Check and show the configuration.",
     "models": "Install, verify and compare model bundles.",
     "interfaces": "List network interfaces.",

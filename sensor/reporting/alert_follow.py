@@ -17,7 +17,7 @@ import os
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ They hold the whole of an alert; the ends of alerts are often the same.
 Identity = tuple[int, int]
 
 _NEVER = 1 << 63
+
+_BEGINNING = 256
 
 _PROOF = 1 << 12
 """Bytes before a place that prove that it is one of the same file: numbers of inodes come again."""
@@ -139,6 +141,17 @@ class _Followed:
         return os.pread(self.descriptor, count, self._place - count) != self._before
 
 
+def beginning(path: Path) -> bytes:
+    """The first bytes of a file, which tell logs apart: they hold the time of the first alert.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_BEGINNING)
+
+
 class Follower:
     """The lines of a log, and those that are added while it is followed."""
 
@@ -175,7 +188,7 @@ class Follower:
         self._open()
         self.rotated = [each for each in rotated(path) if self._identity(each) != self._open_now()]
         """Files that the log had become when it was opened, the oldest first."""
-        self._known = {self._identity(each) for each in self.rotated}
+        self._know(self.rotated)
 
     def places(self) -> list[Place]:
         """Behind the lines that were told; of files of which more may come, in their order."""
@@ -193,10 +206,14 @@ class Follower:
             with contextlib.suppress(OSError):
                 status = path.stat()
                 identity = (status.st_dev, status.st_ino)
-                past = identity in self._known or status.st_mtime_ns < since_ns
+                past = status.st_mtime_ns < since_ns or self._is_known(path)
                 if identity not in opened and (path == self._path or not past):
                     found[identity] = path
         return found
+
+    def is_open(self, identity: Identity) -> bool:
+        """Whether the file is read, or will be without being looked for."""
+        return identity in {self._open_now(), *(each.identity for _, each in self._left)}
 
     @property
     def waiting(self) -> bool:
@@ -252,11 +269,13 @@ class Follower:
         open_now = (left.identity if left else None, self._open_now())
         for path in present:
             identity = self._identity(path)
-            if identity in open_now or identity in self._known:
+            if identity in open_now:
                 continue
             with contextlib.suppress(OSError, MultaError):  # it may be gone by now
+                status = path.stat()
                 # A packed one of the same time is the file that was open.
-                if path.stat().st_mtime_ns < after_ns + (path.suffix == ".gz"):
+                early = status.st_mtime_ns < after_ns + (path.suffix == ".gz")
+                if early or self._is_known(path):
                     continue
                 if path.suffix == ".gz":
                     yield from (alert.line for alert in read([path], self._unread))
@@ -265,7 +284,7 @@ class Follower:
                 self._left.append((self._clock() + GRACE_S, missed))
                 self._between = missed
                 yield from missed.lines(self._unread)
-        self._known = {self._identity(path) for path in present}
+        self._know(present)
 
     def _go_on(self, places: Sequence[Place]) -> None:
         """Opens the files of the places, as if they had been open all the time."""
@@ -285,9 +304,9 @@ class Follower:
                         followed.close()
         last = places[-1]
         gone = not found or found[-1].status.st_ino != last.inode
-        statuses = [path.stat() for path in self.rotated if path.exists()]
+        statuses = {path: path.stat() for path in self.rotated if path.exists()}
         # A packed file is another one, of the same time.
-        self.gap = gone and all(each.st_mtime_ns != last.written_ns for each in statuses)
+        self.gap = gone and all(each.st_mtime_ns != last.written_ns for each in statuses.values())
         # Files that are older than the one of the last place, so that they were told; what was
         # written in the same tick of the kernel's clock is told apart by when it was renamed.
         before = (last.written_ns, 0 if last.behind else _NEVER)
@@ -298,11 +317,24 @@ class Follower:
             before = (status.st_mtime_ns, status.st_ctime_ns)
             if not self._renamed():
                 before = (_NEVER, 0)
-        self._known = {
-            (each.st_dev, each.st_ino)
-            for each in statuses
-            if (each.st_mtime_ns, each.st_ctime_ns) < before
-        }
+        self._know(
+            path for path, each in statuses.items() if (each.st_mtime_ns, each.st_ctime_ns) < before
+        )
+
+    def _know(self, paths: Iterable[Path]) -> None:
+        """Takes note of files whose lines were told, by how they begin.
+
+        Another file may get the number of one that is deleted.
+        """
+        self._known: dict[Identity, bytes] = {}
+        for path in paths:
+            if identity := self._identity(path):
+                with contextlib.suppress(OSError):
+                    self._known[identity] = beginning(path)
+
+    def _is_known(self, path: Path) -> bool:
+        head = self._known.get(self._identity(path) or (0, 0))
+        return head is not None and head == beginning(path)[: len(head) or None]
 
     def _renamed(self) -> bool:
         """Whether another file has the name now."""

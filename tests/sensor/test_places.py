@@ -1,37 +1,58 @@
-"""Where commands look for what a sensor writes."""
+"""How far the forwarder is: written whole, read back, and damaged."""
 
-from pathlib import Path
+import dataclasses
+import json
+import random
 
 import pytest
 
-from sensor.cli.places import Places
-from sensor.errors import UsageError
+from sensor.reporting.alert_follow import Place
+from sensor.service.forwarding.places import read_places, write_places
+
+LOG = "/var/log/multa/alerts.json"
+PLACES = {
+    "syslog": [Place(17, 1200, "ab" * 8, 1_700_000_000_123_456_789, behind=True)],
+    "mqtt": [Place(16, 9, "00" * 8, 1, behind=False), Place(17, 0, "cd" * 8, 2, behind=True)],
+}
 
 
 @pytest.fixture
-def configured(tmp_path):
-    path = tmp_path / "sensor.toml"
-    path.write_text(
-        '[capture]\ninterfaces = ["eth0"]\n[alerts]\noutput = "/var/a.json"\n'
-        '[evidence]\ndirectory = ""\n[health]\nstatus = "/var/s.json"\n'
-    )
-    return path
+def state(tmp_path):
+    return tmp_path / "forward.json"
 
 
-def test_places_are_those_of_the_configuration_unless_named(configured):
-    places = Places(configured)
-    assert places.alert_log(None) == "/var/a.json"
-    assert places.evidence(None) is None
-    assert places.status(None) == Path("/var/s.json")
-    assert places.alert_log("mine") == "mine"
-    assert places.evidence(Path("e")) == Path("e")
+def test_what_was_written_is_read_and_belongs_to_one_log(state):
+    assert read_places(state, LOG) == {}
+    write_places(state, LOG, PLACES)
+    assert read_places(state, LOG) == PLACES
+    assert read_places(state, "/elsewhere") == {}
+    assert state.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in state.parent.iterdir()] == ["forward.json"]
 
 
-def test_nothing_is_read_where_all_is_named(tmp_path):
-    assert Places(tmp_path / "missing").alert_log("mine") == "mine"
+def test_an_old_file_stays_where_a_new_one_can_not_be_written(state):
+    write_places(state, LOG, PLACES)
+    (state.parent / "forward.json.new").mkdir()
+    with pytest.raises(IsADirectoryError):
+        write_places(state, LOG, {})
+    assert read_places(state, LOG) == PLACES
 
 
-def test_standard_output_is_no_log_that_can_be_read(configured):
-    configured.write_text(configured.read_text().replace("/var/a.json", "-"))
-    with pytest.raises(UsageError, match="standard output"):
-        Places(configured).alert_log(None)
+def test_a_damaged_file_is_none(state):
+    write_places(state, LOG, PLACES)
+    good = state.read_bytes()
+    generator = random.Random(3)
+    refused = 0
+    for _ in range(500):
+        content = bytearray(good)
+        for _ in range(generator.randrange(1, 4)):
+            content[generator.randrange(len(content))] = generator.randrange(256)
+        state.write_bytes(content[: generator.choice([len(content), generator.randrange(400)])])
+        found = read_places(state, LOG)
+        refused += found is None
+        for place in [each for some in (found or {}).values() for each in some]:
+            assert {type(value) for value in dataclasses.asdict(place).values()} == {int, str, bool}
+    assert refused > 300
+    for content in ("", "[]", "[" * 100_000, json.dumps({"format": 2, "log": LOG, "places": {}})):
+        state.write_text(content)
+        assert read_places(state, LOG) is None
