@@ -4,7 +4,7 @@ import heapq
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 import click
@@ -54,7 +54,8 @@ class Summary:
     def add(self, event: IncidentEvent) -> None:
         """Takes in an event; every incident has an end, which holds its final counts."""
         if event.kind == "end":
-            self._ended[event.detector, event.task.name].add(event)
+            # Without the rows that it has kept, which nobody asks of a summary.
+            self._ended[event.detector, event.task.name].add(replace(event, kept=None))
 
     def show(self, what: str, statistics: Statistics) -> None:
         """Writes the summary to standard error.
