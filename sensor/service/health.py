@@ -62,7 +62,7 @@ class Health:
             handover: between the threads.
             log: of alerts.
             say: shows a line to a person.
-            silence_s: after so long without a frame something is wrong; 0 for never.
+            silence_s: after so long without a frame something is wrong.
             wall_ns: time of this machine.
         """
         now = time.monotonic()

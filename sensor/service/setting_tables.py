@@ -284,8 +284,12 @@ class Health:
         ),
     )
     interval_s: int = field(
-        default=10,
-        metadata=_about(Whole(1, 3_600, "seconds"), "How often both are written anew.", RESTART),
+        default=2,
+        metadata=_about(
+            Whole(1, 3_600, "seconds"),
+            "How often the status is written anew; metrics every 10 s.",
+            RESTART,
+        ),
     )
     silence_s: int = field(
         default=300,

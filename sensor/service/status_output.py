@@ -26,6 +26,10 @@ from sensor.service import metrics
 from sensor.service.blindness import KEPT
 
 
+METRICS_S = 10
+"""How often metrics are written at most: nobody scrapes more often, and they are the dearer half."""
+
+
 class StatusOutput:
     """The two files of a run, within which they say ``starting``, then what `write` is given.
 
@@ -66,6 +70,7 @@ class StatusOutput:
             "interval_s": interval_s,
         }
         self._last: dict[str, Any] = {}
+        self._metrics_due_s, self._state = 0.0, ""
         self.blind = list(self._before()) if status else []
 
     def __enter__(self) -> None:
@@ -81,7 +86,7 @@ class StatusOutput:
         self.write("down", [reason], self._last)
 
     def write(self, state: str, reasons: list[str], content: dict[str, Any]) -> None:
-        """Replaces both files.
+        """Replaces the status, and the metrics if it is time to or the state is another one.
 
         Args:
             state: ``healthy``, ``degraded``, ``starting`` or ``down``.
@@ -101,8 +106,11 @@ class StatusOutput:
         }
         if self._status:
             self._replace(self._status, json.dumps(document, separators=(",", ":")) + "\n")
-        if self._metrics:
+        now_s = document["boottime"]
+        if self._metrics and (now_s >= self._metrics_due_s or state != self._state):
+            self._metrics_due_s = now_s + METRICS_S
             self._replace(self._metrics, metrics.text(document))
+        self._state = state
 
     def _replace(self, path: Path, text: str) -> None:
         # Of one name, so that a run that is killed leaves one file at most. node_exporter reads

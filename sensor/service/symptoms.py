@@ -75,7 +75,7 @@ class Symptoms:
         Args:
             source: what is captured from.
             log: of alerts.
-            silence_s: after so long without a frame something is wrong; 0 for never.
+            silence_s: after so long without a frame something is wrong.
             now_s: time on the monotonic clock.
         """
         self._source, self._log, self._silence_s = source, log, silence_s
@@ -124,7 +124,7 @@ class Symptoms:
                 text = f"blind: interface {name} {why}, so nothing is seen there"
                 yield Reason(f"blind {name}", text, told_elsewhere=True)
         silent_s = self.silent_s(now_s)
-        if self._silence_s and silent_s >= self._silence_s and not all(blind.values()):
+        if silent_s >= self._silence_s and not all(blind.values()):
             yield Reason(
                 "silence",
                 f"no frame has come for {_duration(silent_s)}: is the cable in, does the switch "

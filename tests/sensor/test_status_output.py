@@ -108,3 +108,12 @@ def test_intervals_that_are_none_are_left_out(tmp_path):
     before, _ = output(tmp_path)
     before.write("healthy", [], {"blind": [5, {"interface": "eth0"}]})
     assert [each["why"] for each in output(tmp_path)[0].blind] == ["the sensor was not running"]
+
+
+def test_metrics_are_written_when_the_state_changes_and_not_each_time(tmp_path):
+    out, _ = output(tmp_path, metrics_file=tmp_path / "metrics.prom")
+    seen = []
+    for state in ("starting", "starting", "down", "down"):
+        out.write(state, [], {})
+        seen.append((tmp_path / "metrics.prom").stat().st_ino)
+    assert seen[0] == seen[1] != seen[2] == seen[3]
