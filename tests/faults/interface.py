@@ -1,11 +1,14 @@
 """Interfaces that go down and up, or are deleted and made anew, under a running sensor."""
 
+import contextlib
 import itertools
 import random
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import netns
@@ -22,7 +25,7 @@ LATER_S = 0.04
 
 
 def main(count: int, seed: int) -> Result:
-    """Takes interfaces away: of one process, with two interfaces, and with two workers.
+    """Takes interfaces away: of one process, of two interfaces, of two workers, behind a tap.
 
     Args:
         count: rounds for one interface and one process; the others get a quarter each.
@@ -34,16 +37,24 @@ def main(count: int, seed: int) -> Result:
         "the same index or another) in even ones. Half of the rounds wait until the sensor has "
         "said that it is blind; the others bring it back at once. *Resumed* is from the end of "
         "the command that brings it up to the counters' first new packet, frames being sent all "
-        "the time. Besides: the same with two interfaces, of which one goes, and with "
-        "`--workers 2`. The counting rule alone.",
+        "the time. Besides: the same with two interfaces, of which one goes, with `--workers 2`, "
+        "and with a tap and a sensor without any capability, in a network of its own. The counting "
+        "rule alone.",
     )
     few = max(1, count // 4)
     for name, rounds, ports, options in (
         ("one interface", count, ("port0",), ()),
         ("two interfaces", few, ("port0", "port1"), ()),
         ("two workers", few, ("port0",), ("--workers", "2")),
+        ("behind a tap", few, ("port0",), ()),
     ):
-        _measure(result, name, rounds, ports, options, random.Random(seed))
+        with tempfile.TemporaryDirectory() as folder, netns.link() as cable:
+            for port in ports[1:]:
+                make(cable, port)
+            command = sensor_command(cable, "--no-models", "-o", "/dev/null", *options, ports=ports)
+            tapped = _tap(cable, Path(folder)) if name == "behind a tap" else nullcontext(command)
+            with tapped as command, sensor(command, Path(folder)) as running:
+                _measure(result, name, rounds, ports, cable, running, random.Random(seed))
     return result
 
 
@@ -52,38 +63,50 @@ def _measure(
     name: str,
     rounds: int,
     ports: Sequence[str],
-    options: Sequence[str],
+    cable: netns.Link,
+    running: Sensor,
     chance: random.Random,
 ) -> None:
     resumed: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, netns.link() as cable:
-        for port in ports[1:]:
-            make(cable, port)
-        command = sensor_command(cable, "--no-models", "-o", "/dev/null", *options, ports=ports)
-        with sensor(command, Path(folder)) as running:
-            before = running.descriptors()
-            for number in tqdm(range(rounds), desc=f"interface, {name}", disable=None):
-                port = chance.choice(ports)
-                hasty = chance.random() < 0.5
-                blind, back = running.said("blind until"), running.said(f"{port} is back")
-                _take_away(cable, port, deleted=number % 2 == 1)
-                if not hasty:
-                    running.wait_until_said("blind until", blind + 1)
-                packets = running.statistics()["packets"]
-                _bring_back(cable, port, deleted=number % 2 == 1, chance=chance)
-                resumed.append(_until_counted(running, cable, port, packets))
-                if not hasty:
-                    running.wait_until_said(f"{port} is back", back + 1)
-            until(lambda: not still_blind(running, ports), "the last interface to be back")
-            result.exactly(f"{name}: rounds in which it went on", len(resumed), rounds)
-            result.below(f"{name}: resumed", resumed, RESUME_S)
-            result.exactly(f"{name}: restarts", int(running.ended()), 0)
-            result.at_most(f"{name}: descriptors more", running.descriptors() - before, 0)
-            said, back = running.said("blind until"), running.said("is back")
-            # "Is down" may follow "is gone" before it is back: two ways to be blind.
-            result.inform(f"{name}: said to be blind, and back", f"{said}, {back}")
-            result.exactly(f"{name}: blind at the end", len(still_blind(running, ports)), 0)
-            result.exactly(f"{name}: exit status", running.end()[0], 0)
+    before = running.descriptors()
+    for number in tqdm(range(rounds), desc=f"interface, {name}", disable=None):
+        port = chance.choice(ports)
+        hasty = chance.random() < 0.5
+        blind, back = running.said("blind until"), running.said(f"{port} is back")
+        _take_away(cable, port, deleted=number % 2 == 1)
+        if not hasty:
+            running.wait_until_said("blind until", blind + 1)
+        packets = running.statistics()["packets"]
+        _bring_back(cable, port, deleted=number % 2 == 1, chance=chance)
+        resumed.append(_until_counted(running, cable, port, packets))
+        if not hasty:
+            running.wait_until_said(f"{port} is back", back + 1)
+    until(lambda: not still_blind(running, ports), "the last interface to be back")
+    result.exactly(f"{name}: rounds in which it went on", len(resumed), rounds)
+    result.below(f"{name}: resumed", resumed, RESUME_S)
+    result.exactly(f"{name}: restarts", int(running.ended()), 0)
+    result.at_most(f"{name}: descriptors more", running.descriptors() - before, 0)
+    said, back = running.said("blind until"), running.said("is back")
+    # "Is down" may follow "is gone" before it is back: two ways to be blind.
+    result.inform(f"{name}: said to be blind, and back", f"{said}, {back}")
+    result.exactly(f"{name}: blind at the end", len(still_blind(running, ports)), 0)
+    result.exactly(f"{name}: exit status", running.end()[0], 0)
+
+
+@contextlib.contextmanager
+def _tap(cable: netns.Link, folder: Path) -> Iterator[list[str]]:
+    """A tap at the far end; the command of a sensor elsewhere that gets its sockets from there."""
+    path = folder / "tap.sock"
+    python = [sys.executable, "-m", "sensor.cli"]
+    tap = cable.start(cable.far, [*python, "tap", "--socket", str(path)])
+    try:
+        until(path.exists, "the tap's socket")
+        nothing = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--ambient-caps=-all"]
+        run = ["run", "-i", cable.port, "--tap", str(path), "--no-models", "-o", "/dev/null"]
+        yield ["unshare", "--net", *nothing, *python, *run]
+    finally:
+        tap.terminate()
+        tap.communicate()
 
 
 def still_blind(running: Sensor, ports: Sequence[str]) -> list[str]:

@@ -130,9 +130,9 @@ HEAD = """# Faults
 
 What happens to a running sensor when something around it fails: real processes in network \
 namespaces, the shipped bundle and the counting rule unless something else is said. \
-`make verify TARGET=faults` runs all of it (root; two hours, of which half an hour is the last \
-fault); `OPTIONS="--only NAME"` runs one. Distributions are median, 99th percentile and greatest \
-value.
+`make verify TARGET=faults` runs all of it (root; an hour and a half, of which half an hour is \
+the last fault); `OPTIONS="--only NAME"` runs one. Distributions are median, 99th percentile and \
+greatest value.
 
 | fault | date | aims met |
 |---|---|---|

@@ -121,6 +121,8 @@ def main(count: int, seed: int) -> Result:
     in_incidents = sum(each["flows"] for each in ends)
     result.exactly("connections sent − counted by incidents", sent - in_incidents, 0)
     result.inform("connections sent", f"{sent:,}")
+    told = sum(counted["alerts"].values()) - counted["alerts_withheld"]
+    result.exactly("alerts told − written", told - counted["alerts_written"], 0)
     result.exactly(
         "incidents with lines of two bundles, or not one start and end", _mixed(lines), 0
     )
