@@ -16,6 +16,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/capture/parser.py": "a protocol without code; tests of pcap and pcapng read all of it",
     "sensor/capture/pcapng_packets.py": "tests/sensor/test_pcapng.py, through whole files",
     "sensor/capture/bpf.py": "tests/sensor/test_cutoff.py, by the kernel's verifier and traffic",
+    "sensor/service/forwarding/destination.py": "a protocol; tests/sensor/test_courier.py has one",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
     "sensor/lane.py": "tests/sensor/test_exchange.py and test_pipeline.py, through whole chains",
