@@ -50,6 +50,8 @@ def findings(settings: Settings) -> Iterator[str]:
             yield _folder(settings, name, path)
     if settings.capture.tap is not None:
         yield _file(settings, "capture.tap", settings.capture.tap)
+    if not settings.capture.interfaces:
+        yield "capture.interfaces: names none; a run needs one, here or by -i NAME"
     for interface in settings.capture.interfaces:
         yield f"interface {interface}: {_state(interface)}"
     for rule in settings.allow:

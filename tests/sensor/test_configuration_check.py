@@ -94,5 +94,5 @@ def test_files_where_folders_should_be_are_told(configured, tmp_path):
 
 
 def test_nothing_is_left_behind(configured, tmp_path):
-    configured()
+    assert configured()[-1] == "capture.interfaces: names none; a run needs one, here or by -i NAME"
     assert [each.name for each in tmp_path.iterdir()] == ["sensor.toml"]
