@@ -25,9 +25,8 @@ from sensor.reporting.status_file import (
 from sensor.service import metrics
 from sensor.service.blindness import KEPT
 
-
 METRICS_S = 10
-"""How often metrics are written at most: nobody scrapes more often, and they are the dearer half."""
+"""How often metrics are written, at most: nobody scrapes more often, and they cost the most."""
 
 
 class StatusOutput:
