@@ -67,8 +67,9 @@ def alerts(
     """Show the alerts of a log, one a line; by default of the installed sensor's.
 
     A line holds the time of this machine's zone, the severity (!!! is the most severe), whether
-    the incident starts, grows or ends, its task, whom it is about, its flows, its highest score,
-    and its alert_id, of which `explain` and `label` tell and hear more.
+    the incident starts, grows or ends, its task, whom it is about (on a victim, by a source), its
+    flows, its highest score, and its alert_id, by which `explain` and `label` know it. Terminals
+    of less than 120 columns show a little less.
 
     \b
     Examples:

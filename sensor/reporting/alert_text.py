@@ -14,6 +14,9 @@ WIDE = 120
 _COLOURS = {1: "red", 2: "yellow", 3: "cyan"}
 """Of severities, 1 being the most severe."""
 
+_SHORT_ROLES = {"victim": "on", "source": "by"}
+"""An attack on somebody, or by somebody."""
+
 _EVENT_WIDTH, _TASK_WIDTH, _ADDRESS_WIDTH, _COUNT_WIDTH = 6, 17, 24, 24
 
 
@@ -27,7 +30,7 @@ def line(alert: Alert, *, wide: bool) -> str:
 
     Args:
         alert: to show; what a terminal would obey is escaped.
-        wide: with the date and the score, and in columns.
+        wide: with the date, how long it lasted, the score, and in columns.
     """
     time = _local(alert.time).strftime("%Y-%m-%d %H:%M:%S" if wide else "%H:%M:%S")
     mark = click.style(severity_mark(alert.severity), fg=_COLOURS.get(alert.severity), bold=True)
@@ -36,8 +39,7 @@ def line(alert: Alert, *, wide: bool) -> str:
         return f"{time} {mark} {event} {_withheld(alert)}"
     name = _plain(alert.task)
     task = click.style(name, fg=_COLOURS.get(alert.severity), bold=alert.event == "start")
-    who = _who(alert)
-    count, home = _count(alert), _home(alert, wide=wide)
+    who, count, home = _who(alert, wide=wide), _count(alert, wide=wide), _home(alert, wide=wide)
     tail = [click.style(_plain(alert.alert_id), dim=True), *([home] if home else [])]
     if not wide:
         return " ".join([time, mark, event, task, who, count, *tail])
@@ -75,15 +77,16 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
-def _who(alert: Alert) -> str:
+def _who(alert: Alert, *, wide: bool) -> str:
     role = str(alert.multa["role"])
+    role = role if wide else _SHORT_ROLES.get(role, role)
     name = f" ({alert.device})" if alert.device else ""
     return _plain(f"{role} {alert.address}{name}")
 
 
-def _count(alert: Alert) -> str:
+def _count(alert: Alert, *, wide: bool) -> str:
     text = number(alert.multa["flows"], "flow")
-    if alert.event == "start":
+    if alert.event == "start" or not wide:
         return text
     lasted = duration((alert.last_packet - alert.first_packet).total_seconds())
     reason = alert.multa.get("reason")
@@ -100,7 +103,8 @@ def _home(alert: Alert, *, wide: bool) -> str:
     if not roles:
         return "passing through" if wide else ""
     inside = [str(role) for role in roles if role in ("victim", "source")]
-    return click.style(f"yours: {' and '.join(inside)}", bold=True) if inside else ""
+    text = f"yours: {' and '.join(inside)}" if wide else "yours"
+    return click.style(text, bold=True) if inside else ""
 
 
 def _withheld(alert: Alert) -> str:

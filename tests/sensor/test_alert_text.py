@@ -35,9 +35,13 @@ def test_a_narrow_line_fits_80_columns():
         alert_line(task="ssl_renegotiation", address="172.24.183.103", flows=4), wide=False
     )
     assert text == (
-        "12:00:00 !!  start  ssl_renegotiation victim 172.24.183.103 4 flows 00000000000000a1"
+        "12:00:00 !!  start  ssl_renegotiation on 172.24.183.103 4 flows 00000000000000a1"
     )
-    assert len(shown(alert_line(), wide=False)) <= 80
+    assert len(text) == 80
+    own = alert_line(event="end", role="source", home={"roles": ["source"], "peers": []})
+    assert shown(own, wide=False) == (
+        "12:00:00 !!  end    syn_dos by 10.0.0.2 20 flows 00000000000000a1 yours"
+    )
     assert day(parse(alert_line())) == "2026-11-21"
 
 
@@ -50,9 +54,9 @@ def test_devices_reasons_and_home_are_named():
             device={"name": "camera"},
             home={"roles": ["victim", "source"], "peers": []},
         ),
-        wide=False,
+        wide=True,
     )
-    assert "victim 10.0.0.2 (camera) 20 flows in 1 h 0 min, longest " in text
+    assert "victim 10.0.0.2 (camera)  20 flows in 1 h 0 min, longest  " in text
     assert text.endswith("yours: victim and source")
     through = alert_line(home={"roles": [], "peers": []}, reason="quiet")
     assert shown(through, wide=True).endswith("passing through")

@@ -127,7 +127,7 @@ def test_what_teaches_nothing_is_left_out_and_told(demo, alert_ids):
     )
     assert all(isinstance(each, LeftOut) for each in found)
     assert [each.why for each in found] == [
-        "flow_rate is no task of the dataset",
+        "flow_rate is no task of the dataset (see --task)",
         "its evidence is gone",
         "its evidence is of syn_dos",
     ]

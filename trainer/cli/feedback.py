@@ -33,7 +33,7 @@ from trainer.tasks import KNOWN, NAMES
     help="Column of the labels; may be given again. Alerts of other tasks are left out.",
 )
 def feedback(evidence: Path, labels: Path, out: Path, tasks: tuple[str, ...]) -> None:
-    r"""Makes a dataset of the evidence of alerts that were labelled with `multa-sensor label`.
+    """Makes a dataset of the evidence of alerts that operators have labelled.
 
     Each alert is a source with the rows that it has left, labelled for its own task and unknown
     for all others. Nothing is trained: the dataset is given to `train` or `add-task` beside
@@ -44,7 +44,7 @@ def feedback(evidence: Path, labels: Path, out: Path, tasks: tuple[str, ...]) ->
     Example:
       multa-trainer feedback evidence/ labels.json -o ds-feedback
       multa-trainer train --dataset ds --dataset ds-feedback --out run
-    """
+    """  # noqa: D301 -- click's mark for lines to leave alone
     schema, unread = FeatureSchema(), Unread()
     judged: list[Judged] = []
     for each in gather(evidence, current(labels, unread).values(), tasks, schema):

@@ -73,7 +73,7 @@ def gather(
     """
     for label in labels:
         if label.task not in tasks:
-            yield LeftOut(label, f"{label.task} is no task of the dataset")
+            yield LeftOut(label, f"{label.task} is no task of the dataset (see --task)")
             continue
         try:
             evidence = read(find(directory, label.alert_id))
