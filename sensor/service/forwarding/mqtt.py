@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sensor.errors import ConfigurationError, HostError
+from sensor.errors import ConfigurationError
 from sensor.reporting.alert_log import Alert
 from sensor.service.forwarding.destination import TIMEOUT_S, WINDOW
 
@@ -63,14 +63,14 @@ class Mqtt:
             secret: the user's password.
 
         Raises:
-            HostError: paho-mqtt is not installed.
+            ConfigurationError: paho-mqtt is not installed.
         """
         try:
             from paho.mqtt import client  # noqa: PLC0415 -- an extra
         except ImportError:
-            raise HostError(
-                "forwarding to MQTT needs paho-mqtt; install the extra with pip install "
-                "'multa[forward]', or Debian's python3-paho-mqtt (2 or later)"
+            raise ConfigurationError(
+                "forward.mqtt: needs paho-mqtt, which is not installed; install the extra with pip "
+                "install 'multa[forward]', or leave the key out"
             ) from None
         self._paho: Any = client
         parts = urlsplit(url)

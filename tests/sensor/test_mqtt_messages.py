@@ -1,6 +1,8 @@
 """MQTT with a real broker (Debian's mosquitto)."""
 
+import shutil
 import subprocess
+import sys
 
 import pytest
 from alert_lines import alert_line
@@ -12,7 +14,6 @@ from sensor.reporting.alert_log import parse
 from sensor.service.forwarding.mqtt import Mqtt, password
 
 pytest.importorskip("paho.mqtt")
-shutil = pytest.importorskip("shutil")
 needs_broker = pytest.mark.skipif(not shutil.which("mosquitto"), reason="needs mosquitto")
 
 
@@ -80,6 +81,12 @@ def test_a_broker_with_a_password_and_tls(tmp_path, monkeypatch):
     until(lambda: destination.delivered(0.1) == 1, "the broker to take the message")
     destination.close()
     broker.stop()
+
+
+def test_without_paho_the_configuration_is_wrong(monkeypatch):
+    monkeypatch.setitem(sys.modules, "paho.mqtt", None)
+    with pytest.raises(ConfigurationError, match="pip install 'multa"):
+        Mqtt("mqtt://127.0.0.1/alerts", None)
 
 
 def test_the_password_is_in_the_environment_or_a_credential(tmp_path):
