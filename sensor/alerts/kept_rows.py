@@ -54,8 +54,8 @@ class KeptRows:
         self.seen += scores.size
         if self.given_up:
             return np.zeros(0, np.intp)
+        # Until `HIGHEST` rows have come, and so for the `FIRST`, every score is high enough.
         fits: NDArray[np.bool_] = np.asarray((scores > self._least) | (lots < self._most))
-        fits[: max(0, FIRST - first)] = True
         new = np.flatnonzero(fits)
         if not new.size:
             return new

@@ -82,23 +82,28 @@ def test_nothing_is_kept_unless_it_is_asked_for_and_events_are_the_same():
     assert {event.kept for event in without} == {None}
 
 
-def test_the_open_incident_that_is_silent_for_longest_gives_its_rows_up(monkeypatch):
+@pytest.mark.parametrize(
+    ("to", "left"),
+    [
+        # After the 8th row, 1 (silent since the 4th) and 2 hold 4 each; 1 must go.
+        ([1] * 4 + [2] * 4 + [3] * 2, {1: (0, True), 2: (4, False), 3: (2, False)}),
+        # After the 16th, 2 (silent since the 8th) and 3; 1 has had rows again, and keeps none.
+        ([1] * 4 + [2] * 4 + [3] * 6 + [1] * 2, {1: (0, True), 2: (0, True), 3: (6, False)}),
+    ],
+)
+@pytest.mark.parametrize("size", [None, 1, 3])
+def test_the_open_incident_that_is_silent_for_longest_gives_its_rows_up(
+    to, left, size, monkeypatch
+):
     monkeypatch.setattr(incidents, "EPOCH_ROWS", 8)
-    row = with_packets(SCHEMA).itemsize
-    monkeypatch.setattr(evidence, "TASK_BYTES", 6 * row)
-    # After the 8th row, A (silent since the 4th) holds 4 rows, B 4: A must go; after the 16th B.
-    to = [1, 1, 1, 1, 2, 2, 2, 2, *[3] * 6, 1, 1]
+    monkeypatch.setattr(evidence, "TASK_BYTES", 6 * with_packets(SCHEMA).itemsize)
     batch = stream(range(len(to)), range(len(to)), to)
-    for size in (None, 1, 3):
-        tracker, events = told(batch, np.ones(len(to)), task(open_flows=1), size=size)
-        ends = {event.address[2]: event.kept for event in events if event.kind == "end"}
-        assert {key: (len(kept), kept.given_up) for key, kept in ends.items()} == {
-            1: (0, True),
-            2: (0, True),
-            3: (6, False),
-        }
-        assert tracker.evidence_given_up == 2
-    assert {event.address[2]: event.rows for event in events} == {1: 6, 2: 4, 3: 6}
+    tracker, events = told(batch, np.ones(len(to)), task(open_flows=1), size=size)
+    ends = {event.address[2]: event for event in events if event.kind == "end"}
+    found = {key: (len(event.kept), event.kept.given_up) for key, event in ends.items()}
+    assert found == left
+    assert tracker.evidence_given_up == sum(given_up for _, given_up in left.values())
+    assert {key: event.rows for key, event in ends.items()} == {key: to.count(key) for key in left}
 
 
 def test_memory_stays_within_the_bound_whatever_the_traffic():

@@ -106,6 +106,14 @@ def test_the_oldest_make_room_and_foreign_files_and_links_stay(tmp_path, event):
     assert sum(path.stat().st_size for path in ours) <= 8 * size
 
 
+def test_a_file_that_is_replaced_counts_once(tmp_path, event):
+    size = len(document(event.kept, line(event, Options())))
+    store = EvidenceStore(tmp_path, 3 * size)
+    tell(store, *others(event, 2), *others(event, 1) * 20)
+    assert (store.written, store.deleted) == (22, 0)
+    assert len(names_in(tmp_path)) == 2
+
+
 def test_a_link_in_the_place_of_a_file_is_replaced_not_followed(tmp_path, event):
     outside = tmp_path / "outside"
     outside.write_text("precious")

@@ -48,6 +48,15 @@ def test_the_rows_kept_are_those_of_a_plain_sort_however_they_are_batched(count,
     assert kept.seen == count
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_row_enters_up_to_the_very_last_place(seed):
+    random = np.random.default_rng(seed)
+    scores = random.permutation(150).astype(np.float32) / 150
+    lot = random.permutation(150).astype(np.uint64)
+    kept = kept_of(scores, lot, [1])
+    assert kept.records["number"].tolist() == plain(scores.tolist(), lot.tolist())[0]
+
+
 def test_rising_scores_enter_and_equal_ones_do_not():
     count = 500
     lot = np.full(count, 2**64 - 2, np.uint64)
