@@ -197,6 +197,61 @@ def test_a_malformed_row_names_its_line(write, line, message):
     assert "\n" not in str(raised.value)
 
 
+CLASSES = "syn_dos, traffic_class{music | video|5G-tv}"
+
+
+def test_classes_are_places_in_the_first_line_s_list_and_the_rest_is_unknown(write):
+    path = write(
+        "0,9,10.0.0.1,*,*,*,udp,traffic_class,video",
+        "0,9,10.0.0.2,*,*,*,udp,traffic_class,5G-tv",
+        "0,9,10.0.0.3,*,*,*,udp,traffic_class,music",
+        "0,9,10.0.0.3,7,*,*,udp,traffic_class,unknown",
+        "0,9,10.0.0.4,*,*,*,udp,traffic_class,unknown",
+        covered=CLASSES,
+    )
+    labels = read_labels(path, TASKS)
+    assert labels.covered == ("syn_dos",)
+    assert labels.classes == {"traffic_class": ("music", "video", "5G-tv")}
+    batch = rows(*(flow(1, (f"10.0.0.{n}", 7), ("10.0.0.9", 443), 17) for n in range(1, 6)))
+    found = apply(path, batch, ("traffic_class", "syn_dos"))
+    assert found == [[1, 0], [2, 0], [0, 0], [MASKED, 0], [MASKED, 0]]
+
+
+def test_a_file_with_classes_serves_those_who_ask_for_other_tasks(write):
+    path = write("0,9,10.0.0.1,*,*,*,udp,traffic_class,video", covered=CLASSES)
+    assert apply(path, rows(flow(1, ("10.0.0.7", 7), ("10.0.0.3", 80)))) == [[0, MASKED]]
+
+
+def test_two_classes_of_one_flow_are_a_contradiction(write):
+    lines = ["0,9,*,*,*,*,*,traffic_class,music", "0,9,10.0.0.1,*,*,*,*,traffic_class,5G-tv"]
+    path = write(*lines, covered=CLASSES)
+    with pytest.raises(LabelError, match=re.escape(f"{path}:4: gives the flow 10.0.0.1:7")):
+        apply(path, rows(flow(1, ("10.0.0.1", 7), ("10.0.0.3", 80))), ("traffic_class", *TASKS))
+
+
+@pytest.mark.parametrize(
+    ("covered", "line", "message"),
+    [
+        (CLASSES, "traffic_class,1", ":3: value '1' is not one of music, video, 5G-tv, unknown"),
+        (CLASSES, "syn_dos,video", ":3: value 'video' is not one of 0, 1, unknown"),
+        ("syn_dos", "traffic_class,video", ":3: unknown task 'traffic_class'; known are syn_dos"),
+        ("syn_dos{a|b}", "syn_dos,1", ":1: syn_dos has the values 0 and 1; remove its classes"),
+        ("x{a}", "x,a", ":1: the classes of x must be 2 to 127 different names"),
+        ("x{a|b|a}", "x,a", ":1: the classes of x must be 2 to 127 different names"),
+        ("x{a|}", "x,a", "'' is none"),
+        ("x{a|unknown}", "x,a", "'unknown' is none"),
+        ("x{a|1}", "x,a", "'1' is none"),
+        ("{a|b}", "x,a", ":1: '' is no name of a task; write 'name{class|class}'"),
+        ("x{a|b", "x,a", ":1: unknown task 'x{a|b'"),
+    ],
+)
+def test_mistakes_about_classes(write, covered, line, message):
+    path = write(f"0,9,*,*,*,*,*,{line}", covered=covered)
+    with pytest.raises(LabelError) as raised:
+        read_labels(path, TASKS)
+    assert message in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -9,13 +9,21 @@ The format and its meaning are rule 17 of `docs/semantics.md`:
 A row matches a flow if its tuple fits in either direction and the flow's first packet lies in
 the span (both ends included). ``unknown`` gives way to a 0 or a 1 of another row, so that a wide
 ``unknown`` may surround narrow certainties. Further lines that begin with ``#`` are comments.
+
+A *categorical* task has classes instead of 0 and 1, which the first line lists:
+
+    # covered: syn_dos,traffic_class{documents|music|video}
+    1732180000.5,1732180030,10.0.0.7,40123,192.0.2.1,443,udp,traffic_class,music
+
+Its value in a row is a class, in an array of labels the class's place in the list. What matches no
+row of it is unknown.
 """
 
 import csv
 import ipaddress
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +32,7 @@ from numpy.typing import NDArray
 from sensor.errors import LabelError, MissingInputError
 from sensor.flows.sequences import SequenceBatch
 from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
+from trainer.tasks import KNOWN
 
 MASKED = -1
 """Label of a flow about which nothing is known; it enters no loss and no figure."""
@@ -32,9 +41,14 @@ COLUMNS = ("start", "end", "src", "src_port", "dst", "dst_port", "proto", "task"
 
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": ICMP, "icmpv6": ICMPV6, "sctp": SCTP}
 
-VALUES = {"0": 0, "1": 1, "unknown": MASKED}
+_VALUES = {"0": 0, "1": 1, "unknown": MASKED}
+
+MAX_CLASSES = 127
+"""Places in the list are int8."""
 
 _COVERED = re.compile(r"#\s*covered:(.*)")
+_CATEGORICAL = re.compile(r"([^{}]*)\{([^{}]*)\}")
+_CLASS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,62}")
 _TIME = re.compile(r"(\d{1,10})(?:\.(\d{1,9}))?")
 _WORD = (1 << 64) - 1
 
@@ -60,7 +74,12 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One line of a label file; `start_ns` and `end_ns` are nanoseconds since 1970."""
+    """One line of a label file.
+
+    Attributes:
+        start_ns, end_ns: nanoseconds since 1970.
+        value: 0 or 1, of a categorical task the place of the class, or `MASKED`.
+    """
 
     line: int
     start_ns: int
@@ -74,11 +93,18 @@ class LabelRow:
 
 @dataclass(frozen=True)
 class LabelFile:
-    """The rows of a label file and the tasks whose remaining flows are 0."""
+    """What a label file says.
+
+    Attributes:
+        covered: tasks of 0 and 1 whose remaining flows are 0.
+        rows: in the order of the file.
+        classes: of each categorical task, in the order of the first line.
+    """
 
     path: Path
     covered: tuple[str, ...]
     rows: tuple[LabelRow, ...]
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def benign(cls, path: Path, tasks: Sequence[str]) -> "LabelFile":
@@ -91,7 +117,8 @@ def read_labels(path: Path, tasks: Sequence[str]) -> LabelFile:
 
     Args:
         path: the CSV file.
-        tasks: every task that a row or the first line may name.
+        tasks: every task that a row or the first line may name, beside the categorical ones that
+            the first line declares.
 
     Raises:
         MissingInputError: there is no such file.
@@ -104,7 +131,7 @@ def read_labels(path: Path, tasks: Sequence[str]) -> LabelFile:
         raise MissingInputError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise LabelError(f"{path}: not UTF-8 text; a label file is a CSV file") from None
-    covered = _covered(path, lines[0] if lines else "", tasks)
+    covered, classes = _covered(path, lines[0] if lines else "", tasks)
     numbered = [
         (number, line)
         for number, line in enumerate(lines[1:], 2)
@@ -113,8 +140,12 @@ def read_labels(path: Path, tasks: Sequence[str]) -> LabelFile:
     number, header = numbered[0] if numbered else (2, "")
     if not header or tuple(_cells(f"{path}:{number}", header)) != COLUMNS:
         raise LabelError(f"{path}:{number}: wrong header; write {','.join(COLUMNS)}")
-    rows = tuple(_row(path, number, line, tasks) for number, line in numbered[1:])
-    return LabelFile(path, covered, rows)
+    values = dict.fromkeys(tasks, _VALUES) | {
+        task: {name: place for place, name in enumerate(names)} | {"unknown": MASKED}
+        for task, names in classes.items()
+    }
+    rows = tuple(_row(path, number, line, values) for number, line in numbered[1:])
+    return LabelFile(path, covered, rows, classes)
 
 
 class Labeller:
@@ -132,10 +163,11 @@ class Labeller:
         """Labels of a batch of b rows.
 
         Returns:
-            ``(b, tasks)`` int8: 0, 1 or `MASKED`.
+            ``(b, tasks)`` int8: 0, 1, of a categorical task the place of the class in
+            `LabelFile.classes`, or `MASKED`.
 
         Raises:
-            LabelError: two rows give a flow 0 and 1 for the same task; both lines are named.
+            LabelError: two rows give a flow two values of the same task; both lines are named.
         """
         labels = np.full((len(batch), len(self._tasks)), MASKED, np.int8)
         line = np.zeros(labels.shape, np.int32)
@@ -181,16 +213,38 @@ class Labeller:
                 )
 
 
-def _covered(path: Path, line: str, tasks: Sequence[str]) -> tuple[str, ...]:
+def _covered(
+    path: Path, line: str, tasks: Sequence[str]
+) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     found = _COVERED.fullmatch(line.strip())
     if found is None:
         raise LabelError(
             f"{path}:1: the covered tasks are missing; begin with '# covered: {','.join(tasks)}'"
         )
-    covered = tuple(name.strip() for name in found[1].split(",") if name.strip())
-    for task in covered:
-        _known(path, 1, task, tasks)
-    return covered
+    covered: list[str] = []
+    classes: dict[str, tuple[str, ...]] = {}
+    for word in filter(None, (part.strip() for part in found[1].split(","))):
+        if (declared := _CATEGORICAL.fullmatch(word)) is None:
+            covered.append(_known(path, 1, word, tasks))
+        else:
+            task, names = declared[1].strip(), declared[2].split("|")
+            classes[task] = _classes(path, task, tuple(name.strip() for name in names))
+    return tuple(covered), classes
+
+
+def _classes(path: Path, task: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The classes that the first line gives to a categorical task."""
+    if task in KNOWN:
+        raise LabelError(f"{path}:1: {task} has the values 0 and 1; remove its classes")
+    if not _CLASS.fullmatch(task):
+        raise LabelError(f"{path}:1: {task!r} is no name of a task; write 'name{{class|class}}'")
+    wrong = [name for name in names if not _CLASS.fullmatch(name) or name in _VALUES]
+    if wrong or len(set(names)) != len(names) or not 2 <= len(names) <= MAX_CLASSES:
+        raise LabelError(
+            f"{path}:1: the classes of {task} must be 2 to {MAX_CLASSES} different names of "
+            f"letters, digits and '_.+-'{f', {wrong[0]!r} is none' if wrong else ''}"
+        )
+    return names
 
 
 def _known(path: Path, number: int, task: str, tasks: Sequence[str]) -> str:
@@ -206,7 +260,7 @@ def _cells(where: str, line: str) -> list[str]:
         raise LabelError(f"{where}: {error}; write {','.join(COLUMNS)}") from None
 
 
-def _row(path: Path, number: int, line: str, tasks: Sequence[str]) -> LabelRow:
+def _row(path: Path, number: int, line: str, values: Mapping[str, Mapping[str, int]]) -> LabelRow:
     where = f"{path}:{number}"
     cells = _cells(where, line)
     if len(cells) != len(COLUMNS):
@@ -219,8 +273,8 @@ def _row(path: Path, number: int, line: str, tasks: Sequence[str]) -> LabelRow:
         source=_endpoint(where, src, src_port),
         destination=_endpoint(where, dst, dst_port),
         protocol=_protocol(where, proto),
-        task=_known(path, number, task, tasks),
-        value=_value(where, value),
+        task=_known(path, number, task, tuple(values)),
+        value=_value(where, value, values[task]),
     )
     if row.end_ns < row.start_ns:
         raise LabelError(f"{where}: ends before it starts; swap start and end")
@@ -268,10 +322,10 @@ def _protocol(where: str, text: str) -> int:
     )
 
 
-def _value(where: str, text: str) -> int:
-    if text not in VALUES:
-        raise LabelError(f"{where}: value {text!r} is not one of 0, 1, unknown")
-    return VALUES[text]
+def _value(where: str, text: str, values: Mapping[str, int]) -> int:
+    if text not in values:
+        raise LabelError(f"{where}: value {text!r} is not one of {', '.join(values)}")
+    return values[text]
 
 
 def _matches(row: LabelRow, batch: SequenceBatch) -> NDArray[np.intp]:
