@@ -72,6 +72,9 @@ def _measure(
     for number in tqdm(range(rounds), desc=f"interface, {name}", disable=None):
         port = chance.choice(ports)
         hasty = chance.random() < 0.5
+        if not hasty:
+            # What it has not yet said to be back it will not say to be blind.
+            until(lambda: not still_blind(running, ports), "the interface to be back")
         blind, back = running.said("blind until"), running.said(f"{port} is back")
         _take_away(cable, port, deleted=number % 2 == 1)
         if not hasty:
