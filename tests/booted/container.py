@@ -17,21 +17,30 @@ PACKAGES = ("systemd", "systemd-sysv", "dbus", "ca-certificates", "iproute2", "p
 """Beside Debian's minimum; a person's installation has all of them."""
 
 
-def debian(folder: Path, packages: Sequence[str] = (), suite: str = "bookworm") -> Path:
+def debian(
+    folder: Path,
+    packages: Sequence[str] = (),
+    suite: str = "bookworm",
+    architecture: str | None = None,
+) -> Path:
     """A root in a folder, made if it is not there yet.
 
     Args:
         folder: where roots are kept.
         packages: installed beside `PACKAGES`.
         suite: of Debian.
+        architecture: as Debian calls it; None is that of this machine. Others are not booted, and
+            get nothing but `packages`.
     """
-    root = folder / "-".join([suite, *packages])
+    root = folder / "-".join([suite, *([architecture] if architecture else []), *packages])
     complete = root / "etc/multa-proof-root"
     if not complete.exists():
         shutil.rmtree(root, ignore_errors=True)
-        included = ",".join([*PACKAGES, *packages])
+        included = ",".join([*([] if architecture else PACKAGES), *packages])
         mirror = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-        _done("debootstrap", "--variant=minbase", f"--include={included}", suite, root, mirror)
+        options = ["--variant=minbase", f"--include={included}"]
+        options += [f"--arch={architecture}"] if architecture else []
+        _done("debootstrap", *options, suite, root, mirror)
         # Neither asks the network for anything, nor a person.
         for unit in ("systemd-networkd", "systemd-resolved", "systemd-timesyncd"):
             (root / f"etc/systemd/system/{unit}.service").symlink_to("/dev/null")

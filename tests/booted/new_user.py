@@ -48,8 +48,10 @@ def from_nothing_to_an_alert(source: Path) -> str:
         gateway.until(f"grep -q syn_dos {ALERTS}", 60)
         took["alert"] = time.monotonic() - began
         gateway.run("cd ~/multa && make uninstall")
-        assert not gateway.holds("test -e /opt/multa || systemctl cat multa-sensor")
+        left = set(gateway.tell("find / -xdev -name '*multa*' -not -path '/root/*'").split())
         assert gateway.holds(f"test -s {ALERTS} && test -s /etc/multa/sensor.toml")
+    kept = {"/etc/multa", "/var/log/multa", "/var/lib/multa", "/etc/multa-proof-root"}
+    assert left <= kept | {"/srv/multa"}, left - kept
     minutes = sum(took.values()) / 60
     assert minutes < 10, took
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in took.items())

@@ -227,6 +227,25 @@ def stops(gateway: Gateway) -> str:
     return f"in {took:.1f} s, with the end of the incident written"
 
 
+def forwards(gateway: Gateway) -> str:
+    """The forwarder, where it is asked for, sends alerts to syslog, and writes nothing else."""
+    run = gateway.container.run
+    with gateway.configured('[forward]\nsyslog = "unix:/dev/log"'):
+        run("systemctl start multa-forward")
+        gateway.flood_until_alert("10.0.0.9")
+        took = gateway.container.until("journalctl -o cat | grep -q 'MULTA.*10[.]0[.]0[.]9'", 30)
+        said = gateway.container.tell("journalctl -o cat | grep 'MULTA.*10[.]0[.]0[.]9' | head -1")
+        assert gateway.status_of("multa-forward", "CapEff") == f"{0:016x}"
+        seen = gateway.probe("multa-forward", WRITABLE).split()
+        run("systemctl stop multa-forward")
+    assert not any(path.startswith(("/var/log", "/run", "/etc")) for path in seen), seen
+    own = gateway.container.tell("ls /var/lib/multa-forward")
+    assert own == "forward.json", own
+    return (
+        f"`{said[:120].replace('|', ' ')}` … after {took:.1f} s; user multa-forward, no capability"
+    )
+
+
 def is_upgraded(gateway: Gateway) -> str:
     """The package over itself: the service that ran runs anew, a changed configuration stays."""
     gateway.container.run("systemctl enable --now --quiet multa-sensor")
@@ -274,4 +293,4 @@ PROOFS = (
 )
 """In this order: each leaves the sensor running."""
 
-LAST_PROOFS = (is_upgraded, is_removed)
+LAST_PROOFS = (is_upgraded, forwards, is_removed)
