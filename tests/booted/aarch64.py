@@ -143,8 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows.append(
         (
             f"`replay {CAPTURE}`",
-            f"{len(alerts[0])} alert lines in {took:.0f} s; all equal, largest difference of a "
-            f"number {largest:.1e}" + ("" if theirs != ours else ": the same bytes"),
+            f"{len(alerts[0])} alert lines in {took:.0f} s, "
+            + ("the same bytes" if theirs == ours else f"numbers differ by {largest:.1e} at most"),
             f"{len(alerts[1])} alert lines",
         )
     )
