@@ -1,6 +1,7 @@
 """The report: what it says, that nobody's words are obeyed in it, and that it loads nothing."""
 
 import json
+import random
 import re
 from html.parser import HTMLParser
 from time import tzset
@@ -247,3 +248,51 @@ def test_what_can_not_be_done_is_one_line(capfd, tmp_path):
     assert_fails(wrong, 66, "holds no status")
     assert_fails(sensor_command(capfd, "report", log, "-o", no / "x"), 74, no)
     assert_fails(sensor_command(capfd, "report", log), 64, "-o")
+
+
+ODD = [None, True, -1, 2**70, 1e308, "", "\ud800", "<script>", [], {}, [None], {"name": 5}]
+ODD += [f"{year}-12-31T23:59:59.999999+0000" for year in (1969, 1970, 2261, 9999)]
+
+
+def changed(document, chance):
+    """The document with one entry anywhere in it replaced or removed."""
+    document = json.loads(json.dumps(document))
+    inner = document
+    while True:
+        key = chance.choice(sorted(inner))
+        if not isinstance(inner[key], dict) or not inner[key] or chance.random() < 0.2:
+            break
+        inner = inner[key]
+    inner[key] = chance.choice(ODD)
+    if chance.random() < 0.2:
+        del inner[key]
+    return document
+
+
+def test_odd_entries_anywhere_make_no_report_fail():
+    """400 alerts and 20 statuses, of which each has entries that nobody expects."""
+    chance = random.Random(2)
+    home = {"roles": ["victim"], "peers": ["10.0.0.9"], "flows": {"inbound": 1}}
+    whole = [
+        json.loads(alert_line(1, "end", sample=["10.9.9.9"], home=home, device={"name": "camera"})),
+        json.loads(withheld_line(2, scan=5)),
+    ]
+    status = {
+        "state": "healthy",
+        "written": "2026-11-21T12:00:30.000000+0000",
+        "blind": [{"interface": "eth0", "from": "2026-11-21T12:00:00.000000+0000", "to": None}],
+        "coverage": {"frames": {"received": 5}, "models": {"m": {"tasks": {"scan": {}}}}},
+        "measures": {"scores": {"m/scan": [1, 2]}},
+        "drift": {"m/scan": 0.2},
+        "models": [{"name": "m"}],
+        "statistics": {"packets": 5, "kernel_drops": 1},
+    }
+    read = 0
+    for _ in range(20):
+        odd = (json.dumps(changed(chance.choice(whole), chance)).encode() for _ in range(20))
+        alerts = [alert for alert in map(parse, odd) if alert]
+        read += len(alerts)
+        health = Health.of(changed(changed(status, chance), chance))
+        text = page(Material(Facts.of(alerts), "odd", NOON, health=health))
+        assert Document(text.encode().decode()).tags.count("script") == 1
+    assert read > 100
