@@ -35,10 +35,16 @@ COUNTS = {
 """Faults in the order in which they are run, with their full counts (of the soak: seconds)."""
 
 DONE = {
-    "models": "Copies of the shipped bundle, each damaged in another way, are given to the "
-    "verification that stands before a swap.",
-    "configurations": "Configurations made from the keys that exist, damaged in all ways, are "
-    "given to the reader of configurations.",
+    "models": "Signed copies of the shipped bundle, of which one file is damaged: bits, cut, "
+    "swapped, noise, grown. All have to be refused. In a tenth the hashes are made right again, as "
+    "a forger would: with a key configured all of these are refused; without one they are refused, "
+    "or they answer the golden vectors. A *failure* is anything else: a bundle that is taken, an "
+    "error that is none of a bundle, five seconds of CPU time, a store in which something has "
+    "changed. In the end the model in use answers.",
+    "configurations": "Configurations made from all keys that there are, and damaged. Each is "
+    "accepted, and then what is in force means the same when it is written out; or it is refused "
+    "with one line and status 78. A *failure* is anything else, a traceback above all, or a second "
+    "of CPU time.",
 }
 """What those did that give their counts as a dictionary."""
 
