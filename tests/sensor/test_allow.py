@@ -163,6 +163,9 @@ def test_a_new_list_goes_on_with_the_counts_of_rules_that_stay():
     assert (after.matched, after.last_ns) == ([1, 0], [0, 0])
     again = AllowList([rule(port=443, task="scan"), rule(port=443)], before)
     assert (again.matched, again.last_ns) == ([0, 2], [0, 100 * SECOND])
+    twice = AllowList([rule(port=443), rule(port=443)])
+    twice.permits("scan", ROWS, np.arange(5))
+    assert AllowList([rule(port=443)], twice).matched == [2]
 
 
 def test_the_list_is_bounded():
