@@ -4,6 +4,7 @@ Lines without a terminal: whoever has one draws them.
 """
 
 import math
+import textwrap
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from sensor.reporting.status_page import alerts, entries, head, interfaces, whol
 
 HISTORY = 60
 """Rates that the curve has."""
+
+_REASON_LINES = 3
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
@@ -85,7 +88,9 @@ class LiveView:
         marks = {"healthy": "good", "down": "bad"}
         state = marks.get(status.state, "loss")
         lines = [Line(click.unstyle(text), state) for text in head(status)]
-        lines += [Line(f"· {visible(reason)}", state) for reason in status.reasons]
+        for reason in status.reasons:
+            wrapped = textwrap.wrap(f"· {visible(reason)}", max(20, width), subsequent_indent="  ")
+            lines += [Line(text, state) for text in wrapped[:_REASON_LINES]]
         lines += [Line(click.unstyle(text)) for text in interfaces(document)]
         lines += [Line(""), *self._of_rates(document), Line("")]
         if self._blocks and any(self._history):

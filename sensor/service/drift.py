@@ -148,7 +148,7 @@ def in_words(name: str, window: Window) -> str:
     return (
         f"drift of {name}: in the hour from {timestamp(window.start_ns)[11:16]} UTC its scores are "
         f"not those of harmless traffic (PSI {window.psi:.2f}, more than {MUCH}; {share:.0%} of "
-        f"{window.rows:,} rows score 0.5 or more). If alerts say that there is an attack, that is "
-        "why; if not, this network is unlike those that the model learned from: label its alerts, "
-        "and train with recordings of yours"
+        f"{window.rows:,} rows score 0.5 or more), and no alert of that hour explains it. This "
+        "network is unlike those that the model learned from: label its alerts, and train with "
+        "recordings of yours"
     )

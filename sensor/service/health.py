@@ -192,7 +192,11 @@ class Health:
         for watch, drift in self._drifts.items():
             for name, windows in {} if watch.shadow else drift.windows.items():
                 found = latest(windows)
-                if found and found.psi is not None and found.psi > MUCH:
+                if found is None or found.psi is None or found.psi <= MUCH:
+                    continue
+                # An attack shifts the scores of every task, and alerts have told of it.
+                told_ns = self._statistics.last_event_ns.get(watch.detector.name)
+                if told_ns is None or told_ns < found.start_ns:
                     reasons.append(Reason(f"drift {name}", in_words(name, found)))
         return reasons
 

@@ -28,6 +28,7 @@ class Statistics:
         alerts, incidents: events and incidents so far, by detector and task.
         withheld: events that were kept out of the log because they were too many, likewise.
         recent: the last ones that were told.
+        last_event_ns: time of the last one, by detector.
         measures: how long things took, where that is measured.
         shed: rows that were decided and not looked at.
         unrecorded: frames that should have been recorded and could not be.
@@ -57,6 +58,7 @@ class Statistics:
         self.incidents: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
         self.recent, self.measures = Recent(), Measures()
+        self.last_event_ns: dict[str, int] = {}
         self.truncated: list[str] = []
         self._capture, self._decoder, self._lanes, self._log = capture, decoder, lanes, log
         self.expect(lanes)
@@ -94,6 +96,7 @@ class Statistics:
         self.alerts[name] += 1
         self.incidents[name] += event.kind == "start"
         self.withheld[name] += not told
+        self.last_event_ns[event.detector] = event.time_ns
         if told:
             self.recent.add(event)
 

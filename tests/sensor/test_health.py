@@ -2,6 +2,7 @@ import json
 import os
 import time
 
+import numpy as np
 import pytest
 from blocks import blocks_of
 from command import ROOT, START, flood
@@ -13,6 +14,7 @@ from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import BundleError, ConfigurationError, OutputError
+from sensor.model.score_counts import HOUR_NS
 from sensor.service.handover import Handover
 from sensor.service.health import Health
 from sensor.service.lanes import Detecting, build_lanes
@@ -160,18 +162,32 @@ def test_allow_rules_and_other_parts_are_told(tmp_path):
     assert "'the audit of 2021' expired at 2023-11-14 22:13 UTC" in told["reasons"][0]
 
 
-def test_drift_is_told_with_what_to_do(tmp_path):
-    """A flood in which nearly all rows score high, unlike harmless traffic."""
+def test_drift_that_no_alert_explains_is_told_with_what_to_do(tmp_path):
+    """Two thousand rows of the running hour that score 0.4: no incident, and unlike training."""
     watched = Watched(tmp_path, Detecting([MODEL]))
-    watched.detect(frames_of(3_000))
+    scores = watched.lanes.watches[0].scores
+    scores.add(np.full(2_000, START), np.full((2_000, 6), 0.4, np.float32))
     told = watched.look(1)
     assert told["drift"]["iot-gateway/syn_dos"] > 0.25
     (window,) = told["drift_windows"]["iot-gateway/syn_dos"]
-    assert window["rows"] == 3_000
+    assert (window["rows"], window["high"]) == (2_000, 0)
     assert window["from"] == "2023-11-14T22:00:00.000000+0000"
     drifts = [each for each in told["reasons"] if each.startswith("drift of iot-gateway/syn_dos")]
     assert "label its alerts" in drifts[0]
     assert any(text.startswith("degraded: drift of iot-gateway/syn_dos") for text in watched.said)
+
+
+def test_an_attack_that_was_alerted_is_no_drift(tmp_path):
+    watched = Watched(tmp_path, Detecting([MODEL]))
+    watched.detect(frames_of(3_000))
+    told = watched.look(1)
+    assert told["drift"]["iot-gateway/syn_dos"] > 0.25
+    assert told["reasons"] == []
+    # In the next hour there is no alert, and what comes is unlike training.
+    scores = watched.lanes.watches[0].scores
+    scores.add(np.full(1_000, START + HOUR_NS), np.full((1_000, 6), 0.4, np.float32))
+    told = watched.look(3)
+    assert told["reasons"][0].startswith("drift of iot-gateway/syn_dos: in the hour from 23:00 UTC")
 
 
 def test_metrics_say_what_the_status_says(tmp_path):
