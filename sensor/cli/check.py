@@ -9,7 +9,7 @@ import click
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.interfaces import describe
 from sensor.capture.ring import Ring
-from sensor.cli import options, visible
+from sensor.cli import completion, options, visible
 from sensor.model.detector import BundleDetector
 from sensor.service.configured import detecting
 from sensor.service.lanes import build_lanes
@@ -21,7 +21,13 @@ from sensor.service.setting_tables import Capture
 @options.models
 @options.no_models
 @click.option("--output", "-o", metavar="FILE", help="The alert log.")
-@click.option("--interface", "-i", metavar="NAME", help="The interface to capture on.")
+@click.option(
+    "--interface",
+    "-i",
+    metavar="NAME",
+    shell_complete=completion.interfaces,
+    help="The interface to capture on.",
+)
 def check(
     models: tuple[Path, ...],
     *,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sensor.cli import options, places
+from sensor.cli import completion, options, places
 from sensor.errors import EvidenceError, OutputError, UsageError
 from sensor.reporting.drawing import picture
 from sensor.reporting.evidence_files import Evidence, find, read
@@ -20,7 +20,7 @@ STDOUT = "-"
 
 
 @click.command()
-@click.argument("alert_id", metavar="ALERT_ID")
+@click.argument("alert_id", metavar="ALERT_ID", shell_complete=completion.alerts)
 @places.evidence
 @click.option(
     "--models",

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from sensor.alerts.eve import timestamp
-from sensor.cli import places, say, visible
+from sensor.cli import completion, places, say, visible
 from sensor.errors import EvidenceError, MissingInputError, MultaError, UsageError
 from sensor.reporting import evidence_files
 from sensor.reporting.alert_log import Unread, read, rotated
@@ -19,7 +19,7 @@ _VALUES = {"true": True, "false": False}
 
 
 @click.command()
-@click.argument("alert_id", required=False, metavar="ALERT_ID")
+@click.argument("alert_id", required=False, metavar="ALERT_ID", shell_complete=completion.alerts)
 @click.argument("value", required=False, metavar="true|false")
 @click.option("--author", metavar="NAME", help="Who says so.  [default: your login name]")
 @click.option("--comment", default="", metavar="TEXT", help="Why.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from sensor.cli import models_trust, options, say
+from sensor.cli import completion, models_trust, options, say
 from sensor.service.model_install import KEPT, Installed, roll_back
 from sensor.service.model_install import install as install_bundle
 from sensor.service.settings import Settings
@@ -50,7 +50,7 @@ def install(
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", shell_complete=completion.models)
 @models_trust.trusting
 @models_trust.as_json
 def rollback(

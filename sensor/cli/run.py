@@ -15,7 +15,7 @@ from sensor.alerts.sinks import OLD_SUFFIX, STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import SNAP_BYTES
-from sensor.cli import options, say_soon
+from sensor.cli import completion, options, say_soon
 from sensor.errors import ConfigurationError, OutputError, UsageError
 from sensor.exchange import Lanes
 from sensor.packets.headers import Headers
@@ -62,6 +62,7 @@ _PARAMETERS = {
     "interfaces",
     multiple=True,
     metavar="NAME",
+    shell_complete=completion.interfaces,
     help="Where to capture; `interfaces` lists. May be given again: all are one stream, in which "
     "a packet that passes two of them (a bridge and its port) counts twice. Without it the "
     "configuration names them.",
