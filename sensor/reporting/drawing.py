@@ -201,17 +201,25 @@ def _caption(explanation: Explanation, explained: RowExplanation, width: float) 
     return [line for each in about for line in textwrap.wrap(each, letters)]
 
 
+def _ends(paper: _Paper, ends: tuple[str, str], x: float, width: float) -> None:
+    """Names of both ends, one below the other where they are as long as those of IPv6."""
+    longest = max(map(len, ends))
+    size = min(11.0, width / (longest * _LETTER * 1.05))
+    paper.text(x, paper.y, ends[0], size=size)
+    if (sum(map(len, ends)) + 3) * size * _LETTER > width:
+        paper.y += 14
+    paper.text(x + width, paper.y, ends[1], size=size, anchor="end")
+
+
 def _ladder(
     paper: _Paper, explanation: Explanation, explained: RowExplanation, x: float, width: float
 ) -> None:
     """The packets of a row between the lines of its two ends, and its experts below."""
     batch, row, without = explanation.evidence.batch, explained.row, explained.without_packets
     threshold = words.threshold(explanation.evidence.alert)
-    source, destination = words.ends(row)
     left, right = x + 58, x + width - (48 if without else 4)
     paper.y += 26
-    paper.text(x, paper.y, source, size=11)
-    paper.text(x + width, paper.y, destination, size=11, anchor="end")
+    _ends(paper, words.ends(row), x, width)
     top = paper.y + 6
     for k, time_us in enumerate(row.time_us):
         paper.y += _STEP

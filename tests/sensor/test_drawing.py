@@ -92,3 +92,19 @@ def test_words_from_elsewhere_are_text_and_nothing_else(drawn):
     (title,) = [text for text in texts(svg) if "script" in text]
     assert title.startswith("<script>alert(1)</script>\\x00\\x1b & ")
     svg.encode("utf-8")
+
+
+def test_long_ends_stand_below_each_other_within_their_column(drawn):
+    explanation, _ = drawn["syn_dos"]
+    long = "2001:db8:1234:5678:9abc:def0:1234:567"
+    rows = tuple(
+        replace(each, row=replace(each.row, source=f"{long}{k}", destination=f"{long}9"))
+        for k, each in enumerate(explanation.rows[:ROWS])
+    )
+    svg = picture(replace(explanation, rows=rows))
+    ends = [each for each in parsed(svg).iter(f"{SVG}text") if each.text.startswith("[2001")]
+    assert len(ends) == 2 * ROWS
+    for source, destination in zip(ends[::2], ends[1::2], strict=True):
+        assert float(destination.get("y")) - float(source.get("y")) == 14
+        letters = len(source.text) * float(source.get("font-size")) * 0.56
+        assert float(source.get("x")) + letters <= float(destination.get("x"))
