@@ -80,7 +80,7 @@ def free_port() -> int:
 
 
 class Broker:
-    """Debian's mosquitto with a configuration of its own, and a subscriber."""
+    """Debian's mosquitto with a configuration of its own; for `contextlib.closing`."""
 
     def __init__(self, folder: Path, port: int, lines: list[str]) -> None:
         self.port = port
@@ -97,7 +97,7 @@ class Broker:
         )
         until(self._answers, "mosquitto to listen")
 
-    def stop(self) -> None:
+    def close(self) -> None:
         if self._process:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(60)

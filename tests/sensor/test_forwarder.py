@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,13 @@ def forwarding(tmp_path):
             each.process.communicate()
 
 
+@pytest.fixture
+def broker(tmp_path):
+    """One that is not started."""
+    with closing(Broker(tmp_path, free_port(), ["allow_anonymous true"])) as broker:
+        yield broker
+
+
 def test_over_rotation_restarts_and_a_kill_every_alert_arrives(forwarding, tmp_path):
     server = Frames()
     forwarder = forwarding(syslog=server.url)
@@ -122,11 +130,10 @@ def test_while_a_server_is_gone_alerts_wait_in_the_log(forwarding):
 
 
 @pytest.mark.skipif(not shutil.which("mosquitto"), reason="needs mosquitto")
-def test_syslog_mqtt_and_http_at_once_each_at_its_own_pace(forwarding, tmp_path):
+def test_syslog_mqtt_and_http_at_once_each_at_its_own_pace(forwarding, broker, tmp_path):
     pytest.importorskip("paho.mqtt")
-    receiver, port = Datagrams(tmp_path / "socket"), free_port()
-    broker = Broker(tmp_path, port, ["allow_anonymous true"])
-    url = f"mqtt://{LOCALHOST}:{port}/home/alerts"
+    receiver = Datagrams(tmp_path / "socket")
+    url = f"mqtt://{LOCALHOST}:{broker.port}/home/alerts"
     http = free_port()
     forwarder = forwarding(syslog=receiver.url, mqtt=url, http=f"{LOCALHOST}:{http}")
     forwarder.metrics.write_text("multa_packets_total 5\n")
@@ -148,7 +155,6 @@ def test_syslog_mqtt_and_http_at_once_each_at_its_own_pace(forwarding, tmp_path)
         assert metrics().startswith("multa_packets_total 5\n")
         assert 'multa_forward_connected{to="syslog"} 1\n' in metrics()
         assert forwarder.end() == 0
-    broker.stop()
     receiver.close()
     assert f"{url}: 4 alerts sent, 0 lost" in forwarder.said
 

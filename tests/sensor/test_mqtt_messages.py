@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from alert_lines import alert_line
@@ -17,14 +18,19 @@ pytest.importorskip("paho.mqtt")
 needs_broker = pytest.mark.skipif(not shutil.which("mosquitto"), reason="needs mosquitto")
 
 
+@pytest.fixture
+def broker(tmp_path):
+    with closing(Broker(tmp_path, free_port(), ["allow_anonymous true"])) as broker:
+        broker.start()
+        yield broker
+
+
 def alert(second):
     return parse(alert_line(second)[:-1])
 
 
 @needs_broker
-def test_alerts_reach_the_broker_and_it_says_so(tmp_path):
-    broker = Broker(tmp_path, free_port(), ["allow_anonymous true"])
-    broker.start()
+def test_alerts_reach_the_broker_and_it_says_so(broker):
     destination = Mqtt(f"mqtt://127.0.0.1:{broker.port}/home/alerts", None)
     with subscribed(broker, "home/alerts") as messages:
         destination.connect()
@@ -33,7 +39,7 @@ def test_alerts_reach_the_broker_and_it_says_so(tmp_path):
         until(lambda: destination.delivered(0.1) == 40, "the broker to take 40 messages")
         until(lambda: len(messages) == 40, "the subscriber to have 40 messages")
         assert messages == [alert(k).line for k in range(40)]
-        broker.stop()
+        broker.close()
         with pytest.raises(OSError, match=r"lost|refused|not connected|closed"):
             until(lambda: destination.delivered(0.1) < 0, "the loss to be noticed")
     with pytest.raises(OSError, match="refused"):
@@ -58,29 +64,25 @@ def test_a_broker_with_a_password_and_tls(tmp_path, monkeypatch):
     subprocess.run(
         ["mosquitto_passwd", "-b", "-c", tmp_path / "passwords", "gateway", "right"], check=True
     )
-    broker = Broker(
-        tmp_path,
-        free_port(),
-        [
-            "allow_anonymous false",
-            f"password_file {tmp_path}/passwords",
-            f"certfile {tmp_path}/cert.pem",
-            f"keyfile {tmp_path}/key.pem",
-        ],
-    )
-    broker.start()
-    url = f"mqtts://gateway@127.0.0.1:{broker.port}/alerts"
-    with pytest.raises(OSError, match=r"(?i)certificate verify failed"):
-        Mqtt(url, "right").connect()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
-    with pytest.raises(OSError, match=r"the broker says: .*(not authorized|bad user)"):
-        Mqtt(url, "wrong").connect()
-    destination = Mqtt(url, "right")
-    destination.connect()
-    destination.send(alert(1))
-    until(lambda: destination.delivered(0.1) == 1, "the broker to take the message")
-    destination.close()
-    broker.stop()
+    lines = [
+        "allow_anonymous false",
+        f"password_file {tmp_path}/passwords",
+        f"certfile {tmp_path}/cert.pem",
+        f"keyfile {tmp_path}/key.pem",
+    ]
+    with closing(Broker(tmp_path, free_port(), lines)) as broker:
+        broker.start()
+        url = f"mqtts://gateway@127.0.0.1:{broker.port}/alerts"
+        with pytest.raises(OSError, match=r"(?i)certificate verify failed"):
+            Mqtt(url, "right").connect()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+        with pytest.raises(OSError, match=r"the broker says: .*(not authorized|bad user)"):
+            Mqtt(url, "wrong").connect()
+        destination = Mqtt(url, "right")
+        destination.connect()
+        destination.send(alert(1))
+        until(lambda: destination.delivered(0.1) == 1, "the broker to take the message")
+        destination.close()
 
 
 def test_without_paho_the_configuration_is_wrong(monkeypatch):
