@@ -269,8 +269,8 @@ class Follower:
         open_now = (left.identity if left else None, self._open_now())
         for path in present:
             identity = self._identity(path)
-            if identity in open_now:
-                continue
+            if identity in open_now or path.with_suffix("") in present:
+                continue  # it is open, or being packed at this moment
             with contextlib.suppress(OSError, MultaError):  # it may be gone by now
                 status = path.stat()
                 # A packed one of the same time is the file that was open.

@@ -1,5 +1,6 @@
 """Following an alert log: every line once, whole, whatever happens to the file meanwhile."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -111,6 +112,18 @@ def test_files_that_had_the_name_while_nobody_looked_are_found(log, unread, tmp_
     append(log, 60)
     assert told(follower) == [60]
     follower.close()
+
+
+def test_a_log_that_is_being_packed_is_not_read_twice(log, follower, tmp_path):
+    append(log, 1, 2)
+    assert told(follower) == [1, 2]
+    log.rename(tmp_path / "alerts.json.1")
+    append(log, 3)
+    # As long as it is being made it has neither all lines nor the time of the log.
+    packed = tmp_path / "alerts.json.1.gz"
+    packed.write_bytes(gzip.compress(line(1)))
+    os.utime(packed, (4_000_000_000,) * 2)
+    assert told(follower) == [3]
 
 
 def test_a_log_that_was_cut_off_is_read_from_its_beginning(log, follower, unread):
