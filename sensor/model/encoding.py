@@ -8,6 +8,8 @@ worked out in integers, not with a logarithm of some C library.
 Codes of a field, by `Field.transform`:
 
 - ``log2p1``: round(steps · log2(1 + raw)); its channel is code / scale;
+- ``signed_log2p1``: that of the magnitude, and 128 more where the raw value is negative; its
+  channel is ± code / scale;
 - ``linear``: the raw value; its channel is code / scale;
 - ``sign``: 1 for +1, 2 for −1, 0 for padding;
 - ``bits``: the byte less the bits that have no channel;
@@ -28,6 +30,10 @@ from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import ICMP, ICMPV6
 
 _WORD = 8
+_NEGATIVE = 128
+"""What a negative raw value adds to the code of its magnitude."""
+_SIGN = np.uint16(0x8000)
+"""Of a signed length: its magnitude stands in the other bits."""
 _TABLE_SIZE = 65_536
 _TABLE_END = np.uint32(_TABLE_SIZE - 1)
 _ONE = np.ones((1, 1), np.uint8)
@@ -203,6 +209,10 @@ def _raw(
         return _ONE
     if name == "protocol":
         return batch.protocol[rows][:, None]
+    if name == "signed_length":
+        length = np.minimum(batch.ip_length[rows, :steps], _SIGN - np.uint16(1))
+        signed: NDArray[np.uint16] = length | _SIGN * (batch.direction[rows, :steps] < 0)
+        return signed
     attribute = "interarrival_us" if name == "interarrival" else name
     column: NDArray[np.unsignedinteger] = getattr(batch, attribute)[rows, :steps]
     return column.view(np.uint8) if column.dtype == np.int8 else column
@@ -216,7 +226,7 @@ class _Grid:
         self._table = _table(field)  # ``(65536,)`` code of every 16-bit raw value
 
     def codes(self, raw: NDArray[np.unsignedinteger]) -> NDArray[np.uint8]:
-        """Codes of raw values; a signed byte comes as its two's complement."""
+        """Codes of raw values; a signed byte as its two's complement, a length with a sign bit."""
         wide = raw.dtype.itemsize > 2
         small = np.minimum(raw, _TABLE_END) if wide else raw
         # `take`, as indexing with integers narrower than a pointer costs ten times as much.
@@ -283,7 +293,10 @@ def _table(field: Field) -> NDArray[np.uint8]:
     if field.transform == "log2p1":
         return _log_codes(field, raw)
     table = np.zeros(_TABLE_SIZE, np.uint8)
-    if field.transform == "linear":
+    if field.transform == "signed_log2p1":
+        table[:_SIGN] = _log_codes(field, raw[:_SIGN])
+        table[_SIGN:] = _NEGATIVE + table[:_SIGN]
+    elif field.transform == "linear":
         table[:] = np.minimum(raw, field.clip)
     elif field.transform == "sign":
         table[0x01], table[0xFF] = 1, 2
@@ -305,7 +318,7 @@ def _log_codes(field: Field, raw: NDArray[np.integer]) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=64)
 def boundaries(field: Field) -> NDArray[np.int64]:
-    """Smallest raw value of each code from 1 on, for ``log2p1``; equal where codes are skipped.
+    """Smallest raw value (or magnitude) of each code from 1 on; equal where codes are skipped.
 
     round(steps · log2(1 + raw)) ≥ code means (1 + raw)^(2·steps) ≥ 2^(2·code − 1); equality is
     impossible because 2·steps is even and 2·code − 1 is odd.
@@ -330,6 +343,8 @@ def _values(field: Field) -> NDArray[np.float32]:
     values: NDArray[np.float32] = np.zeros((256, len(field.channels)), np.float32)
     if field.transform in ("log2p1", "linear", "one"):
         values[:] = code / field.scale
+    elif field.transform == "signed_log2p1":
+        values[:] = np.where(code < _NEGATIVE, code, _NEGATIVE - code) / field.scale
     elif field.transform == "sign":
         values[1], values[2] = 1, -1
     elif field.transform == "bits":

@@ -12,7 +12,14 @@ from collections.abc import Iterator
 import numpy as np
 
 from sensor.model.encoding import boundaries
-from sensor.model.fields import CONTEXT_FIELDS, DEFAULT_FIELDS, FIELDS, OPTIONAL_FIELDS, Field
+from sensor.model.fields import (
+    COMBINED_FIELDS,
+    CONTEXT_FIELDS,
+    DEFAULT_FIELDS,
+    FIELDS,
+    OPTIONAL_FIELDS,
+    Field,
+)
 from sensor.model.schema import DECODER_REVISION, FLOW_REVISION, KEYS, FeatureSchema
 
 _EXAMPLES = {
@@ -46,6 +53,7 @@ codes.
 | transform | code | input |
 |---|---|---|
 | `log2p1` | round(steps · log2(1 + raw)) | code / scale |
+| `signed_log2p1` | that of the magnitude, 128 more if negative | ± code / scale |
 | `linear` | the raw value | code / scale |
 | `sign` | 1 for +1, 2 for −1, 0 for padding | +1, −1, 0 |
 | `bits` | the byte, less bits without a channel | 0 or 1 a channel |
@@ -85,6 +93,13 @@ the flow table, only while a bundle is loaded whose schema names them, or where 
 them (`multa-sensor flows --with`); nobody else pays for them. Each of them is known to leak: see
 [below](#what-is-no-feature-and-why) before you train on one, and show on networks that were held
 back from training what it gains there.
+"""
+
+_COMBINED = """## Combined fields of a packet
+
+They are not in the default schema either, and say again what fields of it say, for networks with
+few inputs: the traffic classes are told from two channels, inter-arrival time and length with
+direction. They cost nothing where no schema names them.
 """
 
 _KEYS = {
@@ -188,6 +203,8 @@ def page() -> str:
         *_fields({name: FIELDS[name] for name in DEFAULT_FIELDS}),
         _OPTIONAL,
         *_fields({name: FIELDS[name] for name in OPTIONAL_FIELDS}),
+        _COMBINED,
+        *_fields({name: FIELDS[name] for name in COMBINED_FIELDS}),
         _CONTEXT,
         *_fields(CONTEXT_FIELDS),
         _SEQUENCES.format(entries=_entries(schema), repeat_all=schema.repeat_all),
@@ -203,6 +220,8 @@ def codes_used(field: Field) -> int:
     """How many different codes packets can have; padding is not counted."""
     if field.transform == "log2p1":
         return 1 + int(np.unique(boundaries(field)).size)
+    if field.transform == "signed_log2p1":
+        return 2 + 2 * int(np.unique(boundaries(field)).size)
     if field.transform == "linear":
         return 1 + field.clip
     if field.transform == "bits":
@@ -219,7 +238,7 @@ def _fields(fields: dict[str, Field]) -> Iterator[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, field in fields.items():
-        logarithmic = field.transform == "log2p1"
+        logarithmic = field.transform in ("log2p1", "signed_log2p1")
         numeric = logarithmic or field.transform == "linear"
         cells = [
             f"`{name}`",

@@ -18,11 +18,11 @@ class Field:
         revision: raised when the meaning of the field changes.
         unit: unit of the raw value.
         channels: names of the model inputs that the field becomes.
-        transform: ``log2p1`` (code = round(steps · log2(1 + raw))), ``linear`` (code = raw),
-            ``sign``, ``bits`` (one channel a bit), ``one_hot``, or ``one`` (1 wherever there is a
-            packet).
-        clip: largest raw value; larger ones count as this one.
-        steps: codes an octave, for ``log2p1``.
+        transform: ``log2p1`` (code = round(steps · log2(1 + raw))), ``signed_log2p1`` (the same
+            of the magnitude, negative where the raw value is), ``linear`` (code = raw), ``sign``,
+            ``bits`` (one channel a bit), ``one_hot``, or ``one`` (1 wherever there is a packet).
+        clip: largest raw value (of a signed one, largest magnitude); larger ones count as this.
+        steps: codes an octave, for ``log2p1`` and ``signed_log2p1``.
         scale: divisor from code to value.
         values: bit masks (``bits``) or values (``one_hot``) of the channels.
         meaning, caveat: for the documentation (`docs/features.md` is made of them), and not part
@@ -32,7 +32,7 @@ class Field:
     revision: int
     unit: str
     channels: tuple[str, ...]
-    transform: Literal["log2p1", "linear", "sign", "bits", "one_hot", "one"]
+    transform: Literal["log2p1", "signed_log2p1", "linear", "sign", "bits", "one_hot", "one"]
     clip: int
     steps: int
     scale: int
@@ -178,13 +178,31 @@ FIELDS: dict[str, Field] = {
         "constant: both identify who recorded, rather than the attack. 0 is also a receiver whose "
         "buffer is full, and a fragment that is not the first, so read it with `protocol`.",
     ),
+    "signed_length": Field(
+        1,
+        "bytes",
+        ("signed_length",),
+        "signed_log2p1",
+        32_767,
+        8,
+        128,
+        "IP datagram length with the sign of the packet's direction: positive from the flow's "
+        "owner, negative to it. One channel instead of `ip_length` and `direction`.",
+        caveat="It says what these two say and has their caveats: offload and the path change the "
+        "length, and who the owner is depends on the flow's first captured packet. Positive and "
+        "negative lengths are far apart in one channel, so a network of few inputs has to find "
+        "the jump at 0 by itself.",
+    ),
 }
 """Every per-packet field that this version implements."""
 
 OPTIONAL_FIELDS = ("ttl", "tcp_window")
 """Those that are decoded and kept only for a schema that names them; the default one does not."""
 
-DEFAULT_FIELDS = tuple(name for name in FIELDS if name not in OPTIONAL_FIELDS)
+COMBINED_FIELDS = ("signed_length",)
+"""Those that say again, in another form, what fields of the default schema say."""
+
+DEFAULT_FIELDS = tuple(name for name in FIELDS if name not in (*OPTIONAL_FIELDS, *COMBINED_FIELDS))
 """Those of the default schema, in its order."""
 
 CONTEXT_FIELDS: dict[str, Field] = {

@@ -35,6 +35,7 @@ COUNTS = "flow counts"
 
 _PACKET_PARTS = {
     "sizes": ("ip_length", "payload_length"),
+    "sizes and directions": ("signed_length",),
     "gaps": ("interarrival",),
     "directions": ("direction",),
     "TCP flags": ("tcp_flags",),
@@ -167,6 +168,10 @@ def neutralised(row: SequenceBatch, given: SequenceBatch, fields: Sequence[str])
             variants.context[:, column] = given.context[:, column]
         elif field == "protocol":
             variants.protocol[:] = given.protocol
+        elif field == "signed_length":
+            for name in ("ip_length", "direction"):
+                values = np.take_along_axis(getattr(given, name), places, axis=1)
+                getattr(variants, name)[:, :count] = values
         else:
             name = "interarrival_us" if field == "interarrival" else field
             values = np.take_along_axis(getattr(given, name), places, axis=1)

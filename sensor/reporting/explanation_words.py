@@ -26,6 +26,7 @@ FIELDS = {
 PARTS = {
     "flow counts": "how many flows began about then",
     "sizes": "the packets' sizes",
+    "sizes and directions": "the packets' sizes and who sent which",
     "gaps": "the gaps between packets",
     "directions": "who sent which packet",
     "TCP flags": "the TCP flags",

@@ -8,7 +8,13 @@ from feature_rows import random_rows
 
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.encoding import encode
-from sensor.model.fields import CONTEXT_FIELDS, DEFAULT_FIELDS, FIELDS, OPTIONAL_FIELDS
+from sensor.model.fields import (
+    COMBINED_FIELDS,
+    CONTEXT_FIELDS,
+    DEFAULT_FIELDS,
+    FIELDS,
+    OPTIONAL_FIELDS,
+)
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import OPTIONAL_TYPES
 
@@ -21,7 +27,7 @@ RELEASED = "c2cd416c6fffd4bf41f99e4026a191b46f0bed18b50401835303c03167703a99"
 def test_optional_fields_leave_the_default_schema_alone():
     assert FeatureSchema().fingerprint() == RELEASED
     assert FeatureSchema().optional == ()
-    assert {*DEFAULT_FIELDS} | {*OPTIONAL_FIELDS} == {*FIELDS}
+    assert (*DEFAULT_FIELDS, *OPTIONAL_FIELDS, *COMBINED_FIELDS) == tuple(FIELDS)
     assert WIDE.fingerprint() != RELEASED
     assert FeatureSchema.from_manifest(WIDE.to_manifest(), "m") == WIDE
 
@@ -45,6 +51,8 @@ def test_codes_fit_a_byte_and_scales_are_powers_of_two(name):
     assert field.scale & (field.scale - 1) == 0
     if field.transform == "log2p1":
         assert round(field.steps * np.log2(1 + field.clip)) <= 255
+    if field.transform == "signed_log2p1":
+        assert round(field.steps * np.log2(1 + field.clip)) <= 127
     assert field.transform != "linear" or field.clip <= 255
 
 
@@ -72,3 +80,35 @@ def test_channels_of_hops_and_windows_by_hand():
     schema = replace(FeatureSchema(), lengths=(4,), fields=("valid", "tcp_window", "ttl"))
     x, _ = encode(schema, batch).expand()
     assert x[0].tolist() == [[0, 0, 0], [0, 0, 0], [1, 104 / 128, 255 / 256], [1, 0, 0.25]]
+
+
+def test_a_length_with_direction_by_hand():
+    """8·log2(41) = 42.86, 8·log2(1501) = 84.41, and the clip: 8·log2(32768) = 120."""
+    batch = random_rows(8, 1, seed=1)
+    batch.length[:] = 6
+    batch.ip_length[0] = [40, 1_500, 40, 1_500, 32_767, 65_535, 0, 0]
+    batch.direction[0] = [1, 1, -1, -1, -1, 1, 0, 0]
+    schema = replace(FeatureSchema(), lengths=(8,), fields=("signed_length", "valid"))
+    x, _ = encode(schema, batch).expand()
+    numbers = [0, 0, 43, 84, -43, -84, -120, 120]
+    assert (x[0, :, 0] * 128).tolist() == numbers
+    assert x[0, :, 1].tolist() == [0, 0, 1, 1, 1, 1, 1, 1]
+
+
+def test_a_length_with_direction_says_what_both_say():
+    """Over random rows, below the clip: the fields that it combines, put together again."""
+    batch = random_rows(16, 80, seed=5)
+    np.minimum(batch.ip_length, 32_767, out=batch.ip_length)
+    fields = ("ip_length", "direction", "signed_length")
+    x, _ = encode(replace(FeatureSchema(), fields=fields), batch).expand()
+    np.testing.assert_array_equal(x[..., 2], x[..., 0] * x[..., 1])
+    assert (x[..., 2] < 0).any()
+
+
+def test_the_paper_of_traffic_classes_has_its_two_channels():
+    """Rezaei and Liu, Multitask Learning for Network Traffic Classification, section III."""
+    fields = ("interarrival", "signed_length", "valid")
+    schema = FeatureSchema(lengths=(8, 16, 32, 60), fields=fields)
+    assert schema.channels == fields
+    assert (schema.optional, schema.n) == ((), 60)
+    assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema
