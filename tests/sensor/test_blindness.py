@@ -70,6 +70,7 @@ def test_the_last_hundred_are_kept():
     assert len(intervals) == KEPT
     assert {each["why"] for each in intervals} == {"is down", "is gone"}
     assert intervals[-1]["to"] is None
+    assert len(blindness._past) == KEPT
     assert blindness.document(500)["blind_seconds"] == {"eth0": 150.0}
 
 

@@ -83,6 +83,20 @@ def test_a_run_that_detects_is_healthy_and_tells_what_it_did(tmp_path):
     assert sum(told["measures"]["scores"]["counting-rule/flow_rate"]) == 300
 
 
+def test_latency_is_that_of_events_whose_time_has_come(tmp_path):
+    """Those that only the end of the run decides have times that lie ahead."""
+    watched = Watched(tmp_path)
+    late = Frame(START + 100 * 10**9, flood(1)[0][0])
+    watched.detect([*frames_of(300), late])
+    latency = watched.look(0)["measures"]["latency_seconds"]
+    # a start, two updates and an end, years after their packets
+    assert latency["counts"] == [0] * len(latency["bounds"]) + [4]
+    other = Watched(tmp_path)
+    other.detect(frames_of(300))
+    assert sum(other.look(0)["measures"]["latency_seconds"]["counts"]) == 0
+    assert len(other.look(0)["recent"]) == 4
+
+
 def test_it_is_written_every_interval_and_not_before(tmp_path):
     watched = Watched(tmp_path)
     first = watched.look(0)

@@ -12,7 +12,7 @@ STARTING = {"state": "starting", "status_failures": 2}
 RUNNING = {
     "state": "healthy",
     "status_failures": 0,
-    "interfaces": {'wl"an\\0': {"blind": None}, "eth0": {"blind": "is down"}},
+    "interfaces": {'wl"an\\n0': {"blind": None}, "eth0": {"blind": "is down"}},
     "statistics": {
         "packets": 10, "bytes": 640, "kernel_drops": 1, "offloaded": 2, "offload_frames": 3,
         "bypassed": 4, "cut": 5, "flows": 6, "clock_steps": 0, "sequences_skipped": 7, "shed": 8,
@@ -24,7 +24,7 @@ RUNNING = {
         "alerts": {"iot-gateway/scan": 4}, "incidents": {"iot-gateway/scan": 1},
     },
     "coverage": {
-        "time": {"blind_seconds": {'wl"an\\0': 0.0, "eth0": 2.5}},
+        "time": {"blind_seconds": {'wl"an\\n0': 0.0, "eth0": 2.5}},
         "flows": {"looked_at": 5, "shed": 1},
         "rows": {"waiting": 3},
     },
@@ -71,7 +71,7 @@ def test_values_are_those_of_the_status():
     assert found["multa_build_info", __version__] == 1
     assert found["multa_packets_total",] == 10
     assert found["multa_last_packet_timestamp_seconds",] == 1_700_000_000.5
-    assert found["multa_up_interface", 'wl"an\\0'] == 1
+    assert found["multa_up_interface", 'wl"an\\n0'] == 1
     assert found["multa_up_interface", "eth0"] == 0
     assert found["multa_blind_seconds_total", "eth0"] == 2.5
     assert found["multa_decode_errors_total", "not_ip"] == 3
