@@ -197,7 +197,7 @@ class Lane:
         """What the detectors and their incidents have counted so far, those that are gone too.
 
         Of detectors ``scored``, ``computed`` and ``remembered`` rows, of incidents
-        ``incidents_evicted`` and ``rows_forgotten`` (`docs/statistics.md`).
+        ``incidents_evicted``, ``rows_forgotten`` and ``rows_allowed`` (`docs/statistics.md`).
         """
         # Copied at once: another thread may be asking, for the statistics.
         counts = Counter(self.retired)
@@ -220,6 +220,7 @@ def _counts(watches: Sequence[Watch]) -> Counter[str]:
     for watch in watches:
         counts["incidents_evicted"] += watch.tracker.incidents_evicted
         counts["rows_forgotten"] += watch.tracker.rows_forgotten
+        counts["rows_allowed"] += sum(watch.tracker.allowed.values())
         for name in ("scored", "computed", "remembered"):
             counts[name] += getattr(watch.detector, name, 0)
     return counts

@@ -130,6 +130,7 @@ class Statistics:
             "incidents": dict(self.incidents),
             "incidents_evicted": counts["incidents_evicted"],
             "rows_forgotten": counts["rows_forgotten"],
+            "rows_allowed": counts["rows_allowed"],
             "alerts_withheld": self.withheld.total(),
             "alerts_written": log.written if log else 0,
             "alerts_lost": log.lost if log else 0,

@@ -2,6 +2,7 @@ import json
 import os
 from collections import Counter
 from dataclasses import replace
+from ipaddress import ip_network
 
 import frames
 import numpy as np
@@ -13,6 +14,7 @@ from reference import Frame
 from test_bounded_state import packets
 
 from sensor.alerts import incidents
+from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
 from sensor.alerts.sinks import AlertLog
@@ -178,6 +180,17 @@ def test_what_the_trackers_gave_up_is_told(monkeypatch):
     counted = statistics.document()
     assert counted["incidents_evicted"] == 6
     assert counted["rows_forgotten"] == 3
+
+
+def test_what_rules_allowed_is_told():
+    rules = AllowList([AllowRule("known", destination=ip_network("10.0.0.2/31"))])
+    lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
+    statistics = Statistics(CaptureCounters(), Decoder(), Lanes([lane]))
+    batch = rows(*({"destination": (f"10.0.0.{k}", 80), "flow_ordinal": k} for k in range(8)))
+    for tracker in lane.trackers:
+        tracker.allow = rules
+        tracker.add(batch, np.ones((8, 1), np.float32))
+    assert statistics.document()["rows_allowed"] == 2 * 2
 
 
 def test_the_state_of_the_log_is_told(tmp_path):
