@@ -276,7 +276,7 @@ def _table(material: Material) -> Iterator[str]:
     if len(incidents) > SHOWN:
         caption += f" The {SHOWN:,} worst of {len(incidents):,}."
     if material.evidence:
-        caption += " `multa-sensor explain ALERT_ID` shows why, where rows were kept as evidence."
+        caption += " Where evidence was kept, multa-sensor explain ALERT_ID shows why."
     yield "<h2>Incidents</h2>"
     yield f'<div class="scroll">{table(caption, heads, rows, kind="incidents sortable")}</div>'
 
