@@ -11,7 +11,9 @@ SYSCONFDIR ?= /etc
 BINDIR ?= /usr/local/bin
 MANDIR ?= /usr/local/share/man
 DATADIR ?= /usr/share
-export PYTHON PREFIX DESTDIR UNITDIR SYSUSERSDIR TMPFILESDIR SYSCONFDIR BINDIR MANDIR DATADIR
+# Of pyproject.toml, with commas between them: what some functions of an installation need.
+EXTRAS ?=
+export EXTRAS PYTHON PREFIX DESTDIR UNITDIR SYSUSERSDIR TMPFILESDIR SYSCONFDIR BINDIR MANDIR DATADIR
 
 DEMO_CAPTURE := tests/captures/demo.pcap
 DEMO_MODELS := models/iot-gateway
@@ -87,13 +89,13 @@ bench: ## Measure beside other tools, which are installed under out/; OPTIONS="-
 	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
 	@touch $@
 
-install: ## Install the sensor, its systemd units, manual and completions (as root; PREFIX, DESTDIR)
+install: ## Install the sensor with its systemd units, as root (PREFIX, DESTDIR, EXTRAS=signatures)
 	@systemd/install.sh
 
 uninstall: ## Remove what install made, less configuration, logs and users
 	@systemd/uninstall.sh
 
-deb: ## Build a Debian package that installs the same, for this Debian's own Python: out/*.deb
+deb: ## Build a Debian package of the same, with Debian's own Python: out/multa_*.deb
 	@packaging/deb.sh
 
 clean: ## Remove environments, caches and build output

@@ -21,7 +21,9 @@ export SOURCE_DATE_EPOCH
 
 rm -rf "$stage"
 mkdir -p "$stage"
-DESTDIR=$stage BINDIR=/usr/bin MANDIR=/usr/share/man systemd/install.sh
+# Nothing can be added to the environment later, so it has what any function of the sensor needs.
+DESTDIR=$stage BINDIR=/usr/bin MANDIR=/usr/share/man EXTRAS=${EXTRAS:-forward,signatures} \
+    systemd/install.sh
 # dpkg brings new versions; nothing is installed into the environment beside it.
 "$stage$PREFIX/bin/python" -m pip uninstall -qq --yes --root-user-action=ignore pip setuptools
 find "$stage$PREFIX/bin" -type f ! -name multa-sensor -delete

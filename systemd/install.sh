@@ -37,7 +37,8 @@ umask 022
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 cp -R "$root/pyproject.toml" "$root/README.md" "$root/LICENSE" "$root/sensor" "$root/trainer" "$copy"
-"$target/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-compile "$copy"
+"$target/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-compile \
+    "$copy${EXTRAS:+[$EXTRAS]}"
 "$target/bin/python" "$root/packaging/manual.py" "$DESTDIR$MANDIR"
 if [ -n "$DESTDIR" ]; then
     # The environment will live elsewhere than where it was made.

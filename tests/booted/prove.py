@@ -34,7 +34,8 @@ HEAD = """\
 
 `make verify TARGET=systemd`: Debian {debian} in a container (systemd {systemd}, kernel {kernel}), \
 the Debian package of this repository installed in it, a virtual cable as its only network. Every \
-row is asserted, not only shown. MemoryMax and TasksMax are not enforced in such a container, as \
+row is asserted, not only shown. How long a new user waits depends on how far Debian's mirror and \
+Python's index are. MemoryMax and TasksMax are not enforced in such a container, as \
 it has no controllers of its own. {date}.
 
 | what | seen | |
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         facts = {
             "debian": gateway.container.tell("cat /etc/debian_version"),
             "systemd": gateway.container.tell("systemctl --version").split()[1],
-            "kernel": platform.release(),
+            "kernel": platform.release().split("-")[0],
             "date": datetime.now(timezone.utc).date(),
         }
         proofs = (*service.PROOFS, *two_units.PROOFS, *service.LAST_PROOFS)
