@@ -85,9 +85,10 @@ class Sensor:
             time.sleep(LOOK_S)
         return min(seen)
 
-    def resident_kib(self) -> int:
+    def resident_kib(self, kind: str = "VmRSS") -> int:
+        """Resident memory, or the part of it that another entry of proc_pid_status(5) tells."""
         status = Path(f"/proc/{self.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0])
+        return int(status.split(f"{kind}:")[1].split()[0])
 
     def is_stopped(self) -> bool:
         return "State:\tT" in Path(f"/proc/{self.pid}/status").read_text()

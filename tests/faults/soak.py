@@ -16,7 +16,7 @@ from bench.cable import PORT, Sent, cable
 from bench.captures import make
 from faults.floods import refused
 from faults.installation import configuration
-from faults.process import lines_of, multa, sensor, sensor_command
+from faults.process import Sensor, lines_of, multa, sensor, sensor_command
 from faults.result import Result
 
 RATE = 20_000
@@ -24,7 +24,18 @@ SCALE = 0.2
 """Of the mix of `bench.captures`, which is played over and over."""
 FLOOD_EVERY_S = 10
 GROWTH_KIB = 1_024
+PARTS = 6
 LOOK_S = 5.0
+
+
+class Look:
+    """What a sensor takes at a time."""
+
+    def __init__(self, at_s: float, running: Sensor) -> None:
+        self.at_s = at_s
+        self.resident_kib = running.resident_kib()
+        self.anonymous_kib = running.resident_kib("RssAnon")
+        self.descriptors = running.descriptors()
 
 
 def main(count: int, seed: int) -> Result:
@@ -40,7 +51,7 @@ def main(count: int, seed: int) -> Result:
         "of `bench/captures.py` over and over, by `bench/sender.c`), and among it a flood of "
         f"refused connections every {FLOOD_EVERY_S} s, each to a victim of its own. Resident "
         f"memory and descriptors are looked at every {LOOK_S:g} s; *slope* is the least-squares "
-        "line through all after the first sixth, in which tables fill up. The shipped bundle and "
+        "line through all of them; in the first sixth tables fill up. The shipped bundle and "
         "the counting rule, with evidence and status.",
     )
     with tempfile.TemporaryDirectory() as name:
@@ -60,31 +71,37 @@ def main(count: int, seed: int) -> Result:
                     target=lambda: sent.append(wire.send(mix, RATE, count, marked))
                 )
                 sender.start()
-                looks: list[tuple[float, int, int]] = []
+                looks: list[Look] = []
                 began = time.monotonic()
                 bar = tqdm(total=count, desc="soak", unit="s", disable=None)
                 while sender.is_alive():
                     sender.join(LOOK_S)
-                    passed = time.monotonic() - began
-                    looks.append((passed, running.resident_kib(), running.descriptors()))
-                    bar.update(int(passed) - bar.n)
+                    looks.append(Look(time.monotonic() - began, running))
+                    bar.update(int(looks[-1].at_s) - bar.n)
                 used = _cpu_s(running.pid)
                 status, _ = running.end()
         counted = json.loads(stats.read_text())
         found = {multa(line).get("address") for line in lines_of(log)}
-    settled = [look for look in looks if look[0] >= count / 6] or looks[-2:]
-    late = [look for look in looks if look[0] >= count / 2]
-    resident = [kib for _, kib, _ in settled]
-    growth = max(resident) - resident[0]
+    parts = [looks[len(looks) * k // PARTS : len(looks) * (k + 1) // PARTS] for k in range(PARTS)]
+    settled, late = [look for part in parts[1:] for look in part], looks[len(looks) // 2 :]
+    growth = _median(parts[-1], "resident_kib") - _median(parts[1], "resident_kib")
     result.inform("frames sent, a second", f"{sent[0].frames:,}, {sent[0].rate:,.0f}")
     result.exactly("frames that arrived and were not seen", sent[0].arrived - counted["packets"], 0)
     result.exactly("dropped by the kernel", counted["kernel_drops"], 0)
     result.exactly("rows shed", counted["shed"], 0)
-    result.inform("resident after the first sixth, at the end, MiB", _mib(resident))
-    result.inform("slope of all that, KiB a minute", f"{_slope(settled):.1f}")
-    result.inform("slope in the second half, KiB a minute", f"{_slope(late):.1f}")
-    result.at_most("growth of resident memory after the first sixth, KiB", growth, GROWTH_KIB)
-    result.exactly("numbers of descriptors that were seen", len({look[2] for look in settled}), 1)
+    for what in ("resident", "anonymous"):
+        medians = [_median(part, f"{what}_kib") / 1024 for part in parts]
+        shown = ", ".join(f"{each:.1f}" for each in medians)
+        most = max(getattr(look, f"{what}_kib") for look in looks) / 1024
+        result.inform(f"{what}, medians of each sixth, and most, MiB", f"{shown}; {most:.1f}")
+    for what, some in (("after the first sixth", settled), ("in the second half", late)):
+        slopes = [_slope(some, f"{kind}_kib") for kind in ("resident", "anonymous")]
+        shown = ", ".join(f"{each:.1f}" for each in slopes)
+        result.inform(f"slope {what}, KiB a minute: resident, anonymous", shown)
+    result.at_most("resident in the last sixth − in the second, KiB", int(growth), GROWTH_KIB)
+    result.exactly(
+        "numbers of descriptors that were seen", len({look.descriptors for look in settled}), 1
+    )
     result.exactly("floods that were told", sum(each in found for each in floods), len(floods))
     result.exactly("alerts lost", counted["alerts_lost"], 0)
     result.inform(
@@ -110,15 +127,16 @@ def _write_floods(path: Path, seconds: int) -> list[str]:
     return victims
 
 
-def _slope(looks: Sequence[tuple[float, int, int]]) -> float:
-    """Of resident memory, KiB a minute."""
+def _median(looks: Sequence[Look], what: str) -> float:
+    return statistics.median([getattr(look, what) for look in looks] or [0])
+
+
+def _slope(looks: Sequence[Look], what: str) -> float:
+    """Of the least-squares line, KiB a minute."""
     if len(looks) < 2:
         return float("nan")
-    return 60 * statistics.linear_regression([at for at, *_ in looks], [k for _, k, _ in looks])[0]
-
-
-def _mib(resident: Sequence[int]) -> str:
-    return f"{resident[0] / 1024:.1f}, {resident[-1] / 1024:.1f}"
+    times = [look.at_s for look in looks]
+    return 60 * statistics.linear_regression(times, [getattr(look, what) for look in looks])[0]
 
 
 def _cpu_s(pid: int) -> float:
