@@ -109,7 +109,8 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         hidden = tf.concat([mix, *beside], axis=1)
         for i in range(self.spec["tower_layers"]):
             hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
-        return tf.sigmoid(self._dense(task, hidden))
+        logits = self._dense(task, hidden)
+        return tf.nn.softmax(logits) if task in self.spec["categorical"] else tf.sigmoid(logits)
 
     def _dense(self, layer: str, inputs: Any) -> Any:
         return tf.matmul(inputs, self.weights[f"{layer}/0"]) + self.weights[f"{layer}/1"]

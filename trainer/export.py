@@ -79,6 +79,7 @@ def convert(
         "experts_of": wiring.experts_of(tasks, len(experts) // len(wiring.groups_of(tasks))),
         "fed": {task: wiring.fed(task) for task in tasks},
         "order": wiring.order(tasks),
+        "categorical": [task for task in tasks if layers[task].units > 1],
         "tower_layers": sum(name.startswith(f"tower_{tasks[0]}_") for name in layers),
     }
     weights = {

@@ -8,6 +8,7 @@ from feature_rows import random_rows
 
 from sensor.model.encoding import encode
 from sensor.model.gates import Gates
+from sensor.model.inference import installed_runtime
 from sensor.model.schema import FeatureSchema
 from sensor.model.tflite_file import TFLiteFile
 
@@ -100,3 +101,20 @@ def assert_gates_are_kerass(tflite, model, schema):
         wanted = np.asarray(expected[f"gate_{task}"])
         assert wanted.std(axis=0).max() > 0.02
         np.testing.assert_allclose(gates.weights(rows, task), wanted, rtol=0, atol=2e-3)
+
+
+def test_a_categorical_task_is_converted_with_its_softmax():
+    schema = FeatureSchema(lengths=(8, 20), fields=("interarrival", "signed_length", "valid"))
+    model = network(schema, experts=2, units=8, classes={"dns": 5})
+    tflite = convert(model, schema)
+    assert TFLiteFile.parse(tflite).foreign == ()
+    encoded = encode(schema, random_rows(20, 100, seed=52))
+    x, c = encoded.expand()
+    expected = np.asarray(model({"x": x, "c": c})["dns"])
+    module, _ = installed_runtime()
+    runner = module.Interpreter(model_content=tflite).get_signature_runner("n20")
+    scores = runner(x=x, c=c)["dns"]
+    assert scores.shape == (100, 5)
+    np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(scores, expected, atol=2e-3)
+    assert expected.std(axis=0).min() > 2e-3

@@ -8,7 +8,7 @@ from sensor.model.schema import FeatureSchema
 
 keras = pytest.importorskip("keras", reason="needs the extra `trainer`")
 
-from trainer.models.lmmoe import build  # noqa: E402
+from trainer.models.lmmoe import build, extended  # noqa: E402
 
 SCHEMA = FeatureSchema()
 TASKS = ["syn_dos", "ssdp_flood", "ssl_renegotiation"]
@@ -101,6 +101,23 @@ def test_the_number_of_weights_is_that_of_the_formula():
     # Experts: (13 + 16)·4·16 each. A task: gate (2·16 + 6 + 1)·2, tower (16 + 6 + 1)·8, output 9.
     model = seeded(experts=2, units=16)
     assert model.count_params() == 2 * 29 * 64 + 3 * (39 * 2 + 23 * 8 + 9) == 4_525
+
+
+def test_a_categorical_task_has_a_softmax_and_binary_ones_stay_as_they_are(inputs):
+    """Against the dense layer's own weights; 17 further weights for each further class."""
+    classes = {"ssdp_flood": 5}
+    model = seeded(units=16, tower_units=(16,), classes=classes)
+    outputs = model(inputs)
+    assert [outputs[task].shape[1] for task in TASKS] == [1, 5, 1]
+    hidden = keras.Model(model.input, model.get_layer("tower_ssdp_flood_0").output)(inputs)
+    kernel, bias = model.get_layer("ssdp_flood").get_weights()
+    raised = np.exp(np.asarray(hidden) @ kernel + bias)
+    expected = raised / raised.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(np.asarray(outputs["ssdp_flood"]), expected, atol=2e-6)
+    plain = seeded(units=16, tower_units=(16,))
+    assert model.count_params() - plain.count_params() == 4 * 17
+    larger = extended(plain, SCHEMA, [*TASKS, "kind"], 2, 16, (16,), classes={"kind": 3})
+    np.testing.assert_array_equal(larger(inputs)["syn_dos"], plain(inputs)["syn_dos"])
 
 
 def test_gates_that_see_the_context_alone_have_its_weights_alone():

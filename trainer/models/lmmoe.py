@@ -26,7 +26,8 @@ Two things keep the network exact and cheap:
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Literal
 
 import keras
@@ -37,6 +38,7 @@ from sensor.model.schema import FeatureSchema
 from trainer.models.wiring import SHARED, Wiring
 
 _LAYERS = ("x", "c", "states", "experts", "gate_input")
+_NONE: Mapping[str, int] = MappingProxyType({})
 _PREFIXES = ("expert_", "experts_", "states_", "gate_", "mix_", "tower_")
 
 
@@ -48,6 +50,7 @@ def build(
     tower_units: Sequence[int] = (8,),
     gates: Literal["states", "context"] = "states",
     wiring: Wiring = SHARED,
+    classes: Mapping[str, int] = _NONE,
 ) -> keras.Model:
     """An untrained LMMoE; seed it with ``keras.utils.set_random_seed``.
 
@@ -55,7 +58,8 @@ def build(
         inputs: ``{"x": (batch, n_packets, channels), "c": (batch, context)}`` float32, as
             `sensor.model.encoding.Encoded.expand` makes them; n_packets is ``schema.n``.
 
-    Returns of a call: ``{task: (batch, 1)}`` float32 sigmoid scores.
+    Returns of a call: ``{task: (batch, 1)}`` float32 sigmoid scores, of a categorical task
+    ``(batch, classes)``, a softmax over its classes.
 
     Args:
         schema: says the channels; it needs the field ``valid`` and a context field.
@@ -65,6 +69,7 @@ def build(
         tower_units: widths of a tower's hidden layers.
         gates: what they see: the experts' states and the context, or the context alone.
         wiring: which tasks share experts, and whose score feeds another.
+        classes: how many a categorical task has, at least 2; all other tasks are binary.
 
     Raises:
         UsageError: groups or feeds don't fit the tasks.
@@ -118,7 +123,8 @@ def build(
         for i, width in enumerate(tower_units):
             name = f"tower_{task}_{i}"
             hidden = keras.layers.Dense(width, activation="relu", name=name)(hidden)
-        outputs[task] = keras.layers.Dense(1, activation="sigmoid", name=task)(hidden)
+        head = (classes[task], "softmax") if task in classes else (1, "sigmoid")
+        outputs[task] = keras.layers.Dense(head[0], activation=head[1], name=task)(hidden)
     outputs = {task: outputs[task] for task in task_names}
     model = keras.Model({"x": x, "c": c}, outputs, name="lmmoe")
 
@@ -138,6 +144,7 @@ def extended(
     units: int,
     tower_units: Sequence[int] = (8,),
     wiring: Wiring = SHARED,
+    classes: Mapping[str, int] = _NONE,
 ) -> keras.Model:
     """The LMMoE of further tasks that has the weights of a trained one.
 
@@ -151,11 +158,12 @@ def extended(
         units: the same.
         tower_units: the same.
         wiring: the same, so without groups, in which the further tasks have no place.
+        classes: of the categorical ones among all tasks.
 
     Raises:
         UsageError, ConfigurationError: those of `build`.
     """
-    larger = build(schema, task_names, experts, units, tower_units, wiring=wiring)
+    larger = build(schema, task_names, experts, units, tower_units, wiring=wiring, classes=classes)
     for layer in model.layers:
         if layer.weights:
             larger.get_layer(layer.name).set_weights(layer.get_weights())
