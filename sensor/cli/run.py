@@ -1,9 +1,7 @@
 """``multa-sensor run``: detect on a network interface."""
 
-import contextlib
 import os
 import sys
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,38 +9,17 @@ from typing import Any
 
 import click
 
-from sensor.alerts.sinks import OLD_SUFFIX, STDOUT, AlertLog
-from sensor.capture.block import PacketBlock
-from sensor.capture.record import Recorder, recorded
-from sensor.capture.ring import SNAP_BYTES
+from sensor.alerts.sinks import OLD_SUFFIX, STDOUT
 from sensor.cli import completion, options, say_soon
-from sensor.errors import ConfigurationError, OutputError, UsageError
-from sensor.exchange import Lanes
-from sensor.packets.headers import Headers
-from sensor.pipeline import Packets
-from sensor.service import beginnings
-from sensor.service.configured import detecting
-from sensor.service.devices import Devices
-from sensor.service.evidence_store import EvidenceStore
-from sensor.service.footprint import release_code
-from sensor.service.health import Health
-from sensor.service.lanes import build_lanes, optional_of
-from sensor.service.live import Attendant, UntilFailure, limited, within
-from sensor.service.reload import Reload
-from sensor.service.run import Run
+from sensor.errors import ConfigurationError, UsageError
 from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
 from sensor.service.sources import (
     RECORDING_MIB,
     USUAL_MIB,
     WORKER_MIB,
-    Opener,
-    open_source,
     require_sense,
 )
-from sensor.service.status_output import StatusOutput
-from sensor.service.summary import Summary
-from sensor.service.workers import Workers
 
 _PARAMETERS = {
     "capture.source": "source",
@@ -164,7 +141,7 @@ def run(
       multa-sensor run -i eth0 --workers 2 -o alerts.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
-    with signals.handled(), contextlib.ExitStack() as opened:
+    with signals.handled():
         config = config or (None if interfaces else _default())
         given = {
             "capture.interfaces": interfaces or None,
@@ -179,88 +156,14 @@ def run(
             raise UsageError("--record can't write to standard output; name a file or a pipe")
         # What a full log becomes would replace whatever else has that name.
         options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
-        health = settings.health
-        status = StatusOutput(health.status, health.metrics, health.interval_s, say_soon)
-        opened.enter_context(status)
-        opener = Opener(str(capture.tap) if capture.tap else None, opened)
-        if capture.source == "native":
-            opener.require(capture.interfaces)  # an unknown name is told before models are proved
-        lanes = build_lanes(detecting(settings, live=True))
-        statistics_file = options.open_statistics(stats, output, waits=False)
-        with contextlib.ExitStack() as opened_for_run:
-            keep = opened_for_run.enter_context
-            # Whoever reads standard output can't come back, but a full disk can be emptied.
-            limit_bytes = settings.alerts.limit_mib << 20
-            log = AlertLog(output, strict=output == STDOUT, limit_bytes=limit_bytes)
-            keep(contextlib.closing(log))
-            if log.unread:
-                say_soon(f"{output}: nobody reads this pipe yet; alerts wait in memory")
-            shadow_log = None
-            if settings.models.shadow_log:
-                shadow_path = str(settings.models.shadow_log)
-                shadow_log = AlertLog(shadow_path, strict=False, limit_bytes=limit_bytes)
-                keep(contextlib.closing(shadow_log))
-            cutting = beginnings.cut_off(lanes, SNAP_BYTES, say_soon) if capture.cut_off else None
-            if cutting:
-                keep(contextlib.closing(cutting))
-            recording = record is not None
-            optional = optional_of(lanes)
-            ring = open_source(capture, opener, optional, cutting, recording=recording)
-            keep(contextlib.closing(ring))
-            # Last, as a start that fails should leave no recording that is in the next one's way.
-            recorder = keep(contextlib.closing(Recorder(record))) if record else None
-            told = Summary(lanes) if summary or sys.stderr.isatty() else None
-            kept = settings.evidence
-            chain = Run(
-                ring.counters,
-                lanes,
-                log,
-                told,
-                ring if isinstance(ring, Workers) else None,
-                EvidenceStore(kept.directory, kept.limit_mib << 20) if kept.directory else None,
-                shadow_log,
-            )
-            adopt = partial(_adopt, chain, opener.neighbours)
-            adopt(settings)
-            attendant = Attendant(
-                ring, log, recorder, chain.statistics, signals, say_soon, shadow_log
-            )
-            reload = Reload(
-                settings, lambda: _settings(config, given), lanes, optional, adopt, say_soon
-            )
-            attendant.reload_with(reload)
-            watched = Health(
-                status,
-                ring,
-                chain.statistics,
-                lanes,
-                attendant.handover,
-                log,
-                say_soon,
-                silence_s=health.silence_s,
-            )
-            watched.allow_with(lambda: chain.allow)
-            watched.include("shadow", lanes.agreement)
-            attendant.tell_health_to(watched)
-            release_code()
-            say_soon(f"watching {ring.interface} with {_names(lanes)}")
-            heard: UntilFailure[tuple[Headers, int]] | UntilFailure[PacketBlock]
-            if isinstance(ring, Workers):
-                heard = UntilFailure(within(ring, duration))
-                packets: Packets = attendant.attended(heard)
-            else:
-                heard = UntilFailure(limited(ring, count, duration))
-                blocks = attendant.attended(heard)
-                packets = chain.decoded(recorded(blocks, recorder) if recorder else blocks)
-            chain.live(packets, ring.interface, attendant.handover, attendant.look_at_log)
-            watched.write(time.monotonic())  # what the end of the stream has decided too
-        if statistics_file:
-            statistics_file.write(chain.statistics)
-        if told:
-            told.show(ring.interface, chain.statistics)
-        if heard.failure:
-            raise heard.failure
-        _raise_if_lost(log, output, recorder)
+        wanted = Wanted(
+            record=record,
+            open_statistics=partial(options.open_statistics, stats, output, waits=False),
+            duration_s=duration,
+            count=count,
+            summary=summary or sys.stderr.isatty(),
+        )
+        Session(settings, lambda: _settings(config, given), wanted, signals, say_soon).run()
 
 
 def _default() -> Path:
@@ -292,28 +195,3 @@ def _settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
             'interfaces = ["eth0"] under [capture], or give -i NAME'
         )
     return settings
-
-
-def _adopt(run: Run, neighbours: str, settings: Settings) -> None:
-    """Has a run take up what may change while it goes on."""
-    network = settings.network
-    devices = Devices(network.devices, network.leases, neighbours if network.neighbours else None)
-    run.adopt(settings.allow, settings.alerts.severity, devices.of)
-
-
-def _raise_if_lost(log: AlertLog, output: str, recorder: Recorder | None) -> None:
-    """Ends the run with the status of an output that could not be written, if one was not."""
-    lost = []
-    if log.lost:
-        lost.append(f"{output}: {log.lost} alerts could not be written and are lost")
-    if recorder and recorder.unrecorded:
-        lost.append(
-            f"{recorder.path}: {recorder.unrecorded} frames could not be recorded "
-            f"({recorder.failure})"
-        )
-    if lost:
-        raise OutputError("; ".join(lost))
-
-
-def _names(lanes: Lanes) -> str:
-    return ", ".join(detector.name for lane in lanes for detector in lane.detectors)

@@ -8,7 +8,7 @@ a minute hears of it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensor.alerts.allow import AllowList
@@ -21,10 +21,11 @@ from sensor.model.score_counts import BINS
 from sensor.service.blindness import Blindness
 from sensor.service.coverage import funnel, label, networks
 from sensor.service.drift import MUCH, Drift, in_words, latest
+from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
 from sensor.service.statistics import Statistics
 from sensor.service.status_output import StatusOutput
-from sensor.service.symptoms import Reason, Symptoms, of_rules
+from sensor.service.symptoms import LOSS_S, Growth, Reason, Symptoms, number, of_rules
 
 REPEAT_S = 600
 """How often the log is told again of a reason that comes and goes."""
@@ -72,7 +73,8 @@ class Health:
         self._symptoms = Symptoms(source, log, silence_s, now)
         self._allow: Callable[[], AllowList | None] = lambda: None
         self._sections: dict[str, Callable[[], Any]] = {}
-        self._complaints: list[Callable[[], Iterable[str]]] = []
+        self._evidence: EvidenceStore | None = None
+        self._evidence_failures = Growth(LOSS_S, now)
         self._drifts: dict[Watch, Drift] = {}
         self._reloads: dict[str, Any] = {"ok": 0, "failed": 0, "model_failures": {}}
         self._reload_failure = ""
@@ -80,15 +82,12 @@ class Health:
         self._next = now
 
     def include(self, name: str, section: Callable[[], Any]) -> None:
-        """Puts an entry into the status: ``shadow``, or what evidence is kept."""
+        """Puts an entry into the status, such as ``shadow``."""
         self._sections[name] = section
 
-    def ask(self, complaints: Callable[[], Iterable[str]]) -> None:
-        """Asks a part for what is wrong with it, in sentences of few different words.
-
-        Each of them is told in the log once, so it should not hold a number that grows.
-        """
-        self._complaints.append(complaints)
+    def keeps(self, evidence: EvidenceStore | None) -> None:
+        """Names the store of evidence, if any is kept."""
+        self._evidence = evidence
 
     def allow_with(self, allow: Callable[[], AllowList | None]) -> None:
         """Names whose rules are told, and when they expire."""
@@ -175,6 +174,7 @@ class Health:
             },
             "reloads": {**self._reloads, "failure": self._reload_failure},
             "allow": allow.document() if allow else [],
+            "evidence": _counted(self._evidence),
             "shadow": {},
             **{name: section() for name, section in self._sections.items()},
             "recent": statistics.recent.document(),
@@ -186,7 +186,14 @@ class Health:
         if self._reload_failure:
             text = f"the last reload failed and changed nothing: {self._reload_failure}"
             reasons.append(Reason("reload", text, told_elsewhere=True))
-        reasons += [Reason(text, text) for ask in self._complaints for text in ask()]
+        if evidence := document["evidence"]:
+            failures = evidence["failures"]
+            if more := self._evidence_failures.of(failures, now):
+                text = (
+                    f"{number(more, 'file')} of evidence could not be written in the last minute "
+                    f"({failures:,} so far): make room, or see to its folder and permissions"
+                )
+                reasons.append(Reason("evidence", text))
         if allow := self._allow():
             reasons += of_rules(allow, wall_ns)
         for watch, drift in self._drifts.items():
@@ -210,6 +217,12 @@ class Health:
         lately = {key: last for key, last in self._told.items() if now - last < REPEAT_S}
         # What goes on is not told again, what begins again is after a while.
         self._told = {**lately, **dict.fromkeys(going_on, now)}
+
+
+def _counted(evidence: EvidenceStore | None) -> dict[str, int] | None:
+    if evidence is None:
+        return None
+    return {name: getattr(evidence, name) for name in ("written", "failures", "deleted")}
 
 
 def _drift(watch: Watch) -> Drift:

@@ -142,7 +142,7 @@ class Symptoms:
             )
         if lost := grown["alerts_lost"]:
             text = (
-                f"{_number(lost, 'alert')} of the last hour could not be written and "
+                f"{number(lost, 'alert')} of the last hour could not be written and "
                 f"{'is' if lost == 1 else 'are'} lost ({counts['alerts_lost']:,} so far)"
             )
             yield Reason("lost", text, told_elsewhere=True)
@@ -164,9 +164,9 @@ class Symptoms:
         nouns = {"shed": "row"}
         for entry, text in texts.items():
             if more := grown[entry]:
-                number = _number(more, nouns.get(entry, "frame"))
-                number += " was" if more == 1 else " were"
-                yield Reason(entry, text.format(number, counts[entry]), told_elsewhere=True)
+                what = number(more, nouns.get(entry, "frame"))
+                what += " was" if more == 1 else " were"
+                yield Reason(entry, text.format(what, counts[entry]), told_elsewhere=True)
 
     def _of_clock(self, grown: Mapping[str, int], wall_ns: int) -> Iterator[Reason]:
         if grown["clock_steps"]:
@@ -198,7 +198,8 @@ def of_rules(allow: AllowList, wall_ns: int) -> Iterator[Reason]:
             yield Reason(f"expires {name}", text)
 
 
-def _number(count: int, noun: str) -> str:
+def number(count: int, noun: str) -> str:
+    """A count with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 

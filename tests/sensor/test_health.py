@@ -15,6 +15,7 @@ from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import BundleError, ConfigurationError, OutputError
 from sensor.model.score_counts import HOUR_NS
+from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
 from sensor.service.health import Health
 from sensor.service.lanes import Detecting, build_lanes
@@ -129,14 +130,17 @@ def test_trouble_is_told_in_the_status_and_once_in_the_log(tmp_path):
 
 def test_what_comes_and_goes_is_not_told_each_time(tmp_path):
     watched = Watched(tmp_path)
-    wrong = []
-    watched.health.ask(lambda: wrong)
+    store = EvidenceStore(tmp_path / "evidence", 1 << 20)
+    watched.health.keeps(store)
     for second in range(0, 1_200, 3):
         watched.run.statistics.frames.packets += 1
-        wrong[:] = ["evidence can't be written"] if second % 2 else []
+        # four failures in ten minutes, each of which is told for one
+        store.failures += second % 150 == 0
         told = watched.look(second)
-        assert told["reasons"] == wrong
-    assert watched.said == ["degraded: evidence can't be written"]
+        assert bool(told["reasons"]) == (second % 150 < 60)
+    assert told["evidence"] == {"written": 0, "failures": 8, "deleted": 0}
+    (text,) = watched.said
+    assert text.startswith("degraded: 1 file of evidence could not be written in the last minute")
 
 
 def test_kernel_drops_are_in_the_status_at_the_next_writing(tmp_path):
