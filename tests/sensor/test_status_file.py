@@ -127,10 +127,14 @@ def test_a_state_that_does_not_exist_is_no_status(path):
 def test_a_file_that_may_not_be_read_is_no_answer(path):
     written(path)
     path.chmod(0)
-    if os.geteuid() == 0:
-        pytest.skip("root may read everything")
-    with pytest.raises(PermissionDeniedError):
-        read_status(path)
+    user = os.geteuid()
+    try:
+        if user == 0:
+            os.seteuid(65_534)
+        with pytest.raises(PermissionDeniedError, match="permission denied; ask as root"):
+            read_status(path)
+    finally:
+        os.seteuid(user)
 
 
 def test_a_folder_is_no_status(tmp_path):
