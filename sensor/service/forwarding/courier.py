@@ -15,9 +15,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from io import RawIOBase
 from pathlib import Path
 
-from sensor.reporting.alert_follow import POLL_S, Follower, Identity, Place, beginning
+from sensor.reporting.alert_follow import POLL_S, Follower, Identity, Place
 from sensor.reporting.alert_log import Alert, Unread, parse
 from sensor.service.forwarding.destination import WINDOW, Destination, UnsendableError
 
@@ -32,6 +33,8 @@ LOOK_S = 1.0
 """How often it counts the lines of files that are to come, while it can't send."""
 
 _CHUNK = 1 << 20
+_HEAD = 256
+"""Bytes at the beginning that tell files apart: they hold the time of the first alert."""
 
 
 class Courier:
@@ -69,6 +72,7 @@ class Courier:
         self._places = list(places)
         self._under_way: deque[tuple[Alert | None, list[Place]]] = deque()
         self._counted: dict[Identity, _Counted] = {}
+        self._missing: set[Identity] = set()
         self._looked = 0.0
         self._told = ""
         self._stop = threading.Event()
@@ -227,18 +231,28 @@ class Courier:
         coming = follower.to_come()
         for identity, path in coming.items():
             with contextlib.suppress(OSError):
-                counted = self._counted.get(identity)
-                if counted and counted.is_another(path):
-                    self._lose(counted)
-                    counted = None
-                self._counted[identity] = counted = counted or _Counted()
-                counted.count(path)
-        for identity in self._counted.keys() - coming.keys():
-            if follower.is_open(identity):
-                continue
-            gone = self._counted.pop(identity)
-            if not gone.is_packed(coming):
-                self._lose(gone)
+                self._count(identity, path)
+        gone = {each for each in self._counted.keys() - coming.keys() if not follower.is_open(each)}
+        # Twice, as one that is renamed at this moment may not be seen once.
+        for identity in gone & self._missing:
+            if not self._counted[identity].is_packed(coming):
+                self._lose(self._counted[identity])
+            del self._counted[identity]
+        self._missing = gone
+
+    def _count(self, identity: Identity, path: Path) -> None:
+        """Counts the lines of a file, if the path is still its."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            if (status.st_dev, status.st_ino) != identity:
+                return
+            counted = self._counted.get(identity)
+            if counted and counted.is_another(file):
+                self._lose(counted)
+                counted = None
+            self._counted[identity] = counted = counted or _Counted()
+            counted.count(file)
 
     def _lose(self, gone: "_Counted") -> None:
         if gone.lines:
@@ -258,20 +272,18 @@ class _Counted:
         self._head = b""
         self._written_ns = 0
 
-    def is_another(self, path: Path) -> bool:
+    def is_another(self, file: RawIOBase) -> bool:
         """Whether the file has only got the number of the one that was counted."""
-        return beginning(path)[: len(self._head)] != self._head
+        return os.pread(file.fileno(), len(self._head), 0) != self._head
 
-    def count(self, path: Path) -> None:
+    def count(self, file: RawIOBase) -> None:
         """Counts what was added."""
-        self._head = beginning(path)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            self._written_ns = os.fstat(descriptor).st_mtime_ns
-            file.seek(self._size)
-            while chunk := file.read(_CHUNK):
-                self.lines += chunk.count(b"\n")
-                self._size += len(chunk)
+        descriptor = file.fileno()
+        self._head = os.pread(descriptor, _HEAD, 0)
+        self._written_ns = os.fstat(descriptor).st_mtime_ns
+        while chunk := os.pread(descriptor, _CHUNK, self._size):
+            self.lines += chunk.count(b"\n")
+            self._size += len(chunk)
 
     def is_packed(self, coming: dict[Identity, Path]) -> bool:
         """Whether one of the files to come is this one, packed, which has its time."""
