@@ -51,24 +51,29 @@ class AlertLog:
         rotations: files that were full.
     """
 
-    def __init__(self, path: str, *, strict: bool, limit_bytes: int | None = None) -> None:
+    def __init__(
+        self, path: str, *, strict: bool, limit_bytes: int | None = None, at_once: bool = True
+    ) -> None:
         """Opens the log.
 
         Args:
             path: of the file, made with mode 0640 if it does not exist, or ``-``.
             strict: a failed write is an error and nothing waits, but for the reader of a pipe.
             limit_bytes: greatest length of a regular file; a longer line has a file of its own.
+            at_once: whether it is opened now, or with the first line, of which there may be none.
 
         Raises:
             OutputError: the file can't be opened; a pipe that nobody reads yet is no error.
         """
         self._path, self._strict, self._limit_bytes = path, strict, limit_bytes
+        self._at_once = at_once
         self._spool: deque[bytes] = deque()
         self._torn = 0  # bytes of the first waiting line that are in the file already
         self._descriptor = -1
         self.written = self.lost = self.failures = self.rotations = 0
         try:
-            self._open()
+            if at_once:
+                self._open()
         except OSError as error:
             if strict or error.errno != errno.ENXIO:
                 raise self._error("opened", error) from None
@@ -80,7 +85,7 @@ class AlertLog:
 
     @property
     def unread(self) -> bool:
-        """It is a pipe that nobody reads, as far as is known."""
+        """It is not open: a pipe that nobody reads, as far as is known, or not written to yet."""
         return self._descriptor < 0
 
     @property
@@ -140,7 +145,8 @@ class AlertLog:
             OutputError: the file can't be opened and the log is strict.
         """
         try:
-            self._open()
+            if self._at_once or not self.unread:
+                self._open()
         except OSError as error:
             self.failures += 1
             if self._strict:

@@ -12,6 +12,7 @@ import click
 from sensor.alerts.sinks import OLD_SUFFIX, STDOUT
 from sensor.cli import completion, options, say_soon
 from sensor.errors import ConfigurationError, UsageError
+from sensor.service.session import Session, Wanted
 from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
 from sensor.service.sources import (

@@ -98,12 +98,12 @@ def test_signal_while_models_are_proved_ends_or_loses_nothing(tmp_path, early):
     log, stats = tmp_path / "alerts.json", tmp_path / "stats.json"
     program = f"""
 import os, signal, sys
-import sensor.cli.run as run
-prove = run.build_lanes
+import sensor.service.session as session
+prove = session.build_lanes
 def signalled(*arguments, **options):
     os.kill(os.getpid(), signal.{early})
     return prove(*arguments, **options)
-run.build_lanes = signalled
+session.build_lanes = signalled
 from sensor.cli import main
 limit = [] if "{early}" in ("SIGTERM", "SIGINT") else ["--duration", "0.1"]
 main(["run", "-i", "port0", "--no-models", "-o", {str(log)!r}, "--stats", {str(stats)!r}, *limit])
