@@ -20,6 +20,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
     "sensor/lane.py": "tests/sensor/test_exchange.py and test_pipeline.py, through whole chains",
+    "sensor/service/session.py": "tests/sensor/test_lifecycle.py and test_reload.py, as a process",
     "sensor/service/telling.py": "tests/sensor/test_limit.py and test_run.py, through whole runs",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
