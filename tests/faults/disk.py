@@ -72,7 +72,7 @@ def main(count: int, seed: int) -> Result:
             result.inform("of them with a full disk", sum(kinds))
             result.below("written again after there was room", recovered, RECOVERY_S)
             result.below("status current after there was room", place.current, RECOVERY_S)
-            result.at_most("descriptors more", running.descriptors() - before, 0)
+            result.at_most("descriptors more", running.descriptors_more(before), 0)
             if count >= OVERFLOWING:
                 place.overflow(cable, victims)
             broken, evidence = place.broken_evidence()

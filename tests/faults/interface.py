@@ -88,7 +88,7 @@ def _measure(
     result.exactly(f"{name}: rounds in which it went on", len(resumed), rounds)
     result.below(f"{name}: resumed", resumed, RESUME_S)
     result.exactly(f"{name}: restarts", int(running.ended()), 0)
-    result.at_most(f"{name}: descriptors more", running.descriptors() - before, 0)
+    result.at_most(f"{name}: descriptors more", running.descriptors_more(before), 0)
     said, back = running.said("blind until"), running.said("is back")
     # "Is down" may follow "is gone" before it is back: two ways to be blind.
     result.inform(f"{name}: said to be blind, and back", f"{said}, {back}")

@@ -85,6 +85,13 @@ class Sensor:
             time.sleep(LOOK_S)
         return min(seen)
 
+    def descriptors_more(self, before: int, patience_s: float = 10) -> int:
+        """How many more there are than before; what is being done may take a while to end."""
+        until_s = time.monotonic() + patience_s
+        while (more := self.descriptors() - before) > 0 and time.monotonic() < until_s:
+            time.sleep(LOOK_S)
+        return more
+
     def resident_kib(self, kind: str = "VmRSS") -> int:
         """Resident memory, or the part of it that another entry of proc_pid_status(5) tells."""
         status = Path(f"/proc/{self.pid}/status").read_text()

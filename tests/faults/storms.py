@@ -60,7 +60,7 @@ def main(count: int, seed: int) -> Result:
                     sent += storm(running, chance, count // groups, settings)
                     until(lambda path=log: path.stat().st_size, "alerts")
                     time.sleep(0.3)  # what the last signal asked for is done
-                    more = max(more, running.descriptors() - before)
+                    more = max(more, running.descriptors_more(before))
                     began = time.monotonic()
                     running.process.send_signal(signal.SIGTERM)
                     while not running.ended() and time.monotonic() - began < 60:

@@ -102,7 +102,7 @@ def main(count: int, seed: int) -> Result:
                 exchanges.append(_exchanged(running, version, number))
                 if crossing:
                     _play(cable, server, frames.RST | frames.ACK)
-            more = running.descriptors() - before
+            more = running.descriptors_more(before)
             load.stop()
             sent = load.sent + CROSSING * len(crossed)
             time.sleep(SLACK_S)
