@@ -110,13 +110,17 @@ _ENTRIES: dict[str, type | tuple[type, ...]] = {
 
 def judged(document: dict[str, Any]) -> Status:
     """What a status that was read means now."""
-    if document["boot_id"] != boot_id():
+    age_s = boottime_s() - document["boottime"]
+    pid, there = document["pid"], _is_there(document)
+    # In a container, a service with a /proc of its own may read another number of the start there
+    # than others: where the process is there and has just written, both are of the same one.
+    just_written = 0 <= age_s <= LATE * document["interval_s"]
+    if document["boot_id"] != boot_id() and not (there and just_written):
         reason = f"the machine was started anew since {document['written']}"
         return Status("down", (reason,), None, document)
-    age_s = max(0.0, boottime_s() - document["boottime"])
+    age_s = max(0.0, age_s)
     state: State = document["state"]
     reasons = tuple(map(str, document["reasons"]))
-    pid, there = document["pid"], _is_there(document)
     if state == "down":
         return Status(state, reasons, age_s, document)
     if there is False:

@@ -93,6 +93,15 @@ def test_a_status_of_before_the_machine_was_started_is_down(path):
     assert "the machine was started anew" in status.reasons[0]
 
 
+def test_another_start_is_believed_unless_the_process_has_just_written(path):
+    """As in a container, whose services may see the machine's own number of the start."""
+    assert judged(written(path, boot_id="another")).state == "healthy"
+    for changes in ({"pid": gone()}, {"boottime": boottime_s() - 30}, {"pid_namespace": "pid:[1]"}):
+        status = judged(written(path, boot_id="another", **changes))
+        assert status.state == "down"
+        assert "the machine was started anew" in status.reasons[0]
+
+
 def test_no_file_is_down_and_says_so(path):
     status = read_status(path)
     assert (status.state, status.document) == ("down", {})
