@@ -110,6 +110,15 @@ def detects(gateway: Gateway) -> str:
     return f"20,000 SYNs: {len(alerts)} lines about {', '.join(tasks)}"
 
 
+def tells_how_it_is(gateway: Gateway) -> str:
+    """`multa-sensor status` says that it is well, and metrics lie ready for node_exporter."""
+    done = gateway.container.run("multa-sensor status", check=False)
+    assert done.returncode == 0, done.stdout
+    counted = gateway.container.tell("grep ^multa_packets_total /run/multa/metrics.prom")
+    assert float(counted.split()[-1]) >= 20_000, counted
+    return f"`{done.stdout.splitlines()[0]}`; `{counted}`"
+
+
 def reloads(gateway: Gateway) -> str:
     """`systemctl reload` opens the log anew, without a new process."""
     pid = gateway.main_pid(UNIT)
@@ -280,6 +289,7 @@ PROOFS = (
     starts,
     has_one_capability,
     detects,
+    tells_how_it_is,
     reloads,
     refuses_a_wrong_reload,
     is_rotated,

@@ -13,6 +13,8 @@ def takes_over(gateway: Gateway) -> str:
     gateway.container.run("systemctl disable --now --quiet multa-sensor")
     gateway.container.run(f"systemctl enable --now --quiet {TAP} {ANALYSER}")
     alerts = gateway.flood_until_alert("10.0.1.1")
+    told = gateway.container.run("multa-sensor status", check=False)
+    assert told.returncode == 0, told.stdout
     memory = [int(gateway.status_of(unit, "VmRSS").split()[0]) / 1024 for unit in (TAP, ANALYSER)]
     return (
         f"{len(alerts)} lines about a flood; resident {memory[0]:.0f} MiB (tap) and "
