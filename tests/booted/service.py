@@ -114,8 +114,12 @@ def tells_how_it_is(gateway: Gateway) -> str:
     """`multa-sensor status` says that it is well, and metrics lie ready for node_exporter."""
     done = gateway.container.run("multa-sensor status", check=False)
     assert done.returncode == 0, done.stdout
-    counted = gateway.container.tell("grep ^multa_packets_total /run/multa/metrics.prom")
-    assert float(counted.split()[-1]) >= 20_000, counted
+    metrics = "/run/multa/metrics.prom"
+    counted = (
+        f"awk '/^multa_packets_total/ && $2 >= 20000 {{print; f = 1}} END {{exit !f}}' {metrics}"
+    )
+    gateway.container.until(counted, 90)
+    counted = gateway.container.tell(counted)
     return f"`{done.stdout.splitlines()[0]}`; `{counted}`"
 
 
