@@ -51,6 +51,8 @@ def tapping(cable, path, *users, **environment):
         ["ip", "netns", "exec", cable.far, *command],
         cwd=ROOT,
         env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
     )
