@@ -5,6 +5,7 @@ would land in the alert log, or in the capture ring.
 """
 
 import contextlib
+import io
 import os
 import select
 import sys
@@ -16,7 +17,8 @@ def claim_standard_streams() -> None:
     """Opens what is closed of the descriptors 0 to 2 on the null device.
 
     Called before anything else is opened. Python leaves `sys.stdin`, `sys.stdout` or `sys.stderr`
-    out where it found the descriptor closed; they are put in place as well.
+    out where it found the descriptor closed; they are put in place as well. What the encoding of
+    the locale does not have, such as lines of a drawing in Latin-1, becomes a question mark.
     """
     for descriptor, (name, flags) in enumerate(_STREAMS):
         try:
@@ -27,6 +29,9 @@ def claim_standard_streams() -> None:
         if getattr(sys, name) is None:
             mode = "r" if flags == os.O_RDONLY else "w"
             setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 -- lives as long as the process
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper) and stream.writable() and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def write_soon(descriptor: int, line: bytes) -> None:

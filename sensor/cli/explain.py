@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -86,7 +87,7 @@ def explain(
     if as_json:
         click.echo(json.dumps(document(explanation)))
     elif drawn == STDOUT:
-        click.echo(picture(explanation), nl=False)
+        sys.stdout.buffer.write(picture(explanation).encode())
     else:
         click.echo(text(explanation, shutil.get_terminal_size((100, 24)).columns), nl=False)
     if explanation.agrees is False:

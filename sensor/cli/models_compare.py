@@ -146,7 +146,7 @@ def _logs(
             "",
         ]
     said = verdict(matched, *called)
-    lines += [*_limits(sides, called), said[0].upper() + said[1:]]
+    lines += [*_limits(sides, called), visible(said[0].upper() + said[1:])]
     documents = [
         {
             "path": str(path),

@@ -8,7 +8,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from sensor.errors import UsageError
-from sensor.reporting.alert_log import EVENTS, Alert
+from sensor.reporting.alert_log import EVENTS, Alert, is_count
 
 Network = IPv4Network | IPv6Network
 
@@ -147,7 +147,7 @@ def withheld(alert: Alert) -> Iterator[tuple[str, str, int]]:
     for entry in entries if isinstance(entries, list) else []:
         if isinstance(entry, dict):
             counts = [entry.get(kind) for kind in ("start", "update", "end")]
-            number = sum(count for count in counts if isinstance(count, int))
+            number = sum(count for count in counts if is_count(count))
             yield str(entry.get("task", "")), str(entry.get("model", "")), number
 
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeGuard
 
 from sensor.errors import MissingInputError, MultaError, PermissionDeniedError
 
@@ -48,6 +48,9 @@ _INCIDENT: dict[str, type | tuple[type, ...]] = {
     "model": dict,
 }
 """Entries of an incident's event that readers rely on."""
+
+MOST = 2**63 - 1
+"""A larger count is none of ours, and no reader has to divide by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,15 @@ def parse(line: bytes) -> Alert | None:
         multa = alert["metadata"]["multa"]
         time, event = moment(document["timestamp"]), multa["event"]
         severity = alert["severity"]
-        if document["event_type"] != "alert" or time is None or not isinstance(severity, int):
+        if document["event_type"] != "alert" or time is None or not is_count(severity):
             return None
         if event == "withheld":
             return Alert(line, document, multa, time, event, severity)
         if event not in EVENTS or not all(isinstance(multa[k], t) for k, t in _INCIDENT.items()):
+            return None
+        if not (is_count(multa["flows"]) and is_count(multa["rows"])):
+            return None
+        if not (0 <= multa["score"] <= 1 and 0 <= multa["threshold"] <= 1):
             return None
         return Alert(
             line,
@@ -121,6 +128,11 @@ def parse(line: bytes) -> Alert | None:
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether a value is a whole number that could have been counted."""
+    return isinstance(value, int) and 0 <= value <= MOST
 
 
 def moment(text: object) -> datetime | None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from alert_lines import alert_line
 from command import assert_fails, sensor_command
 from forged import rewritten
 
@@ -143,3 +144,14 @@ def test_a_capture_that_was_cut_is_compared_as_far_as_it_goes(capfd, tmp_path):
     outcome = sensor_command(capfd, "models", "compare", SHIPPED, SHIPPED, cut)
     assert outcome.status == 80
     assert outcome.out.splitlines()[-1] == "A and B are the same bundle."
+
+
+def test_foreign_words_in_logs_are_not_obeyed(capfd, tmp_path):
+    active, shadow = tmp_path / "alerts.json", tmp_path / "shadow.json"
+    active.write_bytes(alert_line(task="\x1b[2J\ud800"))
+    shadow.write_bytes(alert_line(flows=10**400))
+    outcome = sensor_command(capfd, "models", "compare", "--alerts", active, "--shadow", shadow)
+    assert outcome.status == 0
+    assert "\x1b" not in outcome.out
+    assert "missed 1 of 1 incident of the model in use (\\x1b[2J\\ud800" in outcome.out
+    assert "1 line is no alert" in outcome.err

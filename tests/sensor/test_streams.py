@@ -86,6 +86,16 @@ def test_counters_never_land_in_the_alert_log(tmp_path):
     assert json.loads(stats.read_text())["packets"] == 60
 
 
+def test_letters_that_an_encoding_does_not_have_are_question_marks():
+    code = (
+        "import sys; from sensor.streams import claim_standard_streams as claim; claim();"
+        "print('caf\\xe9 \\u2588'); print('\\u253c', file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "iso-8859-1"}
+    done = shell(f'{sys.executable} -c "{code}"', env=environment)
+    assert (done.returncode, done.stdout) == (0, b"caf\xe9 ?\n")
+
+
 @pytest.mark.network
 def test_a_live_run_does_not_wait_for_who_reads_its_messages(tmp_path):
     """A pager, or a terminal that Ctrl-S has stopped, would else stop the capture."""
