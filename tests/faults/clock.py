@@ -87,7 +87,7 @@ def _live(result: Result, folder: Path, count: int, seed: int) -> None:
     clock, log = Clock(folder), folder / "log/alerts.json"
     stats = folder / "stats"
     alerted: list[float] = []
-    misjudged = stale = 0
+    misjudged = stale = sent = 0
     with netns.link() as cable:
         settings = _settings(folder, cable.port)
         command = sensor_command(
@@ -109,11 +109,13 @@ def _live(result: Result, folder: Path, count: int, seed: int) -> None:
                 misjudged += told != (clock.now() >= EXPIRES.timestamp())
                 if count >= THOROUGH:
                     stale += _is_stale(folder / "status.json", clock)
+                sent += 2 * 2 * FLOWS  # each connection is two packets; read before the step
+                until(lambda n=sent: running.statistics()["packets"] >= n, "all packets")
                 step = STEPS[(number - 1) % len(STEPS)] if number else -clock.offset_s
                 clock.set(clock.offset_s + step)
                 backwards += step < 0
                 # As on any network, there is traffic before the next attack.
-                netns.play(cable.near, cable.port, _talk(70))
+                sent += netns.play(cable.near, cable.port, _talk(70))
             status, _ = running.end()
         final = json.loads(stats.read_text())
     kinds = [(multa(line)["address"], multa(line)["event"]) for line in lines_of(log)]
