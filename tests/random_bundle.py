@@ -1,8 +1,8 @@
-"""Makes a bundle with random weights: ``python tests/random_bundle.py FOLDER``.
+"""Makes bundles with random weights: ``python tests/random_bundle.py FOLDER [ANNOTATING]``.
 
 For tests of whatever reads bundles. Three tasks, one of them for repeated sequences; thresholds
-at the 0.9 quantile of the scores, so that some rows are positive. Run as a script, so that
-TensorFlow stays out of the process of the tests.
+at the 0.9 quantile of the scores, so that some rows are positive. The second one has a binary and
+two categorical tasks. Run as a script, so that TensorFlow stays out of the process of the tests.
 """
 
 import os
@@ -15,9 +15,12 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 import keras
 import numpy as np
 from feature_rows import random_rows
+from numpy.typing import NDArray
 
+from sensor.model.bundle import Bundle
 from sensor.model.encoding import encode
-from sensor.model.schema import FeatureSchema, IncidentRule, TaskSpec
+from sensor.model.golden import GoldenVectors
+from sensor.model.schema import AnnotationSpec, FeatureSchema, IncidentRule, TaskSpec
 from trainer.export import convert, converted_scores, export
 from trainer.models.lmmoe import build
 
@@ -79,5 +82,48 @@ def make(folder: Path) -> None:
     )
 
 
+ANNOTATIONS = (
+    AnnotationSpec("traffic", ("documents", "music", "video"), 8, abstain_below=0.4),
+    AnnotationSpec("seconds", ("below 1", "1 to 10", "10 on"), 2, 0.0, "duration", (1.0, 10.0)),
+)
+
+
+def make_annotating(folder: Path) -> None:
+    """Writes the bundle that annotates too."""
+    schema = FeatureSchema(lengths=(4, 16), policies=("first",))
+    classes = {each.name: len(each.classes) for each in ANNOTATIONS}
+    names = ["syn_dos", *classes]
+    keras.utils.set_random_seed(8)
+    model = build(schema, names, 2, 6, classes=classes)
+    model.set_weights([2 * weights for weights in model.get_weights()])
+    tflite = convert(model, schema)
+    rows = random_rows(schema.n, 200, seed=2)
+    encoded = encode(schema, rows)
+    scores = converted_scores(tflite, encoded, names)
+    task = task_specs([0.999] * len(TASKS))[0]
+    stable = np.flatnonzero(_margins(scores) > 0.01)[:32]
+    Bundle.write(
+        folder,
+        version="0.0.1",
+        schema=schema,
+        tasks=(task,),
+        annotations=ANNOTATIONS,
+        model=tflite,
+        golden=GoldenVectors.of(rows.take(stable), encoded.packed[stable], scores[stable]),
+        card="# Random weights\n\nFor tests of annotations.\n",
+        histograms={},
+        provenance={"weights": "random", "seed": 8},
+        metrics={},
+    )
+
+
+def _margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far the best class of each row is from the next one, at the closest of its tasks."""
+    parts = [np.sort(scores[:, first : first + 3], axis=1) for first in (1, 4)]
+    return np.min([part[:, -1] - part[:, -2] for part in parts], axis=0)
+
+
 if __name__ == "__main__":
     make(Path(sys.argv[1]))
+    if len(sys.argv) > 2:
+        make_annotating(Path(sys.argv[2]))

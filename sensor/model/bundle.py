@@ -11,7 +11,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,8 @@ from sensor.errors import BundleError, MissingInputError, OutputError, Permissio
 from sensor.model import canonical
 from sensor.model.encoding import row_bytes
 from sensor.model.golden import GoldenVectors
-from sensor.model.schema import (
-    POLICIES,
-    SENSOR_SIGNATURES,
-    FeatureSchema,
-    IncidentRule,
-    TaskSpec,
-)
+from sensor.model.manifest_tasks import read_tasks
+from sensor.model.schema import AnnotationSpec, FeatureSchema, TaskSpec
 from sensor.model.tflite_file import Signature, Tensor, TFLiteFile
 from sensor.model.trust import Trust
 
@@ -58,8 +53,6 @@ _ENTRIES = frozenset(
     }
 )
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-_TASK_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
-_ROLES = ("responder", "originator", "reflection_victim")
 _REMEDY = "copy the bundle again from where it was made, or export it again"
 
 
@@ -71,7 +64,8 @@ class Bundle:
         path: the folder.
         name, version: of the model, for people.
         schema: what its sequences are.
-        tasks: in the order of the score columns.
+        tasks: binary ones, in the order of the score columns.
+        annotations: categorical ones, whose classes follow in the score columns.
         model: content of ``model.tflite``. Models are always loaded from these bytes: a runtime
             that maps the file dies with SIGBUS when somebody truncates it.
         golden: rows with their scores.
@@ -84,10 +78,17 @@ class Bundle:
     version: str
     schema: FeatureSchema
     tasks: tuple[TaskSpec, ...]
+    annotations: tuple[AnnotationSpec, ...]
     model: bytes
     golden: GoldenVectors
     card: str
     manifest: dict[str, Any]
+
+    @property
+    def outputs(self) -> list[str]:
+        """Names of the model's outputs, in the order of the score columns."""
+        tasks = [task.name for task in self.tasks]
+        return tasks + [annotation.name for annotation in self.annotations]
 
     @property
     def manifest_sha256(self) -> str:
@@ -142,13 +143,14 @@ class Bundle:
         if not isinstance(manifest["features"], dict):
             raise BundleError(f"{place}: features is not an object; {_REMEDY}")
         schema = FeatureSchema.from_manifest(manifest["features"], str(place))
-        tasks = _tasks(manifest["tasks"], schema, place)
-        _check_model(path / "model.tflite", content["model.tflite"], schema, tasks)
-        if manifest["signatures"] != _signature_entries(schema, tasks):
+        tasks, annotations = read_tasks(manifest["tasks"], schema, place, _REMEDY)
+        widths = _widths(tasks, annotations)
+        _check_model(path / "model.tflite", content["model.tflite"], schema, widths)
+        if manifest["signatures"] != _signature_entries(schema, widths):
             raise BundleError(f"{place}: signatures do not fit features and tasks; {_REMEDY}")
         try:
             golden = GoldenVectors.from_npz(
-                content["golden.npz"], schema, row_bytes(schema), len(tasks)
+                content["golden.npz"], schema, row_bytes(schema), sum(widths.values())
             )
         except ValueError as error:
             raise BundleError(f"{path / 'golden.npz'}: {error}; {_REMEDY}") from None
@@ -162,6 +164,7 @@ class Bundle:
             manifest["version"],
             schema,
             tasks,
+            annotations,
             content["model.tflite"],
             golden,
             card,
@@ -176,6 +179,7 @@ class Bundle:
         version: str,
         schema: FeatureSchema,
         tasks: tuple[TaskSpec, ...],
+        annotations: tuple[AnnotationSpec, ...] = (),
         model: bytes,
         golden: GoldenVectors,
         card: str,
@@ -206,8 +210,8 @@ class Bundle:
                 name: {"bytes": len(file), "sha256": hashlib.sha256(file).hexdigest()}
                 for name, file in content.items()
             },
-            "signatures": _signature_entries(schema, tasks),
-            "tasks": [asdict(task) for task in tasks],
+            "signatures": _signature_entries(schema, _widths(tasks, annotations)),
+            "tasks": [*map(asdict, tasks), *map(asdict, annotations)],
             "histograms": histograms,
             "provenance": provenance,
             "metrics": metrics,
@@ -280,22 +284,27 @@ def _own_hash(manifest: dict[str, Any], place: Path) -> str:
         raise BundleError(f"{place}: can't be hashed ({error}); {_REMEDY}") from None
 
 
-def _signature_entries(schema: FeatureSchema, tasks: tuple[TaskSpec, ...]) -> list[dict[str, Any]]:
+def _widths(tasks: tuple[TaskSpec, ...], annotations: tuple[AnnotationSpec, ...]) -> dict[str, int]:
+    """Score columns of each output, in their order."""
+    return {task.name: 1 for task in tasks} | {
+        annotation.name: len(annotation.classes) for annotation in annotations
+    }
+
+
+def _signature_entries(schema: FeatureSchema, widths: dict[str, int]) -> list[dict[str, Any]]:
     """How the manifest states the tensors; only names count, order and positions never."""
     return [
         {
             "name": f"n{length}",
             "length": length,
             "inputs": {"x": [length, len(schema.channels)], "c": [len(schema.context)]},
-            "outputs": [task.name for task in tasks],
+            "outputs": list(widths),
         }
         for length in schema.lengths
     ]
 
 
-def _check_model(
-    place: Path, model: bytes, schema: FeatureSchema, tasks: tuple[TaskSpec, ...]
-) -> None:
+def _check_model(place: Path, model: bytes, schema: FeatureSchema, widths: dict[str, int]) -> None:
     try:
         found = TFLiteFile.parse(model)
     except ValueError as error:
@@ -311,74 +320,10 @@ def _check_model(
                 "x": Tensor.float32(length, len(schema.channels)),
                 "c": Tensor.float32(len(schema.context)),
             },
-            {task.name: Tensor.float32(1) for task in tasks},
+            {name: Tensor.float32(width) for name, width in widths.items()},
         )
         if found.signatures.get(f"n{length}") != expected:
             raise BundleError(
                 f"{place}: signature n{length} does not have the tensors that features and tasks "
                 "ask for; export the model with this version of multa"
             )
-
-
-def _tasks(documents: Any, schema: FeatureSchema, place: Path) -> tuple[TaskSpec, ...]:
-    if not isinstance(documents, list) or not documents:
-        raise BundleError(f"{place}: tasks is not a list of tasks; {_REMEDY}")
-    tasks = tuple(_task(document, i, place) for i, document in enumerate(documents))
-    if len({task.name for task in tasks}) != len(tasks):
-        raise BundleError(f"{place}: two tasks have the same name; {_REMEDY}")
-    for task in tasks:
-        if task.policy not in schema.policies:
-            raise BundleError(
-                f"{place}: task {task.name} wants policy {task.policy!r}, which the features do "
-                f"not have; {_REMEDY}"
-            )
-    return tasks
-
-
-def _task(document: Any, i: int, place: Path) -> TaskSpec:
-    where = f"{place}: tasks[{i}]"
-    try:
-        rule = IncidentRule(**_exact(document["incident"], IncidentRule, f"{where}.incident"))
-        body = _exact(document, TaskSpec, where)
-        task = TaskSpec(
-            **{
-                **body,
-                "incident": rule,
-                "mitre_technique_id": tuple(body["mitre_technique_id"]),
-                "calibration": tuple(body["calibration"]),
-            }
-        )
-        texts = [task.signature, task.category, *task.mitre_technique_id]
-        numbers = (rule.open_flows, rule.open_rows, rule.open_seconds)
-        whole = [task.signature_id, task.severity, *numbers]
-        good = {
-            "name": bool(_TASK_NAME.fullmatch(task.name)),
-            "kind": task.kind == "binary",
-            "policy": task.policy in POLICIES,
-            "threshold": _real(task.threshold) and 0 <= task.threshold <= 1,
-            "calibration": len(task.calibration) == 2 and all(map(_real, task.calibration)),
-            "signature, category and mitre_technique_id": all(type(t) is str for t in texts),
-            "mitre_technique_id": type(document["mitre_technique_id"]) is list,
-            "numbers": all(type(v) is int and 0 < v < 2**31 for v in whole),
-            "signature_id": task.signature_id not in SENSOR_SIGNATURES,
-            "incident": rule.role in _ROLES
-            and type(rule.service_port) is int
-            and 0 <= rule.service_port < 65_536,
-        }
-    except (TypeError, KeyError) as error:
-        raise BundleError(f"{where}: is malformed ({error}); {_REMEDY}") from None
-    if bad := [name for name, fine in good.items() if not fine]:
-        raise BundleError(f"{where}: {bad[0]} can't be what it says; {_REMEDY}")
-    return task
-
-
-def _real(value: Any) -> bool:
-    # not a bool; what is not finite has no hash
-    return type(value) in (int, float)
-
-
-def _exact(document: dict[str, Any], kind: type[Any], where: str) -> dict[str, Any]:
-    """The document, if it has exactly the entries of the dataclass `kind`."""
-    if wrong := sorted(set(document) ^ {entry.name for entry in fields(kind)}):
-        raise BundleError(f"{where}: entry {wrong[0]!r} is missing or unknown; {_REMEDY}")
-    return document

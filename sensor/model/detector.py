@@ -20,7 +20,8 @@ class BundleDetector:
     Attributes:
         name, version, model_sha256: of the bundle.
         fingerprint: of its features.
-        tasks: in the order of the score columns.
+        tasks: binary ones, in the order of the score columns.
+        annotations: categorical ones, whose classes follow in the columns of `look`.
         bundle: where it comes from.
         scored: rows that at least one task looked at.
         remembered: how many of them equalled one of an earlier batch, whose score was still known.
@@ -37,18 +38,19 @@ class BundleDetector:
         self.name, self.version = bundle.name, bundle.version
         self.model_sha256 = bundle.model_sha256
         self.fingerprint = bundle.schema.fingerprint()
-        self.tasks = bundle.tasks
-        self._inference = Inference(
-            bundle.model, bundle.schema, [task.name for task in bundle.tasks], str(bundle.path)
-        )
+        self.tasks, self.annotations = bundle.tasks, bundle.annotations
+        self._inference = Inference(bundle.model, bundle.schema, bundle.outputs, str(bundle.path))
         self.scored = self.remembered = 0
-        self._first = np.array([task.policy == "first" for task in bundle.tasks])
+        classes = [len(each.classes) for each in self.annotations]
+        self._least = np.repeat([each.least_packets for each in self.annotations], classes)
+        first = [task.policy == "first" for task in self.tasks]
+        self._first = np.array(first + [True] * sum(classes))
         # Rows are encoded by the room that they need. Those of one packet are what floods are made
         # of; those beyond the shortest signature hardly ever repeat, and are not looked up.
         shortest = bundle.schema.lengths[0]
         self._widths = sorted({1, shortest, bundle.schema.n})
         self._seen = {
-            width: SeenSequences(row_bytes(bundle.schema, width) // 8, len(self.tasks))
+            width: SeenSequences(row_bytes(bundle.schema, width) // 8, self._first.size)
             for width in (1, shortest)
         }
 
@@ -64,14 +66,21 @@ class BundleDetector:
 
     @hop("inference")
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
-        """Calibrated scores ``(b, tasks)``, the same however rows are batched.
+        """Calibrated scores ``(b, tasks)`` of the binary tasks, as `look` gives them."""
+        return self.look(batch)[:, : len(self.tasks)]
 
-        NaN means that the row does not count for the task: a task with policy ``first`` looks at
-        a flow's first sequence only. NaN is never at or above a threshold.
+    def look(self, batch: SequenceBatch) -> NDArray[np.float32]:
+        """Calibrated scores and probabilities, the same however rows are batched.
+
+        Returns:
+            ``(b, columns)``: one column for a binary task, then one for each class of a categorical
+            one. NaN means that the row does not count for the task: one with policy ``first``
+            looks at a flow's first sequence only, an annotation at `least_packets` at least. NaN
+            is never at or above a threshold.
         """
         repeated = batch.sequence_index > 0
         some = bool(repeated.any())
-        scores = np.full((len(batch), len(self.tasks)), np.nan, np.float32)
+        scores = np.full((len(batch), self._first.size), np.nan, np.float32)
         width = np.searchsorted(self._widths, batch.length)
         if np.count_nonzero(width == 0) < _FEW and len(self._widths) > 1:
             width[width == 0] = 1
@@ -85,17 +94,26 @@ class BundleDetector:
                 self.scored += rows.size
         if some:
             scores[repeated[:, None] & self._first] = np.nan
+        if self._least.size:
+            short = batch.length[:, None] < self._least
+            scores[:, len(self.tasks) :][short] = np.nan
         return scores
 
     def _scores(self, encoded: Encoded) -> NDArray[np.float32]:
         """Calibrated scores of rows of one width, those that were not seen before computed."""
         if encoded.steps not in self._seen:
-            return calibrate(self.tasks, self._inference.scores(encoded))
+            return self._computed(encoded)
         seen, words, hashed = self._seen[encoded.steps], encoded.words, encoded.hashed()
         scores, known = seen.find(words, hashed)
         new = np.flatnonzero(~known)
         self.remembered += len(encoded) - new.size
         if new.size:
-            scores[new] = calibrate(self.tasks, self._inference.scores(encoded.take(new)))
+            scores[new] = self._computed(encoded.take(new))
             seen.remember(words[new], hashed[new], scores[new])
+        return scores
+
+    def _computed(self, encoded: Encoded) -> NDArray[np.float32]:
+        scores = self._inference.scores(encoded)
+        tasks = slice(len(self.tasks))
+        scores[:, tasks] = calibrate(self.tasks, scores[:, tasks])
         return scores

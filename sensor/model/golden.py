@@ -50,7 +50,7 @@ class GoldenVectors:
     Attributes:
         rows: g rows; columns that are no features are 0.
         packed: ``(g, bytes)`` uint8, the rows encoded (`sensor.model.encoding.Encoded`).
-        scores: ``(g, tasks)`` float32 raw scores, in the order of the bundle's tasks.
+        scores: ``(g, columns)`` float32 raw scores, in the order of the bundle's outputs.
     """
 
     rows: SequenceBatch
@@ -71,7 +71,7 @@ class GoldenVectors:
 
     @classmethod
     def from_npz(
-        cls, file: bytes, schema: FeatureSchema, row_bytes: int, tasks: int
+        cls, file: bytes, schema: FeatureSchema, row_bytes: int, columns: int
     ) -> "GoldenVectors":
         """Reads ``golden.npz``; nothing in it is unpickled, evaluated or decompressed.
 
@@ -79,28 +79,28 @@ class GoldenVectors:
             file: its content.
             schema: says how long rows are, and which columns they have.
             row_bytes: bytes of an encoded row.
-            tasks: how many scores a row has.
+            columns: how many scores a row has.
 
         Raises:
             ValueError: not such an archive, or an array is missing or of another type or shape.
         """
-        columns = (*COLUMNS, *schema.optional)
+        names = (*COLUMNS, *schema.optional)
         try:
             with zipfile.ZipFile(io.BytesIO(file)) as archive:
-                arrays = {name: _array(archive, name) for name in (*columns, "packed", "scores")}
+                arrays = {name: _array(archive, name) for name in (*names, "packed", "scores")}
         except _DAMAGE as error:
             raise ValueError(f"not an archive of golden vectors ({error})") from None
         count = len(arrays["length"])
         none = SequenceBatch.empty(schema.n, schema.optional)
-        expected = {name: getattr(none, name) for name in columns}
+        expected = {name: getattr(none, name) for name in names}
         expected["packed"] = np.zeros((0, row_bytes), np.uint8)
-        expected["scores"] = np.zeros((0, tasks), np.float32)
+        expected["scores"] = np.zeros((0, columns), np.float32)
         for name, column in expected.items():
             shape = (count, *column.shape[1:])
             if arrays[name].dtype != column.dtype or arrays[name].shape != shape:
                 raise ValueError(f"array {name!r} has another type or shape than {shape}")
         rows = empty_rows(schema.n, count, schema.optional)
-        for name in columns:
+        for name in names:
             getattr(rows, name)[...] = arrays[name]
         if not count or not ((rows.length > 0) & (rows.length <= schema.n)).all():
             raise ValueError("it holds no rows, or rows of impossible lengths")

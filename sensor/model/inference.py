@@ -45,7 +45,7 @@ class Inference:
         self,
         model: bytes,
         schema: FeatureSchema,
-        task_names: Sequence[str],
+        outputs: Sequence[str],
         where: str,
         *,
         plain_kernels: bool = False,
@@ -55,7 +55,7 @@ class Inference:
         Args:
             model: content of a TFLite file that `sensor.model.bundle` has checked.
             schema: says the lengths of its signatures.
-            task_names: outputs, in the order of the score columns.
+            outputs: their names, in the order of the score columns.
             where: names the model in errors.
             plain_kernels: use the runtime's portable kernels instead of its accelerated ones.
                 They are what tflite-runtime 2.14 runs for quantized models, so the trainer sees
@@ -66,7 +66,7 @@ class Inference:
             BundleError: the runtime refuses the model.
         """
         self.rows = self.unique = 0
-        self._schema, self._tasks, self._where = schema, tuple(task_names), where
+        self._schema, self._outputs, self._where = schema, tuple(outputs), where
         self._sizes = {length: BATCH * (1 + (length == schema.n)) for length in schema.lengths}
         module, self.runtime = installed_runtime()
         kernels = module.OpResolverType
@@ -84,13 +84,17 @@ class Inference:
                     size = self._sizes[length]
                     x = np.zeros((size, length, len(schema.channels)), np.float32)
                     c = np.zeros((size, len(schema.context)), np.float32)
-                    self._call(length, x, c)
+                    self._width = self._call(length, x, c).shape[1]
                 self._alone = all(map(self._is_exact_alone, schema.lengths))
         except (RuntimeError, ValueError) as error:
             raise self._refusal(error) from None
 
     def scores(self, encoded: Encoded) -> NDArray[np.float32]:
-        """Raw scores ``(b, tasks)`` of the rows, whatever their order and company."""
+        """Raw scores of the rows, whatever their order and company.
+
+        Returns:
+            ``(b, columns)``: one column for a binary task, one for each class of a categorical.
+        """
         if len(encoded) == 1 and self._alone:
             self.rows, self.unique = self.rows + 1, self.unique + 1
             lengths = self._schema.lengths
@@ -100,7 +104,7 @@ class Inference:
         distinct = encoded.take(first)
         self.rows += len(encoded)
         self.unique += len(distinct)
-        scores = np.empty((len(distinct), len(self._tasks)), np.float32)
+        scores = np.empty((len(distinct), self._width), np.float32)
         signature = np.searchsorted(self._schema.lengths, distinct.length)
         for i, length in enumerate(self._schema.lengths):
             rows = np.flatnonzero(signature == i)
@@ -139,11 +143,11 @@ class Inference:
         self, length: int, x: NDArray[np.float32], c: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         try:
-            outputs = self._runners[length](x=x, c=c)
+            answers = self._runners[length](x=x, c=c)
         except (RuntimeError, ValueError) as error:
             raise self._refusal(error) from None
         # By name: a converter returns outputs in an order of its own.
-        columns: list[NDArray[np.float32]] = [outputs[task] for task in self._tasks]
+        columns: list[NDArray[np.float32]] = [answers[name] for name in self._outputs]
         return np.concatenate(columns, axis=1)
 
     def _refusal(self, error: Exception) -> BundleError:
@@ -161,7 +165,7 @@ def calibrate(tasks: Sequence[TaskSpec], raw: NDArray[np.float32]) -> NDArray[np
         tasks: whose `calibration` is used.
         raw: ``(b, tasks)`` raw scores.
     """
-    slope, offset = np.array([task.calibration for task in tasks], np.float64).T
+    slope, offset = np.array([task.calibration for task in tasks], np.float64).reshape(-1, 2).T
     # float32 sigmoids reach 0 and 1, whose logits do not exist.
     bounded = np.clip(raw.astype(np.float64), 1e-7, 1 - 1e-7)
     logit = np.log(bounded) - np.log1p(-bounded)

@@ -195,3 +195,33 @@ class TaskSpec:
     mitre_technique_id: tuple[str, ...] = ()
     calibration: tuple[float, float] = (1.0, 0.0)
     kind: Literal["binary"] = "binary"
+
+
+MEASURED = ("bandwidth", "duration")
+"""What of a whole flow the sensor measures itself: bits of IP datagrams a second, and seconds."""
+
+
+@dataclass(frozen=True)
+class AnnotationSpec:
+    """A categorical task of a bundle: it says of a flow which class it is, and raises no alert.
+
+    Attributes:
+        name: identifier, also the name of the model's output.
+        classes: in the order of the output's columns, which are a softmax.
+        least_packets: a row with fewer packets is not annotated.
+        abstain_below: where the best class has less than this probability, none is named.
+        measured: which quantity of the whole flow the classes are ranges of, one of `MEASURED`,
+            so that the flow's end tells the true one; empty for what the sensor can't measure.
+        edges: of these ranges, ascending; class i is below edge i, and not below edge i − 1.
+        policy: which rows count.
+        kind: ``categorical``.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    least_packets: int
+    abstain_below: float = 0.0
+    measured: str = ""
+    edges: tuple[float, ...] = ()
+    policy: Literal["first"] = "first"
+    kind: Literal["categorical"] = "categorical"

@@ -116,8 +116,8 @@ def answer(bundle: Bundle) -> Verification:
     """Answers the golden vectors in this process.
 
     Raises:
-        BundleError: the encoding differs, a score differs by more than `TOLERANCE`, or a score
-            lies on the other side of its threshold.
+        BundleError: the encoding differs, a score differs by more than `TOLERANCE`, a score lies
+            on the other side of its threshold, or another class is the best.
     """
     golden, tasks = bundle.golden, bundle.tasks
     encoded = encode(bundle.schema, golden.rows)
@@ -126,21 +126,26 @@ def answer(bundle: Bundle) -> Verification:
             f"{bundle.path}: this version encodes the golden rows differently; use the version of "
             "multa that made the bundle, and report this"
         )
-    inference = Inference(
-        bundle.model, bundle.schema, [task.name for task in tasks], str(bundle.path)
-    )
+    inference = Inference(bundle.model, bundle.schema, bundle.outputs, str(bundle.path))
     scores = inference.scores(encoded)
     difference = np.abs(scores.astype(np.float64) - golden.scores)
-    threshold = np.array([task.threshold for task in tasks])
-    sides = [calibrate(tasks, raw) >= threshold for raw in (scores, golden.scores)]
     # `not <=`, because a NaN is not larger than anything.
-    wrong = ~(difference <= TOLERANCE) | (sides[0] != sides[1])
+    wrong = ~(difference <= TOLERANCE)
+    threshold = np.array([task.threshold for task in tasks])
+    sides = [calibrate(tasks, raw[:, : len(tasks)]) >= threshold for raw in (scores, golden.scores)]
+    wrong[:, : len(tasks)] |= sides[0] != sides[1]
+    columns = [task.name for task in tasks]
+    for annotation in bundle.annotations:
+        part = slice(len(columns), len(columns) + len(annotation.classes))
+        best = [raw[:, part].argmax(axis=1) for raw in (scores, golden.scores)]
+        wrong[:, part] |= (best[0] != best[1])[:, None]
+        columns += [f"{annotation.name} {name}" for name in annotation.classes]
     if wrong.any():
-        row, task = np.argwhere(wrong)[0]
+        row, column = np.argwhere(wrong)[0]
         raise BundleError(
-            f"{bundle.path}: golden row {row} scores {scores[row, task]:.6f} for "
-            f"{tasks[task].name} with {inference.runtime}, expected "
-            f"{golden.scores[row, task]:.6f}; use another bundle or runtime"
+            f"{bundle.path}: golden row {row} scores {scores[row, column]:.6f} for "
+            f"{columns[column]} with {inference.runtime}, expected "
+            f"{golden.scores[row, column]:.6f}; use another bundle or runtime"
         )
     return Verification(
         bundle.manifest_sha256, inference.runtime, len(scores), float(difference.max())

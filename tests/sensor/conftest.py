@@ -17,10 +17,16 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("needs the extra `trainer` (tensorflow) to make a bundle")
     folder = tmp_path_factory.mktemp("bundles") / "random"
     subprocess.run(
-        [sys.executable, "tests/random_bundle.py", str(folder)],
+        [sys.executable, "tests/random_bundle.py", str(folder), str(folder.parent / "annotating")],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         check=True,
         capture_output=True,
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def annotating_bundle(random_bundle: Path) -> Path:
+    """Folder of a bundle with random weights, a binary task and two categorical ones."""
+    return random_bundle.parent / "annotating"
