@@ -13,9 +13,10 @@ import click
 
 from sensor.alerts.allow import PROTOCOLS, AllowList, AllowRule, Flow
 from sensor.alerts.eve import timestamp
-from sensor.cli import options, visible
+from sensor.cli import completion, options, places, visible
 from sensor.errors import MissingInputError, UsageError
 from sensor.reporting.alert_choice import point_in_time
+from sensor.reporting.alert_find import last_event
 from sensor.reporting.alert_log import Alert, Unread, read, rotated
 from sensor.service import configuration
 from sensor.service.settings import DEFAULT_PATH, Settings
@@ -80,14 +81,14 @@ def list_(config: Path | None, *, as_json: bool) -> None:
 
 
 @allow.command()
-@click.argument("alert_id", required=False, metavar="[ALERT_ID]")
+@click.argument("alert_id", required=False, metavar="[ALERT_ID]", shell_complete=completion.alerts)
 @click.option("--task", metavar="NAME", help="Task of the alert.")
 @click.option("--source", metavar="ADDRESS", help="Originator of the flow.")
 @click.option("--destination", metavar="ADDRESS", help="Responder of the flow.")
 @click.option("--port", type=click.IntRange(1, 65_535), metavar="N", help="Port of the responder.")
 @click.option("--protocol", type=click.Choice(list(PROTOCOLS)), help="Protocol of the flow.")
 @click.option("--at", metavar="TIME", help="Packet time at which it is asked.  [default: now]")
-@click.option("--log", metavar="FILE", help="Where the alert is told.  [default: the configured]")
+@places.alerts
 @_config
 def test(
     alert_id: str | None,
@@ -104,7 +105,8 @@ def test(
     """Tell whether a flow, or those that an alert tells of, would be allowed, and by which rule.
 
     A rule that names something which the question leaves open does not match. The exit status is 0
-    if every flow is allowed, and 1 if one is not; then the rule that came closest is told.
+    if every flow is allowed, and 1 if one is not; then the rule that came closest is told. Of an
+    ALERT_ID the first digits will do.
 
     \b
     Examples:
@@ -119,7 +121,7 @@ def test(
         if given == (None,) * 5:
             raise UsageError("give an ALERT_ID, or a flow: --task, --source, --destination, …")
         if log:
-            raise UsageError("--log goes with an ALERT_ID")
+            raise UsageError("--alerts goes with an ALERT_ID")
         number = PROTOCOLS[protocol] if protocol else None
         ends = _address("--source", source), _address("--destination", destination)
         sys.exit(0 if _answer(settings, Flow(task, *ends, port, number), at_ns) else 1)
@@ -130,7 +132,7 @@ def test(
     answers = [_answer(settings, flow, at_ns, named=True) for flow in flows]
     told = int(alert.multa["flows"])
     if told > len(flows):
-        click.echo(f"(the alert has {told} flows, of which it shows {len(flows)})")
+        click.echo(f"(the alert has {told:,} flows, of which it shows {len(flows)})")
     sys.exit(0 if all(answers) else 1)
 
 
@@ -159,17 +161,15 @@ def _find(alert_id: str, log: str) -> Alert:
     """The last event of an incident.
 
     Raises:
+        UsageError: its name is none, or the beginning of several.
         MissingInputError: no log tells of it.
     """
     there = [log] if Path(log).exists() else []
-    found = None
-    for alert in read([*rotated(log), *there], Unread()):
-        if alert.alert_id == alert_id.lower():
-            found = alert
+    found = last_event(read([*rotated(log), *there], Unread()), alert_id.lower())
     if found is None:
         raise MissingInputError(
             f"{log}: tells of no alert {alert_id!r}; `multa-sensor alerts` lists those that there "
-            "are, and --log names another log"
+            "are, and --alerts names another log"
         )
     return found
 

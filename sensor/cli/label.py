@@ -10,10 +10,16 @@ import click
 
 from sensor.alerts.eve import timestamp
 from sensor.cli import completion, places, say, visible
-from sensor.errors import EvidenceError, MissingInputError, MultaError, UsageError
+from sensor.errors import (
+    EvidenceError,
+    MissingInputError,
+    PermissionDeniedError,
+    UsageError,
+)
 from sensor.reporting import evidence_files
-from sensor.reporting.alert_log import Unread, read, rotated
-from sensor.reporting.labels import ALERT_ID, AUTHOR, COMMENT, Label, append, current
+from sensor.reporting.alert_find import last_event, require_beginning
+from sensor.reporting.alert_log import Alert, Unread, read, rotated
+from sensor.reporting.labels import AUTHOR, COMMENT, Label, append, current
 
 _VALUES = {"true": True, "false": False}
 
@@ -25,7 +31,7 @@ _VALUES = {"true": True, "false": False}
 @click.option("--comment", default="", metavar="TEXT", help="Why.")
 @click.option("--list", "lists", is_flag=True, help="Show what was said, the last word of each.")
 @click.option("--json", "as_json", is_flag=True, help="With --list: one JSON object a line.")
-@click.option("--alerts", "log", metavar="FILE", help="Alert log, where there is no evidence.")
+@places.alerts
 @places.evidence
 @places.labels
 @places.config
@@ -46,7 +52,8 @@ def label(
 
     A label changes nothing by itself. It stays beside the evidence of its alert, from which
     `multa-trainer feedback` makes a dataset for the next training. What is said later of the same
-    alert replaces what was said before; both stay in the file, with their authors.
+    alert replaces what was said before; both stay in the file, with their authors. The first
+    digits of an ALERT_ID will do.
 
     \b
     Examples:
@@ -60,27 +67,23 @@ def label(
         return
     if alert_id is None or value is None:
         raise UsageError("say which alert and what it was, as in: label ALERT_ID true")
-    if not ALERT_ID.fullmatch(alert_id):
-        raise UsageError(
-            f"{alert_id}: is no alert_id, which has 16 digits from 0 to f; `multa-sensor alerts` "
-            "shows them"
-        )
+    require_beginning(alert_id)
     if value not in _VALUES:
         raise UsageError(f"{value}: is neither true (it was an attack) nor false (it was none)")
     if as_json:
         raise UsageError("--json goes with --list")
-    task = _task(alert_id, places.Places(config), evidence, log)
+    alert = _alert(alert_id, places.Places(config), evidence, log)
     said = Label(
-        alert_id,
+        alert.alert_id,
         _VALUES[value],
-        task,
+        alert.task,
         _checked("--author", author if author is not None else _login_name(), AUTHOR),
         timestamp(time.time_ns()),
         _checked("--comment", comment, COMMENT) if comment else "",
     )
     append(labels, said)
     what = "right" if said.value else "a false alarm"
-    say(f"{task} {alert_id} was {what}, says {said.author} ({labels})")
+    say(f"{alert.task} {alert.alert_id} was {what}, says {said.author} ({labels})")
 
 
 def _list(path: Path, *, as_json: bool) -> None:
@@ -98,29 +101,31 @@ def _list(path: Path, *, as_json: bool) -> None:
         say(f"{path}: {str(unread).replace('alert', 'label')}")
 
 
-def _task(alert_id: str, installed: places.Places, evidence: Path | None, log: str | None) -> str:
-    """The task of an alert, by its evidence or the alert log.
+def _alert(
+    alert_id: str, installed: places.Places, evidence: Path | None, log: str | None
+) -> Alert:
+    """An alert, by its evidence or the alert log.
 
     Raises:
+        UsageError: its name is the beginning of several.
         MissingInputError: neither knows the alert.
     """
     folder = evidence if log else installed.evidence(evidence)
-    if folder and (task := _task_of_evidence(folder / f"{alert_id}.json")):
-        return task
+    if folder and (alert := _alert_of_evidence(folder, alert_id)):
+        return alert
     if evidence and not log:
         raise MissingInputError(
             f"{alert_id}: there is no evidence of this alert in {evidence}; look for it with "
             "`multa-sensor alerts`, or name its log with --alerts"
         )
     path = installed.alert_log(log)
+    where = f"neither in {path} nor in what it was rotated to"
     try:
-        for alert in read([path, *reversed(rotated(path))], Unread()):
-            if alert.alert_id == alert_id:
-                return alert.task
-    except MultaError as error:
-        where = str(error)
-    else:
-        where = f"neither in {path} nor in what it was rotated to"
+        found = last_event(read([*rotated(path), path], Unread()), alert_id)
+    except (MissingInputError, PermissionDeniedError) as error:
+        found, where = None, str(error)
+    if found is not None:
+        return found
     among = f"there is no evidence of this alert in {folder}, and it" if folder else "it"
     raise MissingInputError(
         f"{alert_id}: {among} is not in the alert log ({where}); `multa-sensor alerts` shows what "
@@ -128,10 +133,10 @@ def _task(alert_id: str, installed: places.Places, evidence: Path | None, log: s
     )
 
 
-def _task_of_evidence(path: Path) -> str | None:
-    """The task in a file of evidence; None where there is none, or none that can be read."""
+def _alert_of_evidence(folder: Path, alert_id: str) -> Alert | None:
+    """What evidence tells; None where there is none, or none that can be read."""
     try:
-        return evidence_files.read(path).alert.task
+        return evidence_files.read(evidence_files.find(folder, alert_id)).alert
     except (MissingInputError, EvidenceError):
         return None
 

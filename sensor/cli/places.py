@@ -21,6 +21,12 @@ config = click.option(
 evidence = click.option(
     "--evidence", type=options.folder, metavar="DIR", help="Folder of evidence (docs/evidence.md)."
 )
+alerts = click.option(
+    "--alerts",
+    "log",
+    metavar="FILE",
+    help="The alert log.  [default: that of the configuration]",
+)
 labels = click.option(
     "--labels",
     type=options.folder,

@@ -30,6 +30,7 @@ from sensor.model import canonical
 from sensor.model.golden import empty_rows
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
+from sensor.reporting.alert_find import require_beginning
 from sensor.reporting.alert_log import Alert, moment, parse
 
 MOST_BYTES = 4 << 20
@@ -41,7 +42,6 @@ SAMPLE = "sampled"
 LONGEST_US = 60_000_000
 """The clip of a gap between packets."""
 
-_ALERT_ID = re.compile(r"[0-9a-f]{4,16}")
 _PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP, "IPv6-ICMP": ICMPV6, "SCTP": SCTP}
 _NUMBER = re.compile(r"[0-9]{3}")
 
@@ -117,10 +117,7 @@ def find(directory: Path, alert_id: str) -> Path:
         MissingInputError: there is no evidence of it, or no folder.
         PermissionDeniedError: the folder may not be read.
     """
-    if not _ALERT_ID.fullmatch(alert_id):
-        raise UsageError(
-            f"{alert_id!r}: is no alert_id; give its 16 digits and letters, or the first 4 or more"
-        )
+    require_beginning(alert_id)
     try:
         with os.scandir(directory) as entries:
             names = sorted(

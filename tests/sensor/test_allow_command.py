@@ -99,6 +99,7 @@ def test_the_flows_of_an_alert_are_asked_one_by_one(capfd, config, tmp_path):
     )
     (tmp_path / "alerts.json.old").write_text(log.read_text())
     log.unlink()
+    assert ask(capfd, config, start["alert_id"][:4])[0] == 0
     status, out = ask(capfd, config, start["alert_id"].upper())
     assert status == 0
     assert out.count("(load test)") == len(lines) - 1
@@ -111,7 +112,7 @@ def test_what_can_not_be_asked_is_said(capfd, config):
 
     refused(64, "give an ALERT_ID, or a flow")
     refused(64, "exclude each other", "0123456789abcdef", "--task", "scan")
-    refused(64, "goes with an ALERT_ID", "--task", "scan", "--log", "x")
+    refused(64, "goes with an ALERT_ID", "--task", "scan", "--alerts", "x")
     refused(64, "--source kitchen: is no address", "--source", "kitchen")
     refused(64, "--at soon: is no time", "--task", "scan", "--at", "soon")
     refused(66, "tells of no alert '0123456789abcdef'", "0123456789abcdef")

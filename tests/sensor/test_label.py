@@ -77,6 +77,19 @@ def test_evidence_and_rotated_logs_know_alerts_too(capfd, labels, log, evidence)
     assert [label["task"] for label in given(labels)] == [task["multa"]["task"], "scan"]
 
 
+def test_the_first_digits_of_an_alert_will_do(capfd, labels, log, evidence):
+    folder, alert_id = evidence
+    for more in (("--alerts", log), ("--evidence", folder)):
+        begun = (ID if log in more else alert_id)[:-4]
+        outcome = sensor_command(capfd, "label", begun, "true", "--labels", labels, *more)
+        assert outcome.status == 0, outcome.err
+    assert [label["alert_id"] for label in given(labels)] == [ID, alert_id]
+    log.write_bytes(alert_line(alert_id=ID) + alert_line(alert_id=f"{ID[:-1]}2"))
+    again = ("label", ID[:-1], "true", "--labels", labels, "--alerts", log)
+    assert_fails(sensor_command(capfd, *again), 64, "both begin like this", ID)
+    assert len(given(labels)) == 2
+
+
 def test_the_author_is_who_called_sudo(capfd, labels, log, monkeypatch):
     monkeypatch.setenv("SUDO_USER", "carol")
     monkeypatch.setattr("os.geteuid", lambda: 0)
