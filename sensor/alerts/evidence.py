@@ -3,10 +3,10 @@
 Of a batch only what can enter is looked at (`sensor.alerts.kept_rows`): in a flood, hundreds of
 thousands of rows a second are positive, and next to none of them enters.
 
-Memory is bounded for each task. After every `sensor.alerts.incidents.EPOCH_ROWS`-th positive row,
-while the open incidents of a task hold more than `TASK_BYTES`, the one that is silent for longest
-gives its rows up; in between at most that many rows are added. Rows that have not opened an
-incident are remembered with their packets too, as they may become an incident's first ones.
+Memory is bounded for each task. After every `sensor.alerts.task_incidents.EPOCH_ROWS`-th positive
+row, while the open incidents of a task hold more than `TASK_BYTES`, the one that is silent for
+longest gives its rows up; in between at most that many rows are added. Rows that have not opened
+an incident are remembered with their packets too, as they may become an incident's first ones.
 """
 
 from collections.abc import Collection, Iterator, Sequence

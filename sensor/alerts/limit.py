@@ -28,7 +28,7 @@ _IncidentKey = tuple[str, str, int, Address, int]
 class AlertLimit:
     """Decides which events are told.
 
-    Memory is bounded by the open incidents, which `sensor.alerts.incidents` bounds.
+    Memory is bounded by the open incidents, which `sensor.alerts.task_incidents` bounds.
     """
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from sensor.alerts.incidents import EPOCH_ROWS, OPEN_INCIDENTS, REMEMBERED_ROWS
 from sensor.alerts.rule import CountingRule
+from sensor.alerts.task_incidents import EPOCH_ROWS, OPEN_INCIDENTS, REMEMBERED_ROWS
 from sensor.flows.epochs import part_of
 from sensor.flows.key import five_tuple
 from sensor.flows.sequences import END_REASONS, SequenceBatch

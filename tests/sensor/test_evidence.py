@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from test_incidents import Detector, N, stream, task
 
-from sensor.alerts import evidence, incidents, positives
+from sensor.alerts import evidence, positives, task_incidents
 from sensor.alerts.event import EVIDENCE, FlowEvidence, with_packets
 from sensor.alerts.incidents import IncidentTracker
 from sensor.flows.rows import packet_type
@@ -95,7 +95,7 @@ def test_nothing_is_kept_unless_it_is_asked_for_and_events_are_the_same():
 def test_the_open_incident_that_is_silent_for_longest_gives_its_rows_up(
     to, left, size, monkeypatch
 ):
-    monkeypatch.setattr(incidents, "EPOCH_ROWS", 8)
+    monkeypatch.setattr(task_incidents, "EPOCH_ROWS", 8)
     monkeypatch.setattr(evidence, "TASK_BYTES", 6 * with_packets(SCHEMA).itemsize)
     batch = stream(range(len(to)), range(len(to)), to)
     tracker, events = told(batch, np.ones(len(to)), task(open_flows=1), size=size)
@@ -107,7 +107,7 @@ def test_the_open_incident_that_is_silent_for_longest_gives_its_rows_up(
 
 
 def test_memory_stays_within_the_bound_whatever_the_traffic():
-    rows = 3 * incidents.EPOCH_ROWS
+    rows = 3 * task_incidents.EPOCH_ROWS
     batch, _ = noise(rows, 3, addresses=1_000, span=50)
     tracker = IncidentTracker(Detector(task(open_flows=1)), schema=SCHEMA)
     tracker.add(batch, np.ones((rows, 1), np.float32))

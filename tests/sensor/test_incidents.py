@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from reference_incidents import SECOND, Limits, PlainRow, plain_incidents
 
-from sensor.alerts import incidents, positives
+from sensor.alerts import positives, task_incidents
 from sensor.alerts.event import ROW_FLAGS
 from sensor.alerts.incidents import IncidentTracker
 from sensor.errors import BundleError
@@ -318,9 +318,9 @@ def test_equals_the_plain_implementation_however_rows_are_batched(open_seconds):
 
 
 def test_equals_the_plain_implementation_at_its_limits(monkeypatch):
-    monkeypatch.setattr(incidents, "EPOCH_ROWS", 16)
-    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
-    monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 3)
+    monkeypatch.setattr(task_incidents, "EPOCH_ROWS", 16)
+    monkeypatch.setattr(task_incidents, "REMEMBERED_ROWS", 5)
+    monkeypatch.setattr(task_incidents, "OPEN_INCIDENTS", 3)
     for seed in range(60):
         batch, scores, open_flows = random_stream(seed)
         chosen = task(min(open_flows, 5), open_rows=(1, 3)[seed % 2])
@@ -350,14 +350,14 @@ def test_a_flood_from_spoofed_sources_holds_no_more_than_the_limits():
     patient = IncidentTracker(Detector(task(3, role="originator")))
     patient.add(batch, ones)
     held = patient._tasks[0]._remembered
-    assert held.size <= incidents.REMEMBERED_ROWS + incidents.EPOCH_ROWS
+    assert held.size <= task_incidents.REMEMBERED_ROWS + task_incidents.EPOCH_ROWS
     assert patient.rows_forgotten == rows - held.size
     assert patient.finish() == []
 
     hasty = IncidentTracker(Detector(task(1, role="originator")))
     hasty.add(batch, ones)
     held = hasty._tasks[0]._open
-    assert len(held) <= incidents.OPEN_INCIDENTS + incidents.EPOCH_ROWS
+    assert len(held) <= task_incidents.OPEN_INCIDENTS + task_incidents.EPOCH_ROWS
     assert hasty.incidents_evicted == rows - len(held)
     events = hasty.finish()
     assert sum(event.kind == "start" for event in events) == rows
@@ -393,8 +393,8 @@ def test_a_sequence_that_is_scored_again_counts_once(size):
 
 
 def test_another_stream_begins_with_nothing_but_the_counters(monkeypatch):
-    monkeypatch.setattr(incidents, "EPOCH_ROWS", 4)
-    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 3)
+    monkeypatch.setattr(task_incidents, "EPOCH_ROWS", 4)
+    monkeypatch.setattr(task_incidents, "REMEMBERED_ROWS", 3)
     tracker = IncidentTracker(Detector(task(3)))
     first = stream([0, 1, 2, 3, 4], range(5), [7, 1, 2, 3, 7])
     tracker.add(first, np.ones((5, 1), np.float32))

@@ -13,7 +13,7 @@ from flow_rows import rows
 from reference import Frame
 from test_bounded_state import packets
 
-from sensor.alerts import incidents
+from sensor.alerts import task_incidents
 from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
@@ -164,9 +164,9 @@ def test_what_any_table_lost_is_told():
 
 
 def test_what_the_trackers_gave_up_is_told(monkeypatch):
-    monkeypatch.setattr(incidents, "EPOCH_ROWS", 4)
-    monkeypatch.setattr(incidents, "REMEMBERED_ROWS", 5)
-    monkeypatch.setattr(incidents, "OPEN_INCIDENTS", 2)
+    monkeypatch.setattr(task_incidents, "EPOCH_ROWS", 4)
+    monkeypatch.setattr(task_incidents, "REMEMBERED_ROWS", 5)
+    monkeypatch.setattr(task_incidents, "OPEN_INCIDENTS", 2)
     lane = Lane(FlowTable(FeatureSchema()), [Recognizer("one"), Recognizer("two")])
     statistics = Statistics(CaptureCounters(), Decoder(), Lanes([lane]))
     patient = replace(lane.detectors[0].tasks[0].incident, open_flows=5)
