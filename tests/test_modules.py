@@ -71,7 +71,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/runs.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/traffic/approaches.py": "tests/trainer/test_traffic_class.py",
     "trainer/traffic/claims.py": "tests/trainer/test_traffic_class.py",
-    "trainer/traffic/cost.py": "measured by the command; its network's conversion by tests/trainer/test_conversion.py",
+    "trainer/traffic/cost.py": "a stopwatch; tests/trainer/test_conversion.py has the conversion",
     "trainer/traffic/material.py": "tests/trainer/test_readers.py",
     "trainer/traffic/method.py": "tests/trainer/test_traffic_class.py",
     "trainer/traffic/networks.py": "tests/trainer/test_traffic_class.py",

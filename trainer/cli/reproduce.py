@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import OutputError
+from trainer.cli.traffic_class import traffic_class
 from trainer.executors import executor
 from trainer.lab.recording_set import RecordingSet, read_set
 from trainer.reproduce.courses import FIG5, STEPS, TABLE2, TASKS, TURN
@@ -31,6 +32,9 @@ from trainer.reproduce.results import Result, Results
 @click.group()
 def reproduce() -> None:
     """Make tables and figures of a paper again, on data that can be had."""
+
+
+reproduce.add_command(traffic_class)
 
 
 @reproduce.command()
