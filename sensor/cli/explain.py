@@ -3,14 +3,15 @@
 import json
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from sensor.cli import completion, options, places
 from sensor.errors import EvidenceError, OutputError, UsageError
-from sensor.reporting.drawing import picture
-from sensor.reporting.evidence_files import Evidence, find, read
+from sensor.reporting.drawing import ROWS, picture
+from sensor.reporting.evidence_files import find, read
 from sensor.reporting.explanation import Explanation, document
 from sensor.reporting.explanation import explain as explained
 from sensor.reporting.explanation_model import find_bundle
@@ -35,7 +36,7 @@ STDOUT = "-"
 @click.option(
     "--rows",
     type=click.IntRange(1, 64),
-    default=3,
+    default=ROWS,
     show_default=True,
     metavar="N",
     help="Rows that are shown one by one.",
@@ -80,8 +81,9 @@ def explain(
     folder = installed.evidence(evidence)
     if folder is None:
         raise UsageError("the configuration keeps no evidence; name a folder with --evidence")
-    found = read(find(folder, alert_id))
-    explanation = _explained(found, [*models, installed.settings.models.store], rows)
+    path = find(folder, alert_id)
+    options.keep_apart([str(path)], drawn)
+    explanation = explained_file(path, [*models, installed.settings.models.store], rows)
     if drawn and drawn != STDOUT:
         _write(drawn, picture(explanation))
     if as_json:
@@ -92,12 +94,23 @@ def explain(
         click.echo(text(explanation, shutil.get_terminal_size((100, 24)).columns), nl=False)
     if explanation.agrees is False:
         raise EvidenceError(
-            f"{found.path}: its scores do not come out again with {explanation.bundle}; "
+            f"{path}: its scores do not come out again with {explanation.bundle}; "
             "one of the two is not what it was"
         )
 
 
-def _explained(evidence: Evidence, folders: list[Path], rows: int) -> Explanation:
+def explained_file(path: Path, folders: Sequence[Path], rows: int = ROWS) -> Explanation:
+    """What a file of evidence tells.
+
+    Args:
+        path: of the file.
+        folders: where its bundle may be, beside the shipped ones.
+        rows: that are explained one by one.
+
+    Raises:
+        MultaError: the evidence or its bundle can't be used.
+    """
+    evidence = read(path)
     sha256 = evidence.alert.multa["model"].get("sha256")
     bundle = find_bundle(sha256, [*folders, shipped_models()]) if sha256 else None
     return explained(evidence, bundle, rows)

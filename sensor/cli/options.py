@@ -163,7 +163,7 @@ def _network(text: str) -> IPv4Network | IPv6Network:
 def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:
     """Proves that all names are different files, before anything is read or emptied.
 
-    An input that is given twice would have every packet twice.
+    An input that is given twice would have every packet, or alert, twice.
 
     Raises:
         UsageError: two names are the same file.
@@ -175,7 +175,7 @@ def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:
         identity = _identity(name)
         if identity in taken:
             again = "" if taken[identity] == name else f", as {taken[identity]} before"
-            raise UsageError(f"{name}: is given twice{again}; its packets would count twice")
+            raise UsageError(f"{name}: is given twice{again}; all in it would count twice")
         taken[identity] = name
     for path in outputs:
         if path is None or path == STDOUT:

@@ -1,22 +1,27 @@
 """``multa-sensor report``: what alert logs tell, as one HTML page."""
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import click
 
-from sensor.cli import options, places
+from sensor.cli import options, places, say
 from sensor.errors import MissingInputError, MultaError, OutputError, PermissionDeniedError
 from sensor.reporting.alert_choice import Choice, point_in_time
 from sensor.reporting.alert_log import STDIN, Unread, read, rotated
 from sensor.reporting.labels import ALERT_ID, Label, current
 from sensor.reporting.report import Material, page
-from sensor.reporting.report_facts import Facts
+from sensor.reporting.report_facts import Facts, Incident
 from sensor.reporting.report_status import Health
+
+PICTURES = 6
+"""Incidents that are drawn, of different tasks."""
 
 _STATUS_BYTES = 16 << 20
 """A longer file is no status: the longest have some 100 kB."""
@@ -24,7 +29,7 @@ _STATUS_BYTES = 16 << 20
 
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILE|-]...")
-@click.option("-o", "output", required=True, metavar="FILE|-", help="The page to write.")
+@click.option("-o", "--output", required=True, metavar="FILE|-", help="The page to write.")
 @click.option("--since", metavar="2h|TIME", help="From this age or time on; rotated logs too.")
 @click.option("--until", metavar="2h|TIME", help="Up to this age or time.")
 @places.evidence
@@ -53,7 +58,8 @@ def report(
     """Write one HTML page about alert logs; without a FILE, about the installed sensor's.
 
     The page holds a timeline, who attacked whom, all incidents, scores, losses, and the sensor's
-    health. It is one file that loads nothing, so it can be mailed, printed and kept.
+    health; where there is evidence also why the worst incident of each task was told. It is one
+    file that loads nothing, so it can be mailed, printed and kept.
 
     \b
     Examples:
@@ -68,8 +74,13 @@ def report(
     if not files:
         evidence, status = installed.evidence(evidence), _there(status, installed.status(None))
     logs = files or (installed.alert_log(None),)
+    read_from = dict.fromkeys(map(str, _with_rotated(logs, choice.since)))
+    for inputs in (list(read_from), [str(labels)], [str(status)] if status else []):
+        options.keep_apart(inputs, output)
     unread = Unread()
-    facts = Facts.of(filter(choice.takes, read(_with_rotated(logs, choice.since), unread)))
+    facts = Facts.of(filter(choice.takes, read(read_from, unread)))
+    if str(unread):
+        say(f"{', '.join(logs)}: {unread}")
     said = _said(labels)
     material = Material(
         facts,
@@ -82,6 +93,7 @@ def report(
         (lambda alert_id: _is_kept(evidence, alert_id)) if evidence else None,
         lambda alert_id: _verdict(said.get(alert_id)),
         str(unread),
+        list(_pictures(facts, evidence, installed)) if evidence else (),
     )
     _write(output, page(material).encode())
 
@@ -139,6 +151,26 @@ def _verdict(label: Label | None) -> str:
 
 def _is_kept(folder: Path, alert_id: str) -> bool:
     return bool(ALERT_ID.fullmatch(alert_id)) and (folder / f"{alert_id}.json").is_file()
+
+
+def _pictures(
+    facts: Facts, evidence: Path, installed: places.Places
+) -> Iterator[tuple[Incident, str]]:
+    """Drawings of why, for the worst incident of each task; what can't be explained has none."""
+    # Others would load the runtime of models, which a report of no evidence has no use for.
+    from sensor.cli.explain import explained_file  # noqa: PLC0415
+    from sensor.reporting.drawing import picture  # noqa: PLC0415
+
+    worst: dict[str, Incident] = {}
+    for each in sorted(facts.incidents.values(), key=Incident.rank):
+        if each.task not in worst and _is_kept(evidence, each.alert_id):
+            worst[each.task] = each
+    for each in list(worst.values())[:PICTURES]:
+        with contextlib.suppress(MultaError):
+            store = installed.settings.models.store
+            explanation = explained_file(evidence / f"{each.alert_id}.json", [store])
+            if explanation.agrees is not False:
+                yield each, picture(explanation)
 
 
 def _write(output: str, content: bytes) -> None:

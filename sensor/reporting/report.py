@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 
 import sensor
-from sensor.reporting.alert_text import duration, number
+from sensor.quantities import duration, number
 from sensor.reporting.report_chart import Span, histogram, severity_class, timeline
 from sensor.reporting.report_facts import INCIDENTS, Facts, Incident
 from sensor.reporting.report_markup import Cell, count, plain, sentence, table, when
@@ -44,6 +44,7 @@ class Material:
         evidence: whether rows of an incident are kept, by alert_id; None where nobody looked.
         verdict: what operators have said of an incident, by alert_id; empty if nothing.
         unread: lines of the logs that were left out, in words.
+        pictures: incidents with a drawing of why each was told (`sensor.reporting.drawing`).
     """
 
     facts: Facts
@@ -56,6 +57,7 @@ class Material:
     evidence: Callable[[str], bool] | None = None
     verdict: Callable[[str], str] = lambda _: ""
     unread: str = ""
+    pictures: Sequence[tuple[Incident, str]] = ()
 
 
 def page(material: Material) -> str:
@@ -87,6 +89,7 @@ def _parts(material: Material) -> Iterator[str]:
     yield from _histograms(material)
     if incidents:
         yield from _table(material)
+    yield from _why(material)
     yield from _withheld(facts)
     yield from material.health.sections()
     if not material.health.document:
@@ -266,7 +269,7 @@ def _model_and_task(incident: Incident) -> str:
 
 def _table(material: Material) -> Iterator[str]:
     incidents = list(material.facts.incidents.values())
-    worst = sorted(incidents, key=lambda each: (each.severity, -each.flows, each.first))[:SHOWN]
+    worst = sorted(incidents, key=Incident.rank)[:SHOWN]
     heads = ["began", "lasted", "severity", "task", "about", "flows", "score", "state", "found by"]
     heads += ["evidence"] if material.evidence else []
     heads += ["verdict"] if any(material.verdict(each.alert_id) for each in worst) else []
@@ -279,6 +282,23 @@ def _table(material: Material) -> Iterator[str]:
         caption += " Where evidence was kept, multa-sensor explain ALERT_ID shows why."
     yield "<h2>Incidents</h2>"
     yield f'<div class="scroll">{table(caption, heads, rows, kind="incidents sortable")}</div>'
+
+
+def _why(material: Material) -> Iterator[str]:
+    if not material.pictures:
+        return
+    yield "<h2>Why</h2>"
+    yield (
+        '<p class="soft">The worst incident of each task, from the evidence that it left, as '
+        "multa-sensor explain draws it. Scores are of the model; whether somebody attacked is for "
+        "people to say.</p>"
+    )
+    for place, (each, drawing) in enumerate(material.pictures):
+        about = f"{each.task}, {each.role} {each.address}, {each.first.astimezone():%Y-%m-%d %T}"
+        yield (
+            f"<details{'' if place else ' open'}><summary>{plain(about)}</summary>"
+            f'<div class="scroll why">{drawing}</div></details>'
+        )
 
 
 def _row(material: Material, each: Incident, heads: Sequence[str]) -> list[Cell | str]:

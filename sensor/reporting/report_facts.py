@@ -94,6 +94,10 @@ class Incident:
             others=tuple(_others(alert)),
         )
 
+    def rank(self) -> tuple[int, int, datetime]:
+        """What the worst incidents have the least of."""
+        return self.severity, -self.flows, self.first
+
     @property
     def seconds(self) -> float:
         """How long it lasted, or has lasted."""

@@ -60,8 +60,10 @@ th[aria-sort=descending] button::after { content: " \\2193"; }
 .mark { display: inline-block; min-width: 4.6em; font-weight: 600; }
 .mark.s1 { color: var(--s1); } .mark.s2 { color: var(--s2); } .mark.s3 { color: var(--s3); }
 svg { display: block; width: 100%; height: auto; }
-svg.timeline { min-width: 44rem; } svg.histogram { max-width: 26rem; }
-svg text { fill: var(--text); font-size: 12px; }
+svg.timeline, .why svg { min-width: 44rem; } .why { margin: .6rem 0; }
+summary { cursor: pointer; }
+svg.histogram { max-width: 26rem; }
+:not(.why) > svg text { fill: var(--text); font-size: 12px; }
 svg .task { font-weight: 600; font-size: 13px; }
 svg .tick { fill: var(--soft); text-anchor: middle; font-size: 11px; }
 svg .left { text-anchor: start; } svg .right { text-anchor: end; }
@@ -71,7 +73,7 @@ rect.s1 { fill: var(--s1); } rect.s2 { fill: var(--s2); } rect.s3 { fill: var(--
 rect.plain { fill: var(--plain); } rect.blind { fill: var(--blind); }
 @media print { body { max-width: none; padding: 0; font-size: 10pt; }
   .filter { display: none; } .scroll { overflow: visible; }
-  .incidents, svg.timeline { min-width: 0; } .incidents { font-size: 7.5pt; }
+  .incidents, svg.timeline, .why svg { min-width: 0; } .incidents { font-size: 7.5pt; }
   td.id { font-size: 6.5pt; } h2 { break-after: avoid; }
   tr, figure { break-inside: avoid; } }
 """

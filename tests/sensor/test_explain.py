@@ -108,6 +108,9 @@ def test_what_is_wrong_is_one_line(capfd, kept, tmp_path):
     assert_fails(explain(SYN, "--evidence", kept, "--rows", 0), 64, "--rows")
     both = explain(SYN, "--evidence", kept, "--json", "--picture", "-")
     assert_fails(both, 64, "can't both go to standard output")
+    evidence = kept / f"{SYN}.json"
+    over = explain(SYN, "--evidence", kept, "--picture", evidence)
+    assert_fails(over, 64, f"{evidence}: is {evidence} already; choose another output")
     nowhere = explain(SYN, "--evidence", kept, "--picture", tmp_path / "no" / "why.svg")
     assert_fails(nowhere, 74, "the picture can't be written")
     (tmp_path / f"{SYN}.json").write_text("{}")

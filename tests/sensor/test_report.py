@@ -236,6 +236,46 @@ def test_rotated_logs_evidence_and_labels_are_read(capfd, tmp_path):
     assert "1 line has no end (left out)" in words
 
 
+def test_the_worst_incident_of_each_task_is_drawn(capfd, tmp_path):
+    log, evidence, out = (tmp_path / name for name in ("alerts.json", "evidence", "report.html"))
+    demo = ROOT / "tests/captures/demo.pcap"
+    assert sensor_command(capfd, "replay", demo, "-o", log, "--evidence", evidence).status == 0
+    # Of the two of udp_reflection the one with 89 flows is drawn, if its evidence can be read.
+    given = ("report", log, "--evidence", evidence, "--output", out)
+    assert sensor_command(capfd, *given).status == 0
+    page_ = Document(out.read_text())
+    drawn = [value for name, value in page_.attributes if (name, value) == ("class", "scroll why")]
+    assert (page_.tags.count("details"), len(drawn)) == (5, 5)
+    for part in (
+        "Why The worst incident of each task",
+        "udp_reflection, victim 10.77.202.14, 2026-11-21 11:24:42",
+        "89 UDP flows to 10.77.202.14 port 1900",
+        "Alert b8cd1c436e9587d7, as of its end",
+    ):
+        assert part in page_.words()
+    assert "85 UDP flows" not in page_.words()
+    assert "style=" not in out.read_text()  # which the page's policy forbids
+    (evidence / "eea515cca28cb07c.json").write_text("{}")
+    assert sensor_command(capfd, *given).status == 0
+    assert Document(out.read_text()).tags.count("details") == 4
+
+
+def test_what_is_read_is_not_written_over_and_what_is_left_out_is_said(capfd, tmp_path):
+    log = tmp_path / "alerts.json"
+    log.write_bytes(alert_line() + b"noise\n")
+    for more in (
+        ("-o", log),
+        ("--status", tmp_path / "s", "-o", tmp_path / "s"),
+        ("--labels", tmp_path / "s", "-o", tmp_path / "s"),
+    ):
+        assert_fails(sensor_command(capfd, "report", log, *more), 64, "choose another output")
+    outcome = sensor_command(capfd, "report", log, "-o", "/dev/null")
+    assert (outcome.status, outcome.err) == (
+        0,
+        f"multa-sensor: {log}: 1 line is no alert (left out)\n",
+    )
+
+
 def test_what_can_not_be_done_is_one_line(capfd, tmp_path):
     log = tmp_path / "alerts.json"
     log.write_bytes(alert_line())
