@@ -53,6 +53,10 @@ def test_shipped_sets_are_valid_and_keep_what_is_left_out_apart() -> None:
         assert len({(entry.scenario, entry.seed) for entry in entries}) == len(entries)
         for part in PARTS:
             scenarios = [entry.scenario for entry in entries if entry.part == part]
+            assert scenarios
+            if name == "quic":
+                assert set(scenarios) == {"quic_services"}
+                continue
             attacks = [each for name in scenarios for each in read_scenario(name).attacks]
             assert len({attack.task for attack in attacks}) == 7
             assert not all(read_scenario(name).attacks for name in scenarios)
@@ -167,6 +171,19 @@ def test_the_card_counts_what_the_recordings_say(tmp_path: Path) -> None:
     # 100 flows less 55; two scans, one flood.
     assert totals.startswith("| train | 1 | 1.5 | 1000 | 100 | 45 | 5 (1) | 0 (0) | 0 (0) | 50 (2)")
     assert "| scan | nmap (2) | 2 to 50 |" in lines
+    assert "music" not in "".join(lines)
+
+
+def test_the_card_counts_connections_by_class_and_part(tmp_path: Path) -> None:
+    wanted = read_set(write(tmp_path, GOOD))
+    accounts = {
+        "sparse-1": account(100) | {"classes": {"music": 7, "video": 2}},
+        "mixed-other-2": account(40) | {"classes": {"video": 3}},
+    }
+    card = data_card(wanted, accounts)
+    table = "| part | music | video |\n|---|---|---|\n| train | 7 | 2 |\n| validation | 0 | 0 |\n"
+    assert table + "| test | 0 | 3 |\n" in card
+    assert "by, how and what" not in card
 
 
 def test_lists_what_is_shipped(capsys: pytest.CaptureFixture[str]) -> None:

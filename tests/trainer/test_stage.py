@@ -45,12 +45,14 @@ def test_reports_of_hosts_become_one() -> None:
             {
                 "activities": {"dns": {"rounds": 2}},
                 "attacks": {1: {"packets": 5}},
+                "sessions": [{"name": "a"}, {"name": "b"}],
                 "failures": [],
                 "recorder": {"captured": 9},
             },
             {
                 "activities": {"web": {"rounds": 1}, "dns": {"rounds": 3, "failures": 1}},
                 "attacks": {0: {"packets": 7}},
+                "sessions": [{"name": "c"}],
                 "failures": ["x"],
                 "recorder": None,
             },
@@ -59,6 +61,7 @@ def test_reports_of_hosts_become_one() -> None:
     assert merged == {
         "activities": {"dns": {"failures": 1, "rounds": 5}, "web": {"rounds": 1}},
         "attacks": [{"packets": 7}, {"packets": 5}],
+        "sessions": [{"name": "a"}, {"name": "b"}, {"name": "c"}],
         "failures": ["x"],
         "recorder": {"captured": 9},
     }

@@ -226,7 +226,7 @@ def test_flows_of_ipv6_and_kinds_of_icmp_are_counted_apart(tmp_path: Path) -> No
 
 def test_the_file_is_what_the_trainer_reads(tmp_path: Path) -> None:
     rows = label_rows(flood_plan(), [REPORT])
-    write_labels(tmp_path / "labels.csv", rows)
+    write_labels(tmp_path / "labels.csv", (row.line() for row in rows))
     labels = read_labels(tmp_path / "labels.csv", tuple(ATTACKS))
     assert labels.covered == tuple(ATTACKS)
     (row,) = labels.rows

@@ -288,6 +288,18 @@ ACTIVITIES: dict[str, ActivityKind] = {
             "ip": _IP,
         },
     ),
+    "quic_session": ActivityKind(
+        "quic",
+        "a session with one of five services, whose connections are labelled with it",
+        {
+            "every_s": every((5, 30)),
+            "service": word(
+                ("documents", "drive", "music", "search", "video"),
+                ("documents", "drive", "music", "search", "video"),
+                "what the sessions look like",
+            ),
+        },
+    ),
     "snmp": ActivityKind(
         "snmp",
         "asks an agent for values, as monitoring does",

@@ -11,9 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trainer.lab.plan import Activity, Attack, Claim, Host, Plan
+
+if TYPE_CHECKING:
+    from trainer.lab.service_sessions import Session
 
 BEFORE_S = 1.5
 AFTER_S = 4.0
@@ -42,6 +45,7 @@ class Client:
     Attributes:
         settings: the activity's options as drawn.
         counts: rounds, failures (refused, reset, timed out: ordinary) and pauses for an attack.
+        sessions: what it has done of which every connection has a class.
     """
 
     def __init__(self, plan: Plan, host: Host, activity: Activity, clock: Clock) -> None:
@@ -52,6 +56,7 @@ class Client:
         self.rng = random.Random(activity.seed)
         self.clock = clock
         self.counts: Counter[str] = Counter()
+        self.sessions: list[Session] = []
 
     def run(self, perform: Callable[["Client"], None]) -> None:
         """Repeats rounds until the recording ends; meant for a thread."""

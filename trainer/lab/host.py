@@ -13,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from sensor.errors import HostError, MultaError
-from trainer.lab import clients_tcp, clients_udp, devices, logins, quic, sessions
+from trainer.lab import (
+    clients_tcp,
+    clients_udp,
+    devices,
+    logins,
+    quic,
+    service_sessions,
+    sessions,
+)
 from trainer.lab.attack_report import AttackReport
 from trainer.lab.attacks import WATCHED, run_attack
 from trainer.lab.client import Client
@@ -48,6 +56,7 @@ ROUNDS = {
     "mqtt_login": logins.mqtt_login,
     "video": devices.video,
     "quic": quic.quic,
+    "quic_session": service_sessions.quic_session,
     "snmp": devices.snmp,
     "boot": devices.boot,
 }
@@ -152,6 +161,7 @@ class HostProcess:
         return {
             "activities": {name: dict(counts) for name, counts in activities.items()},
             "attacks": {attack.index: asdict(report) for attack, report in self._attacks},
+            "sessions": [each.report() for client in self._clients for each in client.sessions],
             "failures": self._failures,
             "recorder": _stop_recorder(self._recorder) if self._recorder else None,
         }

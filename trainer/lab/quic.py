@@ -1,7 +1,8 @@
 """QUIC (RFC 9000), as browsers and players speak it: objects over streams of one connection.
 
 The protocol within the streams is the lab's own, so that no HTTP/3 is needed: a number of bytes is
-asked for and comes back. aioquic is of the extra `lab`; only scenarios with QUIC load it.
+asked for and comes back, after a pause if the client wants one. aioquic is of the extra `lab`; only
+scenarios with QUIC load it.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import random
 import socket
 import ssl
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,11 +20,13 @@ from trainer.lab.catalogue import SERVICES
 from trainer.lab.client import Client
 
 if TYPE_CHECKING:
+    from aioquic.asyncio.protocol import QuicConnectionProtocol
     from aioquic.quic.configuration import QuicConfiguration
 
 _PROTOCOLS = ["h3"]
 _IDLE_S = 8.0
 _MAX_BYTES = 5_000_000
+_MAX_WAIT_S = 30.0
 _READY_S = 15.0
 
 
@@ -43,11 +47,32 @@ def quic(client: Client) -> None:
 
 
 async def _visit(client: Client, address: str, port: int) -> None:
+    settings = client.settings
+
+    async def ask(connection: "QuicConnectionProtocol", rng: random.Random) -> None:
+        for number in range(int(settings["requests"])):
+            if number:
+                await asyncio.sleep(settings["gap_s"] * rng.uniform(0.5, 1.5))
+            size = min(_MAX_BYTES, int(settings["object_bytes"] * rng.uniform(0.3, 1.7)))
+            await exchange(connection, rng.randint(20, 300), size)
+
+    seeds = [client.rng.getrandbits(32) for _ in range(int(settings["connections"]))]
+    async with connected(address, port) as connection:
+        await asyncio.gather(*(ask(connection, random.Random(seed)) for seed in seeds))
+
+
+@contextlib.asynccontextmanager
+async def connected(
+    address: str, port: int, local_port: int = 0
+) -> AsyncIterator["QuicConnectionProtocol"]:
+    """A connection to a server of the lab; `local_port` 0 is any.
+
+    Raises:
+        OSError: the server does not answer, or the local port is taken.
+    """
     from aioquic.asyncio.client import connect  # noqa: PLC0415
-    from aioquic.asyncio.protocol import QuicConnectionProtocol  # noqa: PLC0415
     from aioquic.quic.configuration import QuicConfiguration  # noqa: PLC0415
 
-    settings = client.settings
     configuration = QuicConfiguration(
         is_client=True,
         alpn_protocols=_PROTOCOLS,
@@ -55,21 +80,26 @@ async def _visit(client: Client, address: str, port: int) -> None:
         verify_mode=ssl.CERT_NONE,
         server_name="lab.example.net",
     )
+    async with connect(
+        address, port, configuration=configuration, local_port=local_port
+    ) as connection:
+        yield connection
 
-    async def ask(connection: QuicConnectionProtocol, rng: random.Random) -> None:
-        for number in range(int(settings["requests"])):
-            if number:
-                await asyncio.sleep(settings["gap_s"] * rng.uniform(0.5, 1.5))
-            size = min(_MAX_BYTES, int(settings["object_bytes"] * rng.uniform(0.3, 1.7)))
-            reader, writer = await connection.create_stream()
-            writer.write(f"{size}\n".encode() + bytes(rng.randint(20, 300)))
-            writer.write_eof()
-            if len(await reader.read()) != size:
-                raise ConnectionError("closed by the server")
 
-    seeds = [client.rng.getrandbits(32) for _ in range(int(settings["connections"]))]
-    async with connect(address, port, configuration=configuration) as connection:
-        await asyncio.gather(*(ask(connection, random.Random(seed)) for seed in seeds))
+async def exchange(
+    connection: "QuicConnectionProtocol", up: int, down: int, wait_s: float = 0.0
+) -> None:
+    """Sends so many bytes on a new stream and takes so many, after the server has waited.
+
+    Raises:
+        ConnectionError: the connection ended before.
+    """
+    reader, writer = await connection.create_stream()
+    wait = f" {1000 * wait_s:.0f}" if wait_s else ""
+    writer.write(f"{down}{wait}\n".encode() + bytes(up))
+    writer.write_eof()
+    if len(await reader.read()) != down:
+        raise ConnectionError("closed by the server")
 
 
 def serve_quic(certificate: Path, key: Path, port: int) -> None:
@@ -123,8 +153,9 @@ _tasks: set["asyncio.Task[None]"] = set()
 def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     async def work() -> None:
         with contextlib.suppress(OSError, ValueError):  # a client that goes away is ordinary here
-            size = int((await reader.readline()).strip() or 0)
+            size, wait_ms = (*map(int, (await reader.readline()).split()), 0, 0)[:2]
             await reader.read()
+            await asyncio.sleep(min(wait_ms / 1000, _MAX_WAIT_S))
             writer.write(bytes(min(size, _MAX_BYTES)))
             writer.write_eof()
 

@@ -2,8 +2,8 @@
 
 - ``capture.pcap``: what passed the gateway's bridge, nanosecond pcap;
 - ``labels.csv``: rule 17 of `docs/semantics.md`;
-- ``recording.json``: scenario, seed, times, versions, hosts, counts, attacks, written last: a
-  folder without it is not a recording.
+- ``recording.json``: scenario, seed, times, versions, hosts, counts, attacks, sessions, written
+  last: a folder without it is not a recording.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,8 @@ from trainer.lab.network import contained, require_host, search_path
 from trainer.lab.plan import Plan
 from trainer.lab.planning import make_plan
 from trainer.lab.scenario import Scenario, read_scenario
+from trainer.lab.service_shapes import SHAPES
+from trainer.lab.service_truth import DECLARATION, connection_rows
 from trainer.lab.truth import (
     Row,
     captured_flows,
@@ -87,8 +90,14 @@ def record(
                 flows,
                 {attack.index: bursts[attack.host] for attack in plan.attacks},
             )
-            write_labels(folder / LABELS, rows)
+            classes = connection_rows(played["sessions"], flows)
+            write_labels(
+                folder / LABELS,
+                [*(row.line() for row in rows), *(row.line() for row in classes)],
+                [DECLARATION] if classes else [],
+            )
             account = _account(scenario, plan, played, rows, matched, snaplen, len(flows))
+            account["classes"] = Counter(row.value for row in classes if row.value in SHAPES)
             text = json.dumps(account, indent=1) + "\n"
             (work / ACCOUNT).write_text(text, encoding="utf-8")
             # The recording is there from this moment on, and not before.
@@ -233,4 +242,5 @@ def _account(
         "hosts": [asdict(host) for host in plan.hosts],
         "activities": played["activities"],
         "attacks": attacks,
+        "sessions": played["sessions"],
     }

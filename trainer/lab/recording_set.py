@@ -250,7 +250,8 @@ def data_card(wanted: RecordingSet, accounts: dict[str, dict[str, Any]]) -> str:
             f"{account['recorder']['captured']} | {account['snaplen']} | {account['flows']} | "
             f"{words or 'none'} |"
         )
-    return "\n".join([*lines, "", *_totals(parts, accounts), "", *_tools(accounts)]) + "\n"
+    tables = (lines, _totals(parts, accounts), _tools(accounts), _classes(parts, accounts))
+    return "\n\n".join("\n".join(table) for table in tables if table) + "\n"
 
 
 def _of_attacks(account: dict[str, Any]) -> Counter[str]:
@@ -285,9 +286,25 @@ def _totals(parts: dict[str, str], accounts: dict[str, dict[str, Any]]) -> list[
     return lines
 
 
+def _classes(parts: dict[str, str], accounts: dict[str, dict[str, Any]]) -> list[str]:
+    """Connections whose class the label files know, by service and part."""
+    found = {name: Counter(each.get("classes", {})) for name, each in accounts.items()}
+    services = sorted({service for counts in found.values() for service in counts})
+    if not services:
+        return []
+    lines = [f"| part | {' | '.join(services)} |", "|---" * (1 + len(services)) + "|"]
+    for part in PARTS:
+        of = [counts for name, counts in found.items() if parts[name] == part]
+        cells = [str(sum(counts[service] for counts in of)) for service in services]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    return lines
+
+
 def _tools(accounts: dict[str, dict[str, Any]]) -> list[str]:
     """What the attacks were made with, and how fast they were."""
     lines = ["| attack | by, how and what | rate, from to |", "|---|---|---|"]
+    if not any(account["attacks"] for account in accounts.values()):
+        return []
     for task in ATTACKS:
         attacks = [
             attack

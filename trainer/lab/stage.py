@@ -74,7 +74,8 @@ def play(plan: Plan, capture: CaptureFile, folder: Path) -> dict[str, Any]:
 
     Returns:
         ``start`` and ``end`` of the recording in seconds since 1970, and the hosts' reports:
-        ``activities`` (counts by name), ``attacks`` (by index), ``failures``, ``recorder``.
+        ``activities`` (counts by name), ``attacks`` (by index), ``sessions``, ``failures``,
+        ``recorder``.
 
     Raises:
         HostError: something did not start.
@@ -151,6 +152,7 @@ def _merge(reports: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "activities": dict(sorted(activities.items())),
         "attacks": [attacks[index] for index in sorted(attacks)],
+        "sessions": [each for report in reports for each in report["sessions"]],
         "failures": [words for report in reports for words in report["failures"]],
         "recorder": reports[0]["recorder"],
     }

@@ -7,7 +7,7 @@ sensor's decoder, so that labels and features don't share an error.
 import ipaddress
 import math
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,10 +54,9 @@ class Row:
 
     def line(self) -> str:
         """The row as the file has it."""
-        span = (f"{time // 10**9}.{time % 10**9:09d}" for time in (self.start_ns, self.end_ns))
         claim = self.claim
         tuples = (claim.src, claim.src_port, claim.dst, claim.dst_port, claim.proto)
-        return ",".join((*span, *tuples, self.task, claim.value))
+        return ",".join((span(self.start_ns, self.end_ns), *tuples, self.task, claim.value))
 
 
 @dataclass
@@ -93,8 +92,8 @@ def label_rows(plan: Plan, reports: list[dict[str, Any]]) -> list[Row]:
         if attack.task == "ssl_renegotiation":
             rows += [_connection_row(attack, made) for made in report["connections"]]
         else:
-            start_ns = _nanoseconds(report["first"] - BEFORE_S)
-            end_ns = _nanoseconds(report["last"] + AFTER_S)
+            start_ns = nanoseconds(report["first"] - BEFORE_S)
+            end_ns = nanoseconds(report["last"] + AFTER_S)
             rows += [
                 Row(attack, task, claim, start_ns, end_ns) for task, claim in _labelled(attack)
             ]
@@ -124,13 +123,18 @@ def _connection_row(attack: Attack, connection: dict[str, Any]) -> Row:
     claim = replace(attack.claims[0], src_port=str(connection["port"]), value=value)
     made = connection["made"]
     return Row(
-        attack, attack.task, claim, _nanoseconds(made - BEFORE_S), _nanoseconds(made + AFTER_S)
+        attack, attack.task, claim, nanoseconds(made - BEFORE_S), nanoseconds(made + AFTER_S)
     )
 
 
-def _nanoseconds(seconds: float) -> int:
+def nanoseconds(seconds: float) -> int:
     """In whole microseconds, which is what a float of seconds since 1970 can hold."""
     return round(seconds * 1e6) * 1000
+
+
+def span(start_ns: int, end_ns: int) -> str:
+    """The columns ``start,end`` of a label file."""
+    return ",".join(f"{time // 10**9}.{time % 10**9:09d}" for time in (start_ns, end_ns))
 
 
 def require_whole(capture: Path, frames: int) -> None:
@@ -270,7 +274,13 @@ def check_rows(
     return left, matched
 
 
-def write_labels(path: Path, rows: list[Row]) -> None:
-    """Writes a label file; all of the lab's tasks are covered."""
-    lines = [f"# covered: {','.join(ATTACKS)}", HEADER, *(row.line() for row in rows)]
-    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+def write_labels(path: Path, lines: Iterable[str], categorical: Iterable[str] = ()) -> None:
+    """Writes a label file; all of the lab's tasks are covered.
+
+    Args:
+        path: the file.
+        lines: of the rows.
+        categorical: declarations of tasks that have classes.
+    """
+    covered = ",".join((*ATTACKS, *categorical))
+    path.write_text("\n".join([f"# covered: {covered}", HEADER, *lines]) + "\n", encoding="ascii")
