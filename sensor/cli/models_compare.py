@@ -14,9 +14,9 @@ from sensor.cli import models_trust, options, say, visible
 from sensor.errors import MissingInputError, UsageError
 from sensor.extract import raise_if_truncated
 from sensor.model.verification import read_proved
+from sensor.quantities import duration, number
 from sensor.reporting.alert_choice import point_in_time
 from sensor.reporting.alert_log import Unread, read, rotated
-from sensor.reporting.alert_text import duration, number
 from sensor.reporting.comparison import (
     INCIDENTS,
     Incident,

@@ -5,6 +5,7 @@ from datetime import datetime
 import click
 
 from sensor.cli import visible
+from sensor.quantities import duration, number
 from sensor.reporting.alert_choice import withheld
 from sensor.reporting.alert_log import Alert
 
@@ -58,23 +59,6 @@ def severity_mark(severity: int) -> str:
     Colour says the same, for whoever sees it.
     """
     return {1: "!!!", 2: "!! ", 3: "!  "}.get(severity, f"{severity!s:.3}".ljust(3))
-
-
-def duration(seconds: float) -> str:
-    """A duration to the precision that people want."""
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def number(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _who(alert: Alert, *, wide: bool) -> str:

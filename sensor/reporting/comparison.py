@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import Any
 
 from sensor.alerts.incident import QUIET_NS
+from sensor.quantities import number
 from sensor.reporting.alert_log import Alert
 
 INCIDENTS = 100_000
@@ -202,21 +203,22 @@ def verdict(matched: Matched, a: str, b: str) -> str:
         a: what the first side is called, the one in use.
         b: what the second side is called, which might take its place.
     """
-    known, missed, new = len(matched.a), matched.only_a, matched.only_b
-    if not known and not new:
+    missed, new = matched.only_a, matched.only_b
+    known = number(len(matched.a), "incident")
+    if not matched.a and not new:
         return (
             f"Neither {a} nor {b} found an incident, so nothing is known yet of what they detect. "
             "Compare them on traffic with attacks in it."
         )
     if not missed and not new:
-        return f"{b} found what {a} found, {_number(known)} and no other: it can take its place."
+        return f"{b} found what {a} found, {known} and no other: it can take its place."
     if not missed:
-        begins = f"{b} found all of {a} ({_number(known)})" if known else f"{a} found nothing"
+        begins = f"{b} found all of {a} ({known})" if matched.a else f"{a} found nothing"
         return (
-            f"{begins}, and {b} {_number(len(new))} more ({_tasks(new)}). Look at these: if they "
-            "are attacks it is better, if not it will raise that many false alarms."
+            f"{begins}, and {b} {number(len(new), 'incident')} more ({_tasks(new)}). Look at "
+            "these: if they are attacks it is better, if not it will raise that many false alarms."
         )
-    misses = f"{b} missed {len(missed)} of {_number(known)} of {a} ({_tasks(missed)})"
+    misses = f"{b} missed {len(missed)} of {known} of {a} ({_tasks(missed)})"
     if not new:
         return f"{misses} and found no other. Keep {a}, unless these were false alarms."
     return (
@@ -227,7 +229,3 @@ def verdict(matched: Matched, a: str, b: str) -> str:
 
 def _tasks(incidents: Sequence[Incident]) -> str:
     return ", ".join(sorted({incident.task for incident in incidents}))
-
-
-def _number(count: int) -> str:
-    return f"{count:,} incident{'' if count == 1 else 's'}"

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
+from sensor.quantities import duration, number
 from sensor.reporting.alert_log import Alert
-from sensor.reporting.alert_text import duration, number
 from sensor.reporting.evidence_files import SAMPLE, Evidence, Row
 
 FIELDS = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from math import log10
 
-from sensor.reporting.alert_text import duration, number
+from sensor.quantities import duration, number
 from sensor.reporting.report_facts import Incident
 from sensor.reporting.report_markup import plain
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sensor.quantities import duration
 from sensor.reporting.alert_log import moment
-from sensor.reporting.alert_text import duration
 from sensor.reporting.report_markup import Cell, count, table, when
 
 _SHOWN = 100

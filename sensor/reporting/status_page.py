@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from sensor.cli import visible
-from sensor.reporting.alert_text import duration, number
+from sensor.quantities import duration, number
 from sensor.reporting.calibration import Calibration
 from sensor.reporting.status_file import Status
 

@@ -18,6 +18,7 @@ from sensor.errors import BundleError, HostError, MissingInputError, MultaError
 from sensor.exchange import Lanes
 from sensor.lane import Watch
 from sensor.model.score_counts import BINS
+from sensor.quantities import number
 from sensor.service.blindness import Blindness
 from sensor.service.coverage import funnel, label, networks
 from sensor.service.drift import MUCH, Drift, in_words, latest
@@ -25,7 +26,7 @@ from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
 from sensor.service.statistics import Statistics
 from sensor.service.status_output import StatusOutput
-from sensor.service.symptoms import LOSS_S, Growth, Reason, Symptoms, number, of_rules
+from sensor.service.symptoms import LOSS_S, Growth, Reason, Symptoms, of_rules
 
 REPEAT_S = 600
 """How often the log is told again of a reason that comes and goes."""

@@ -13,6 +13,7 @@ from sensor.alerts.event import HomeView, IncidentEvent
 from sensor.alerts.home import PEERS
 from sensor.flows.columns import address_text
 from sensor.lane import Lane
+from sensor.quantities import duration, number
 from sensor.service.statistics import Statistics
 
 SHOWN = 8
@@ -80,7 +81,7 @@ class Summary:
             width = max(len(address_text(*event.address)) for event in shown)
             name = click.style(task, bold=True, fg="red")
             by = click.style(f"(found by {detector})", dim=True)
-            lines.append(f"  {name}: {_number(ended.count, 'incident')} {by}")
+            lines.append(f"  {name}: {number(ended.count, 'incident')} {by}")
             lines += [_incident(event, statistics, width) for event in shown]
             if ended.count > len(shown):
                 lines.append(f"    … and {ended.count - len(shown):,} more")
@@ -92,19 +93,19 @@ class Summary:
 
 def _measure(statistics: Statistics) -> str:
     counted = statistics.document()
-    text = f"{_number(statistics.packets, 'packet')} in {_number(counted['flows'], 'flow')}"
+    text = f"{number(statistics.packets, 'packet')} in {number(counted['flows'], 'flow')}"
     if statistics.packets:
-        lasted = _duration((statistics.last_ns - statistics.first_ns) / 1e9)
+        lasted = duration((statistics.last_ns - statistics.first_ns) / 1e9)
         text += f", {lasted} from {_clock(statistics.first_ns, date=True)} UTC on"
     if statistics.shed:
-        text += f", {_number(statistics.shed, 'row')} not looked at"
+        text += f", {number(statistics.shed, 'row')} not looked at"
     return f"{text}; looked at in {counted['seconds']:.1f} s"
 
 
 def _incident(event: IncidentEvent, statistics: Statistics, width: int) -> str:
     lasted_s = (event.last_packet_ns - event.first_packet_ns) / 1e9
-    when = f"{_clock(event.first_packet_ns)} for {_duration(lasted_s):<9}"
-    what = f"{_number(event.flows, 'flow'):>12}, worst score {event.worst.score:.3f}"
+    when = f"{_clock(event.first_packet_ns)} for {duration(lasted_s):<9}"
+    what = f"{number(event.flows, 'flow'):>12}, worst score {event.worst.score:.3f}"
     line = _timeline(event, statistics.first_ns, statistics.last_ns)
     where = f", {_whose(event, event.home)}" if event.home else ""
     return f"    {event.role} {address_text(*event.address):<{width}}  {line}  {when} {what}{where}"
@@ -117,7 +118,7 @@ def _whose(event: IncidentEvent, home: HomeView) -> str:
     named = [str(event.role)] if home.inside else []
     if count := len(home.peers):
         more = " or more" if count == PEERS else ""
-        named.append(_number(count, event.home_roles[-1]) + more)
+        named.append(number(count, event.home_roles[-1]) + more)
     verb = "is" if home.inside + count == 1 else "are"
     return click.style(f"{' and '.join(named)} {verb} inside", bold=True)
 
@@ -134,15 +135,3 @@ def _timeline(event: IncidentEvent, first_ns: int, last_ns: int) -> str:
 def _clock(time_ns: int, *, date: bool = False) -> str:
     time = datetime.fromtimestamp(time_ns // 1_000_000_000, timezone.utc)
     return time.strftime("%Y-%m-%d %H:%M:%S" if date else "%H:%M:%S")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 59.5:
-        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

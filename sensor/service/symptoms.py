@@ -14,6 +14,7 @@ from sensor.alerts.allow import AllowList
 from sensor.alerts.eve import timestamp
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.live import Watching
+from sensor.quantities import number
 
 LOSS_S = 60
 
@@ -196,11 +197,6 @@ def of_rules(allow: AllowList, wall_ns: int) -> Iterator[Reason]:
         else:
             text = f"{name} expires at {when} UTC: renew it if it is still wanted"
             yield Reason(f"expires {name}", text)
-
-
-def number(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
