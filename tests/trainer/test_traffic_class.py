@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -10,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from command import ROOT
 from toy_services import toy_services
 from toy_set import Here
 
@@ -19,13 +22,14 @@ from trainer.cli import main as command  # noqa: E402
 from trainer.cli import traffic_class as cli  # noqa: E402
 from trainer.executors import Workers  # noqa: E402
 from trainer.traffic import approaches, schedule  # noqa: E402
-from trainer.traffic.approaches import Outcome, Training, carry_out  # noqa: E402
+from trainer.traffic.approaches import carry_out  # noqa: E402
 from trainer.traffic.claims import NAMES, NOT_RUN, accuracies, outcomes  # noqa: E402
 from trainer.traffic.inputs import SCHEMA, TASKS  # noqa: E402
 from trainer.traffic.networks import cnn, cnn_rnn, lmmoe  # noqa: E402
 from trainer.traffic.page import PAPER  # noqa: E402
 from trainer.traffic.readers import read  # noqa: E402
 from trainer.traffic.results import Results  # noqa: E402
+from trainer.traffic.training import APPROACHES, Outcome, Training  # noqa: E402
 
 CLASS = TASKS[-1:]
 
@@ -101,7 +105,7 @@ def test_the_body_stays_where_the_head_is_replaced(material, monkeypatch):
 def test_the_schedule_of_table_3(material):
     """Of each seed: three forests and three CNN+RNN a count, but bandwidth and duration once."""
     assert schedule.counts(material, (2, 10, 50, 60, 500, 0)) == (10, 50, 0)
-    candidates = dict.fromkeys(approaches.APPROACHES, 1)
+    candidates = dict.fromkeys(APPROACHES, 1)
     found = schedule.main(material, candidates, (10, 50, 0), range(2))
     assert len(found) == len(set(found)) == 2 * (2 * (3 + 2) + 4 * 3)
     assert {(each.labels, each.tasks) for each in found if each.approach == "cnn"} == {
@@ -117,7 +121,7 @@ def test_the_schedule_of_table_3(material):
 
 def test_a_candidate_is_chosen_on_the_validation_part(material, tmp_path):
     results = Results(material, tmp_path)
-    assert results.candidates() == dict.fromkeys(approaches.APPROACHES, 1)
+    assert results.candidates() == dict.fromkeys(APPROACHES, 1)
     forests = schedule.tuning(material)["forest"]
     results.make(forests, Workers(Here(), 1), lambda _: None)
     known = results.known(forests)
@@ -195,6 +199,12 @@ def test_the_command_goes_on_where_it_stopped_and_says_what_is_missing(
     assert {one["approach"] for one in numbers["trainings"]} == {"forest", "cnn"}
     assert f"{NOT_RUN}" in text
     assert NAMES["lmmoe"] in text
+
+
+def test_help_loads_no_tensorflow():
+    code = "import sys, trainer.cli.reproduce; print({'keras', 'sklearn'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == "set()"
 
 
 @pytest.mark.parametrize("counts", ["", "ten", "10,,20", "0", "-1"])

@@ -1,19 +1,8 @@
-"""One training of an approach, and what it is worth on the tested flows.
-
-Approaches, in the words of the paper's Table III, and two of our own:
-
-- ``forest``: random forests on flow statistics, a forest a task;
-- ``cnn_rnn``: CNN and LSTM, trained three times from scratch, a network a task;
-- ``transfer``: the CNN learns bandwidth and duration of all training flows; then the heads are
-  replaced by one for the class, and the whole network learns the labelled flows;
-- ``cnn``: the CNN with three heads, all at once;
-- ``lmmoe``: the sensor's network with three heads, all at once;
-- ``cnn_alone``: the same CNN with the class alone: what the other two tasks are worth to it.
-"""
+"""Carries a training out, and measures it on the tested flows."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -24,16 +13,10 @@ from numpy.typing import NDArray
 from sensor.errors import UsageError
 from trainer.traffic import forest
 from trainer.traffic.inputs import CLASS, TASKS, Inputs, convolved, first, recurrent
-from trainer.traffic.learning import BATCH, LABELLED, Learner, Share, steps_of
-from trainer.traffic.material import TEST, TRAINING, VALIDATION, Division, Material
+from trainer.traffic.learning import Learner, Share, steps_of
+from trainer.traffic.material import TEST, TRAINING, VALIDATION, Material
 from trainer.traffic.networks import cnn, cnn_rnn, lmmoe
-
-EPOCHS = 20
-"""Turns over the training flows, and over the labelled ones."""
-
-RATES = (1e-3, 3e-3, 1e-2)
-LEAVES = (1, 2, 4)
-"""The tuning budget: three candidates for every approach."""
+from trainer.traffic.training import BATCH, EPOCHS, LABELLED, LEAVES, RATES, Outcome, Training
 
 _SELF = TASKS[:CLASS]
 
@@ -45,62 +28,8 @@ _NETWORKS: dict[str, tuple[Callable[[int, Mapping[str, int]], keras.Model], Any]
     "lmmoe": (lmmoe, recurrent),
 }
 
-_BODIES: dict[tuple[str, "Training"], list[NDArray[np.float32]]] = {}
+_BODIES: dict[tuple[str, Training], list[NDArray[np.float32]]] = {}
 """What `transfer` learnt last before its head was replaced, which all label counts begin with."""
-
-APPROACHES = ("forest", "cnn_rnn", "transfer", "cnn_alone", "cnn", "lmmoe")
-
-
-@dataclass(frozen=True)
-class Training:
-    """What decides a result, beside the material.
-
-    Attributes:
-        approach: one of `APPROACHES`.
-        tasks: that are learnt and measured; a network that learns several has them all.
-        labels: known classes in total, 0 for all; has no meaning without the class.
-        seed: of labels, weights and order.
-        candidate: place in `RATES`, or in `LEAVES`.
-        packets: k.
-        weight: λ, of the class's loss.
-        division: of bandwidth and duration.
-        tested: whether the test part is measured; else the validation part.
-    """
-
-    approach: str
-    tasks: tuple[str, ...]
-    labels: int
-    seed: int
-    candidate: int
-    packets: int = 60
-    weight: float = 1.0
-    division: Division = "means"
-    tested: bool = True
-
-    def document(self) -> dict[str, Any]:
-        """As JSON has it, with all else that decides the result."""
-        return {**asdict(self), "epochs": EPOCHS, "rates": RATES, "leaves": LEAVES}
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a training.
-
-    Attributes:
-        confusion: of each task, true class by predicted class, counted over the tested flows
-            whose label is known.
-        seconds: that it took.
-        parameters: weights of the network; 0 for forests.
-    """
-
-    confusion: dict[str, list[list[int]]]
-    seconds: float
-    parameters: int
-
-    def accuracy(self, task: str) -> float:
-        """Share of the tested flows that are told right."""
-        counts = np.array(self.confusion[task])
-        return float(np.trace(counts) / counts.sum())
 
 
 def carry_out(material: Material, training: Training) -> Outcome:

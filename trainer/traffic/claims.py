@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trainer.traffic.approaches import Outcome, Training
 from trainer.traffic.inputs import CLASS, TASKS
+from trainer.traffic.training import Outcome, Training
 
 Figures = Mapping[Training, Outcome]
 

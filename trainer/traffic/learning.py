@@ -17,12 +17,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from trainer.traffic.inputs import Inputs
-
-BATCH = 64
-LABELLED = 32
-
-LEAST_STEPS = 300
-"""Of a training on few labels."""
+from trainer.traffic.training import LEAST_STEPS
 
 Rows = NDArray[np.intp]
 

@@ -1,10 +1,18 @@
 """How the reproduction was measured, and what it does not show, in words."""
 
-from trainer.traffic.approaches import EPOCHS, LEAVES, RATES
 from trainer.traffic.inputs import LEAST_PACKETS, SCHEMA
-from trainer.traffic.learning import BATCH, LABELLED, LEAST_STEPS
-from trainer.traffic.networks import EXPERTS, TOWER, UNITS
 from trainer.traffic.schedule import MIDDLE
+from trainer.traffic.training import (
+    BATCH,
+    EPOCHS,
+    EXPERTS,
+    LABELLED,
+    LEAST_STEPS,
+    LEAVES,
+    RATES,
+    TOWER,
+    UNITS,
+)
 
 PREAMBLE = """Made by `multa-trainer reproduce traffic-class --data KIND:DIR … --work DIR --out docs/results/traffic-class.md`. S. Rezaei and X. Liu, *Multitask Learning for Network Traffic Classification* (2020): one network tells bandwidth, duration and traffic class of a flow from its first packets; the first two label themselves, so it needs few labels of the third. The paper measured on the QUIC captures of UC Davis, which can't be had; its cells stand in columns of their own, are of other data, and are not to be compared digit by digit.
 

@@ -16,9 +16,7 @@ import keras
 
 from trainer.models.lmmoe import build
 from trainer.traffic.inputs import SCHEMA
-
-EXPERTS, UNITS, TOWER = 3, 24, (24,)
-"""Of the LMMoE."""
+from trainer.traffic.training import EXPERTS, TOWER, UNITS
 
 
 def cnn(k: int, heads: Mapping[str, int]) -> keras.Model:

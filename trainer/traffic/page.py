@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from trainer.evaluation import as_markdown
-from trainer.traffic.approaches import Outcome, Training
 from trainer.traffic.claims import NAMES, accuracies, outcomes
 from trainer.traffic.cost import Cost
 from trainer.traffic.inputs import CLASS, SCHEMA, TASKS
 from trainer.traffic.material import PARTS, TEST, Material
 from trainer.traffic.method import LIMITS, PREAMBLE, rules
 from trainer.traffic.schedule import MIDDLE, TOGETHER, approaches
+from trainer.traffic.training import Outcome, Training
 
 Figures = Mapping[Training, Outcome]
 

@@ -10,10 +10,10 @@ from typing import Any
 from trainer.executors import Workers
 from trainer.kept import identity, read_kept, write_kept
 from trainer.reproduce.side_by_side import side_by_side
-from trainer.traffic.approaches import Outcome, Training, carry_out
 from trainer.traffic.inputs import CLASS, TASKS
 from trainer.traffic.material import Material
 from trainer.traffic.schedule import Candidates, tuning
+from trainer.traffic.training import Outcome, Training
 
 FORMAT = 1
 """Raised when what a training measures changes."""
@@ -53,7 +53,7 @@ class Results:
         waiting = [each for each in dict.fromkeys(trainings) if self._read(each) is None]
 
         def begin(training: Training) -> "Future[Outcome]":
-            return workers.submit(carry_out, self._material, training)
+            return workers.submit(_carry_out, self._material, training)
 
         def keep(training: Training, outcome: Outcome) -> None:
             key, path = self._place(training)
@@ -97,6 +97,13 @@ class Results:
         )
         name = f"{training.approach}-{training.labels}-{training.seed}-{digest[:12]}.json"
         return key, self._folder / name
+
+
+def _carry_out(material: Material, training: Training) -> Outcome:
+    """In a worker: TensorFlow takes seconds to load, and only workers need it."""
+    from trainer.traffic.approaches import carry_out  # noqa: PLC0415
+
+    return carry_out(material, training)
 
 
 def merit(outcome: Outcome) -> float:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from trainer.traffic.approaches import APPROACHES, RATES, Training
 from trainer.traffic.inputs import CLASS, TASKS
 from trainer.traffic.material import Material
+from trainer.traffic.training import APPROACHES, RATES, Training
 
 COUNTS = (10, 20, 50, 100, 250, 500, 0)
 """Labels in total, 0 for all."""
