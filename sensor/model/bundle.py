@@ -143,7 +143,7 @@ class Bundle:
         if not isinstance(manifest["features"], dict):
             raise BundleError(f"{place}: features is not an object; {_REMEDY}")
         schema = FeatureSchema.from_manifest(manifest["features"], str(place))
-        tasks, annotations = read_tasks(manifest["tasks"], schema, place, _REMEDY)
+        tasks, annotations = read_tasks(manifest["tasks"], schema, str(place), _REMEDY)
         widths = _widths(tasks, annotations)
         _check_model(path / "model.tflite", content["model.tflite"], schema, widths)
         if manifest["signatures"] != _signature_entries(schema, widths):

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from sensor.errors import BundleError
@@ -24,7 +23,7 @@ _ROLES = ("responder", "originator", "reflection_victim")
 
 
 def read_tasks(
-    documents: Any, schema: FeatureSchema, place: Path, remedy: str
+    documents: Any, schema: FeatureSchema, place: str, remedy: str
 ) -> tuple[tuple[TaskSpec, ...], tuple[AnnotationSpec, ...]]:
     """Binary and categorical tasks of a manifest, in this order there too.
 
