@@ -33,6 +33,8 @@ from trainer.lab.attack_kinds import ATTACKS
 from trainer.lab.catalogue import ACTIVITIES
 from trainer.lab.network import contained, missing_programs
 from trainer.lab.recording import record
+from trainer.lab.service_shapes import SHAPES
+from trainer.lab.service_truth import TASK
 
 ROOT = Path(__file__).parents[2]
 TASKS = tuple(ATTACKS)
@@ -225,6 +227,22 @@ def test_the_sensor_s_own_chain_finds_every_labelled_flow(
     assert (labels == 0).all(axis=1).sum() > 100
     onset = [c["onset_packets"] for a in account["attacks"] for c in a["connections"]]
     assert min(onset) >= 20
+
+
+def test_every_connection_with_a_service_has_its_class(
+    recording: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, account = recording
+    _, rows, labels = extract(
+        Recording("lab", folder / CAPTURE, folder / LABELS), FeatureSchema(), (TASK,)
+    )
+    first = rows.sequence_index == 0
+    found = Counter(list(SHAPES)[place] for place in labels[first, 0] if place >= 0)
+    assert found == account["classes"] != {}
+    ends = Counter(each["end"] for s in account["sessions"] for each in s["connections"])
+    assert found.total() == sum(ends[end] for end in ("done", "left", "over", "lost"))
+    assert ends["over"] > 0
+    assert max(c["closed"] for s in account["sessions"] for c in s["connections"]) < account["end"]
 
 
 def test_attacks_look_as_they_were_drawn(recording: tuple[Path, dict[str, Any]]) -> None:
