@@ -3,6 +3,7 @@
 Columns only: in a flood, hundreds of thousands of rows a second are positive.
 """
 
+import mmap
 from functools import cached_property
 from typing import Any
 
@@ -198,7 +199,12 @@ class CountedFlows:
     """
 
     def __init__(self) -> None:
-        self._places: NDArray[np.uint64] = np.zeros(COUNTED_FLOWS, np.uint64)
+        # From the kernel, so that what is never written takes no memory, and all of it goes back:
+        # a detector has a dozen tables, and malloc, which takes its cue from what was freed before,
+        # would zero them in a heap that keeps them for good once detectors have been exchanged.
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        memory = mmap.mmap(-1, COUNTED_FLOWS * np.uint64().itemsize, flags)
+        self._places: NDArray[np.uint64] = np.frombuffer(memory, np.uint64)
 
     def count(self, ordinals: NDArray[np.int64], incidents: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Marks the rows with which a flow is counted; one after the other, in the given order.
