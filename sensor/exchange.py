@@ -45,7 +45,7 @@ class Change:
         boundary: between the two.
         cut: an older boundary behind which nobody waits any longer.
         gone: lanes that are given no packets any more, and have no rows left.
-        then: what else takes effect with it.
+        then: what else takes effect with it, once the watches have changed.
     """
 
     begun: tuple[tuple[Lane, Watch], ...] = ()
@@ -56,7 +56,7 @@ class Change:
     then: Callable[[], None] | None = None
 
     def apply(self) -> None:
-        """Takes effect, after all rows that were decided before it."""
+        """Takes effect after all rows that were decided before it, but for `then`."""
         if self.cut and self.boundary:
             # What was decided before is older than the clock, and what will be is not.
             self.cut.until_ns = min(self.cut.until_ns, self.boundary.clock_ns - 1)
@@ -66,8 +66,6 @@ class Change:
         for lane, watch in self.begun:
             watch.since = self.boundary
             lane.watches = (*lane.watches, watch)
-        if self.then:
-            self.then()
 
 
 class Lanes:

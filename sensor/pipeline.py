@@ -18,7 +18,7 @@ from sensor.exchange import Change, Lanes
 from sensor.flows.epochs import Epochs
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
-from sensor.lane import Lane
+from sensor.lane import Lane, Watch
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import Headers
 
@@ -105,6 +105,11 @@ class Detection:
         """Time of the stream before which all events have been given."""
         return min(self._clock_ns.values())
 
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """Those that rows may yet come for: in force, or replaced with flows that go on."""
+        return tuple(watch for lane in self._clock_ns for watch in lane.watches)
+
     def take(self, decided: Decided | Change) -> list[IncidentEvent]:
         """Takes what `decide` gave next; the events that are then certain.
 
@@ -134,6 +139,8 @@ class Detection:
             self._waiting += lane.close()
             del self._clock_ns[lane]
         self._lanes.forget(change.gone)
+        if change.then:
+            change.then()
 
 
 def detect(

@@ -127,7 +127,9 @@ class Run:
             device: what alerts tell of the device that has an address.
         """
         self.allow = AllowList(allow, self.allow)
-        for watch in self._lanes.watches:
+        # Those that were replaced too, as long as they look at rows: a rule is about flows, and
+        # its count is of all of them.
+        for watch in self._detection.watches:
             # What a shadow leaves out raised no alert, so nobody counts it.
             watch.tracker.allow = AllowList(allow) if watch.shadow else self.allow
         self._set_options(severity=severity, device=device)

@@ -4,6 +4,7 @@ import json
 import socket
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from agreement import Listener, same_rows
@@ -13,6 +14,7 @@ from random_frames import random_frames
 from reference import Frame, reference_rows, rows_of
 from traffic import Mixture
 
+from sensor.alerts.allow import AllowRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
 from sensor.exchange import Lanes
@@ -22,7 +24,7 @@ from sensor.lane import Lane
 from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 from sensor.service.handover import Handover
-from sensor.service.lanes import Detecting, build_lanes
+from sensor.service.lanes import Detecting, build_groups, build_lanes
 from sensor.service.run import Run
 
 
@@ -99,3 +101,29 @@ def test_limits_of_options(capfd):
     for option, value in (("--buffer", "1"), ("--count", "0"), ("--duration", "-1")):
         outcome = sensor_command(capfd, "run", "-i", "lo", option, value)
         assert_fails(outcome, 64, option)
+
+
+def test_a_rule_counts_rows_of_the_detector_that_was_replaced_too(tmp_path):
+    """All flows begin before the exchange, and are decided behind it."""
+    contents, times = flood(200)
+    contents, times = [*contents, contents[0]], [*times, times[-1] + 1]
+    packets = [Frame(*each) for each in zip(times, contents, strict=True)]
+    log = AlertLog(str(tmp_path / "alerts.json"), strict=True)
+    lanes = build_lanes(Detecting())
+    run = Run(CaptureCounters(), lanes, log)
+    rules = (AllowRule("ours", task="flow_rate"),)
+    run.adopt(rules, {})
+
+    def blocks():
+        for place, block in enumerate(blocks_of(packets, 200)):
+            if place:
+                groups = build_groups(Detecting())
+                lanes.exchange(groups, partial(run.adopt, rules, {}))
+            yield block
+
+    run.over(blocks())
+    log.close()
+    # positive is the 30th flow of a second, and all behind it
+    assert run.statistics.document()["rows_allowed"] == 171
+    assert run.allow.matched == [171]
+    assert (tmp_path / "alerts.json").read_bytes() == b""
