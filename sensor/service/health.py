@@ -75,6 +75,7 @@ class Health:
         self._allow: Callable[[], AllowList | None] = lambda: None
         self._sections: dict[str, Callable[[], Any]] = {}
         self._evidence: EvidenceStore | None = None
+        self._shadow_log: AlertLog | None = None
         self._evidence_failures = Growth(LOSS_S, now)
         self._drifts: dict[Watch, Drift] = {}
         self._reloads: dict[str, Any] = {"ok": 0, "failed": 0, "model_failures": {}}
@@ -89,6 +90,10 @@ class Health:
     def keeps(self, evidence: EvidenceStore | None) -> None:
         """Names the store of evidence, if any is kept."""
         self._evidence = evidence
+
+    def tries(self, shadow_log: AlertLog | None) -> None:
+        """Names the log of what shadows find, if there is one."""
+        self._shadow_log = shadow_log
 
     def allow_with(self, allow: Callable[[], AllowList | None]) -> None:
         """Names whose rules are told, and when they expire."""
@@ -195,6 +200,13 @@ class Health:
                     f"({failures:,} so far): make room, or see to its folder and permissions"
                 )
                 reasons.append(Reason("evidence", text))
+        if (log := self._shadow_log) and log.spooled:
+            text = (
+                f"{log.path}: what shadows find can't be written ({number(log.spooled, 'alert')} "
+                f"waiting in memory, {log.lost:,} lost): make room, or see to its folder and "
+                "permissions"
+            )
+            reasons.append(Reason("shadow log", text))
         if allow := self._allow():
             reasons += of_rules(allow, wall_ns)
         for watch, drift in self._drifts.items():

@@ -258,3 +258,20 @@ def test_a_status_that_can_not_be_written_stops_nothing(tmp_path):
     assert "status.json: can't be written (No such file or directory)" in watched.said[0]
     (tmp_path / "gone").rename(tmp_path / "run")
     assert watched.look(12)["status_failures"] == 4
+
+
+def test_what_shadows_find_and_can_not_be_written_is_told_until_it_can(tmp_path):
+    watched = Watched(tmp_path)
+    log = AlertLog(str(tmp_path / "gone/shadow.json"), strict=False, at_once=False)
+    watched.health.tries(log)
+    assert watched.look(1)["state"] == "healthy"
+    log.write(b"{}\n")
+    told = watched.look(4)
+    assert told["state"] == "degraded"
+    (reason,) = told["reasons"]
+    assert reason.startswith(f"{tmp_path}/gone/shadow.json: what shadows find can't be written (1 ")
+    assert "shadow.json" in watched.said[-1]
+    (tmp_path / "gone").mkdir()
+    log.flush()
+    assert watched.look(7)["state"] == "healthy"
+    log.close()
