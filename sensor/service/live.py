@@ -110,7 +110,7 @@ class Attendant:
         self._logs = [each for each in (log, shadow_log) if each]
         self._reload: Reload | None = None
         self._health: Health | None = None
-        self._over = False
+        self._over = self._ending = False
         self.handover = Handover(lambda: not self._over and ring.pressed)
         self._statistics, self._signals, self._say = statistics, signals, say
         self._manager = ServiceManager()
@@ -141,7 +141,7 @@ class Attendant:
             if self.handover.is_moving():
                 self._manager.alive()
             self._look()
-        self._over = True
+        self._over = self._ending = True
         self._manager.stopping()
         self._look()
 
@@ -163,6 +163,7 @@ class Attendant:
             self._say(f"{path} was full and is {path}{OLD_SUFFIX} now; what that held is gone")
 
     def _stop(self) -> None:
+        self._ending = True
         self._manager.stopping()
         self._ring.stop()
 
@@ -176,8 +177,8 @@ class Attendant:
 
     def _look_at_reload(self) -> None:
         reload = self._reload
-        if reload is None:
-            return
+        if reload is None or self._ending:
+            return  # what is in force now has the last word, and nothing new is begun
         if reload.finish():
             self._statistics.expect(reload.lanes)
             if self._health:

@@ -7,12 +7,13 @@ by the thread that captures, between two blocks. Requests that come meanwhile ar
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensor.errors import ConfigurationError, MultaError
 from sensor.exchange import Group, Lanes
 from sensor.lane import Watch
 from sensor.service.configured import detecting
+from sensor.service.footprint import release_code
 from sensor.service.lanes import build_groups
 from sensor.service.setting_tables import RESTART
 from sensor.service.settings import Settings, changes
@@ -26,17 +27,18 @@ class Prepared:
     Attributes:
         settings: as they were read.
         groups: what detects by them.
+        adopt: takes up the rest; called by the thread that detects.
     """
 
     settings: Settings
     groups: Sequence[Group]
+    adopt: Callable[[], None]
 
 
 class Reload:
     """Reloads of a run.
 
     Attributes:
-        settings: those in force.
         done, failed: reloads so far.
         failure: why the last one failed, or None if it did not.
         lanes: of the run.
@@ -48,7 +50,7 @@ class Reload:
         read: Callable[[], Settings],
         lanes: Lanes,
         optional: set[str],
-        adopt: Callable[[Settings], None],
+        adoption: Callable[[Settings], Callable[[], None]],
         say: Callable[[str], None],
     ) -> None:
         """Prepares for reloads.
@@ -58,14 +60,15 @@ class Reload:
             read: reads the settings anew.
             lanes: of the run.
             optional: columns that are decoded; with features that need others the run can't go on.
-            adopt: takes up what is no detector; called by the thread that detects.
+            adoption: prepares what is no detector, and gives what takes it up in the thread that
+                detects.
             say: shows a line to a person.
         """
-        self.settings = settings
         self.done = self.failed = 0
         self.failure: MultaError | None = None
         self.lanes = lanes
-        self._read, self._adopt, self._say = read, adopt, say
+        self._started = settings  # what takes a restart is as it was then
+        self._read, self._adoption, self._say = read, adoption, say
         self._optional = optional
         self._thread: threading.Thread | None = None
         self._outcome: Prepared | MultaError | None = None
@@ -78,10 +81,14 @@ class Reload:
     def begin(self) -> None:
         """Begins to prepare; nothing else may be in preparation."""
         in_force = self.lanes.watches
+        self._outcome = None
         self._thread = threading.Thread(
             target=self._prepare, args=(in_force,), name="reload", daemon=True
         )
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:  # as many threads as this process may have
+            self._outcome = explained(error)
 
     def finish(self) -> bool:
         """Puts in force what has been prepared; whether there was something.
@@ -103,13 +110,17 @@ class Reload:
     def _prepare(self, in_force: Sequence[Watch]) -> None:
         try:
             settings = self._read()
-            groups = build_groups(detecting(settings, live=True), in_force)
+            wanted = replace(settings, evidence=self._started.evidence)
+            groups = build_groups(detecting(wanted, live=True), in_force)
             self._check(groups)
-            self._outcome = Prepared(settings, groups)
+            self._outcome = Prepared(settings, groups, self._adoption(settings))
         except MultaError as error:
-            self._outcome = error
+            # Without what led to it, which would keep the bundles that were read in memory.
+            error.__cause__ = error.__context__ = None
+            self._outcome = error.with_traceback(None)
         except Exception as error:  # noqa: BLE001 -- a reload that fails must not end the run
             self._outcome = explained(error)
+        release_code()  # of what loading and proving took
 
     def _check(self, groups: Sequence[Group]) -> None:
         for schema, watches in groups:
@@ -118,7 +129,7 @@ class Reload:
                     f"{watches[0].detector.name}: looks at {min(missing)}, which this run does not "
                     "decode; restart the sensor to use it"
                 )
-            if self.settings.capture.cut_off and schema not in self._schemas():
+            if self._started.capture.cut_off and schema not in self._schemas():
                 raise ConfigurationError(
                     f"{watches[0].detector.name}: has other features than the cut-off was made "
                     "for; restart the sensor to use it"
@@ -128,17 +139,16 @@ class Reload:
         return [lane.table.schema for lane in self.lanes]
 
     def _take_up(self, prepared: Prepared) -> None:
-        before, after = self.settings, prepared.settings
         old = self.lanes.watches
-        self.lanes.exchange(prepared.groups, lambda: self._adopt(after))
-        self.settings, self.failure = after, None
+        self.lanes.exchange(prepared.groups, prepared.adopt)
+        self.failure = None
         self.done += 1
         begun = [watch for watch in self.lanes.watches if watch not in old]
         ended = [watch for watch in old if watch not in self.lanes.watches]
         told = [f"{_named(watch)} begins" for watch in begun]
         told += [f"{_named(watch)} ends" for watch in ended]
         self._say(f"reloaded: {', '.join(told) or 'the same detectors go on'}")
-        if waiting := changes(before, after, RESTART):
+        if waiting := changes(self._started, prepared.settings, RESTART):
             self._say(f"takes effect with a restart only: {', '.join(waiting)}")
 
 

@@ -9,6 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.block import PacketBlock
@@ -134,11 +135,13 @@ class Session:
         self._run = Run(ring.counters, lanes, log, self._summary, workers, evidence, shadow_log)
         self._statistics: Statistics = self._run.statistics
         self._neighbours = opener.neighbours
-        self._adopt(settings)
+        self._adoption(settings)()
         self._attendant = Attendant(
             ring, log, self._recorder, self._statistics, self._signals, say, shadow_log
         )
-        self._attendant.reload_with(Reload(settings, self._read, lanes, optional, self._adopt, say))
+        self._attendant.reload_with(
+            Reload(settings, self._read, lanes, optional, self._adoption, say)
+        )
         self._health = Health(
             status,
             ring,
@@ -150,16 +153,21 @@ class Session:
             silence_s=health.silence_s,
         )
         self._health.keeps(evidence)
+        self._health.tries(shadow_log)
         self._health.allow_with(lambda: self._run.allow)
         self._health.include("shadow", lanes.agreement)
         self._attendant.tell_health_to(self._health)
 
-    def _adopt(self, settings: Settings) -> None:
-        """Takes up what may change while the run goes on; in the thread that detects."""
+    def _adoption(self, settings: Settings) -> Callable[[], None]:
+        """What takes up, in the thread that detects, what may change while the run goes on.
+
+        Raises:
+            MultaError: it is wrong.
+        """
         network = settings.network
         neighbours = self._neighbours if network.neighbours else None
         devices = Devices(network.devices, network.leases, neighbours)
-        self._run.adopt(settings.allow, settings.alerts.severity, devices.of)
+        return partial(self._run.adopt, settings.allow, settings.alerts.severity, devices.of)
 
     def _watch(self) -> MultaError | None:
         ring, wanted, attendant, run = self._ring, self._wanted, self._attendant, self._run

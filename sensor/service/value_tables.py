@@ -41,7 +41,7 @@ class Devices:
 
 
 def _device(key: str) -> str:
-    if _MAC.fullmatch(key.lower()):
+    if _MAC.fullmatch(key.lower()) and key.strip("0:"):  # all zeros says that there is none
         return key.lower()
     try:
         if "%" not in key:

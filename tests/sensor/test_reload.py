@@ -1,14 +1,33 @@
 """Reloads of a live run: what SIGHUP takes up, and what it refuses."""
 
 import json
+import os
 import shutil
 import signal
+import threading
+from dataclasses import replace
 
 import netns
 import pytest
 from command import ROOT, flood
 from forged import rewritten
 from running import started, until
+from test_symptoms import Source
+
+from sensor.alerts.sinks import AlertLog
+from sensor.capture.block import CaptureCounters
+from sensor.errors import ConfigurationError
+from sensor.exchange import Lanes
+from sensor.flows.table import FlowTable
+from sensor.lane import Lane
+from sensor.model.schema import FeatureSchema
+from sensor.service.lanes import Detecting, build_lanes
+from sensor.service.live import Attendant
+from sensor.service.reload import Reload
+from sensor.service.setting_tables import Capture, Evidence, Models
+from sensor.service.settings import Settings
+from sensor.service.signals import Signals
+from sensor.service.statistics import Statistics
 
 pytestmark = pytest.mark.network
 
@@ -151,6 +170,85 @@ def test_allow_rules_and_severities_are_taken_up(cable, configured):
     assert json.loads(line)["alert"]["severity"] == 3
     (allowed,) = _status(configured)["allow"]
     assert allowed["matched"] >= 60
+
+
+class Reloads:
+    """Reloads of a run with the counting rule alone, by the settings that are given."""
+
+    def __init__(self, settings, adoption=lambda _: lambda: None):
+        self.settings, self.said = settings, []
+        self.lanes = build_lanes(Detecting())
+        read = lambda: self.settings  # noqa: E731
+        self.reload = Reload(settings, read, self.lanes, set(), adoption, self.said.append)
+
+    def now(self, **settings):
+        """What is said of a reload with other settings."""
+        self.settings = replace(self.settings, **settings)
+        self.said.clear()
+        self.reload.begin()
+        until(self.reload.finish, "the reload")
+        return self.said
+
+
+RULE = Models(active=(), rule=True)
+MINIMAL = Settings(models=RULE, evidence=Evidence(directory=None))
+
+
+def test_what_can_not_be_taken_up_fails_the_reload_and_not_the_run():
+    def adoption(_):
+        raise ConfigurationError("no such device") from KeyError("device")
+
+    reloads = Reloads(MINIMAL, adoption)
+    before = reloads.lanes.watches
+    (said,) = reloads.now()
+    assert said == "reload failed, everything goes on as before: no such device"
+    assert reloads.lanes.watches == before
+    failure = reloads.reload.failure
+    # nothing of what was read stays in memory with it
+    assert (failure.__traceback__, failure.__context__, failure.__cause__) == (None, None, None)
+
+
+def test_a_thread_too_many_fails_the_reload_and_not_the_run(monkeypatch):
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    reloads = Reloads(MINIMAL)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        (said,) = reloads.now()
+    assert "can't start new thread" in said
+    assert "go on" in reloads.now()[0]
+
+
+def test_what_takes_a_restart_is_as_it_was_at_the_start(tmp_path):
+    reloads = Reloads(replace(MINIMAL, capture=Capture(cut_off=True)))
+    before = reloads.lanes.watches
+    said = reloads.now(capture=Capture(), evidence=Evidence(directory=tmp_path))
+    waiting = "takes effect with a restart only: capture.cut_off, evidence.directory"
+    assert said == ["reloaded: the same detectors go on", waiting]
+    assert reloads.lanes.watches == before
+    assert reloads.now()[1] == waiting
+    # the kernel still drops what the features of the start do not need
+    others = FlowTable(replace(FeatureSchema(), idle_timeout_ms=5_000))
+    reloads.reload.lanes = Lanes([Lane(others)])
+    (said,) = reloads.now()
+    assert "has other features than the cut-off was made for" in said
+
+
+def test_nothing_is_reloaded_once_the_run_is_ending(tmp_path):
+    reloads, signals, log = (
+        Reloads(MINIMAL),
+        Signals(),
+        AlertLog(str(tmp_path / "log"), strict=True),
+    )
+    statistics = Statistics(CaptureCounters(), None, reloads.lanes, log)
+    attendant = Attendant(Source(), log, None, statistics, signals, reloads.said.append)
+    attendant.reload_with(reloads.reload)
+    with signals.handled():
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert list(attendant.attended([])) == []
+    assert (reloads.reload.busy, reloads.said) == (False, [])
+    log.close()
 
 
 def _status(configured):

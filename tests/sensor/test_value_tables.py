@@ -22,6 +22,7 @@ def test_devices_have_one_form_of_each_address():
     [
         (["a"], "an array is no table of MAC or IP addresses", ()),
         ({"aa:bb:cc:dd:ee": "x"}, "neither a MAC nor an IP address", ("aa:bb:cc:dd:ee",)),
+        ({"00:00:00:00:00:00": "x"}, "neither a MAC nor an IP", ("00:00:00:00:00:00",)),
         ({"fe80::1%eth0": "x"}, "neither a MAC nor an IP address", ("fe80::1%eth0",)),
         ({"10.0.0.1": 5}, "'10.0.0.1': 5 is no text", ("10.0.0.1",)),
         ({"10.0.0.1": "x" * 65}, "has 65 characters; write at most 64", ("10.0.0.1",)),
