@@ -7,6 +7,7 @@ are given it looks at the signature before anything else, so that no runtime eve
 somebody else.
 """
 
+import ctypes
 import json
 import os
 import resource
@@ -34,6 +35,9 @@ from sensor.model.inference import Inference, calibrate
 from sensor.model.trust import Trust, check_signature
 
 TIMEOUT_S = 60
+
+_PR_SET_PDEATHSIG = 1
+"""Of linux/prctl.h."""
 
 _KINDS: dict[int, type[MultaError]] = {
     each.exit_status: each for each in (HostError, MissingInputError, PermissionDeniedError)
@@ -168,8 +172,17 @@ def _replaced(folder: Path) -> BundleError:
     return BundleError(f"{folder}: the bundle was replaced while it was read; try again")
 
 
+def end_with_parent() -> None:
+    """Has the kernel kill this process when the thread that started it is gone.
+
+    A model may keep the runtime busy for ever, and a sensor that ends meanwhile waits for nobody.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
 def main() -> None:
     """Entry point of the child process."""
+    end_with_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # RLIMIT_DATA counts what is there already: on many cores numpy alone may hold gigabytes.
     pages = int(Path("/proc/self/statm").read_text().split()[5])  # proc_pid_statm(5): data + stack

@@ -21,6 +21,7 @@ from sensor.packets.headers import Headers
 from sensor.pipeline import Packets
 from sensor.service import beginnings
 from sensor.service.configured import detecting
+from sensor.service.coverage import label
 from sensor.service.devices import Devices
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.footprint import release_code
@@ -200,4 +201,4 @@ class Session:
 
 
 def _names(lanes: Lanes) -> str:
-    return ", ".join(detector.name for lane in lanes for detector in lane.detectors)
+    return ", ".join(map(label, lanes.watches))

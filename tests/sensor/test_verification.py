@@ -307,3 +307,22 @@ def test_a_missing_key_and_a_missing_library_keep_their_kinds(signed, monkeypatc
     with pytest.raises(HostError, match="extra `signatures`"):
         verify(Bundle.read(folder), Trust(keys=(public,)))
     assert verify(Bundle.read(folder)).rows == 64
+
+
+def test_a_child_that_never_answers_ends_with_whoever_asked():
+    child = (
+        "from sensor.model.verification import end_with_parent; import time; end_with_parent(); "
+        "print('asked', flush=True); time.sleep(600)"
+    )
+    parent = (
+        "import subprocess, sys, time; "
+        f"subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(600)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent], cwd=ROOT, stdout=subprocess.PIPE
+    ) as asking:
+        assert asking.stdout
+        assert asking.stdout.readline() == b"asked\n"
+        asking.kill()
+        # the pipe ends with the last one who could write to it
+        assert asking.stdout.read() == b""
