@@ -1,5 +1,6 @@
 """Data sets of traffic classes: which flows are there, with which class, in which part."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -57,6 +58,13 @@ def test_dividers_know_the_training_part_alone(quic):
     expected = [sum(value >= middle for middle in middles) for value in quic.duration_s]
     assert labels[:, TASKS.index("duration")].tolist() == expected
     assert (labels[:, TASKS.index("traffic_class")] == quic.label).all()
+
+
+def test_a_data_set_of_too_few_sources_is_refused(quic):
+    quic.require_parts()
+    alone = replace(quic, part=np.where(quic.part == TEST, VALIDATION, quic.part))
+    with pytest.raises(MissingInputError, match="nothing of its 5 sources is in the part test"):
+        alone.require_parts()
 
 
 def test_labels_are_drawn_evenly_from_training_and_fewer_are_among_more(quic):

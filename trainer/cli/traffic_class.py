@@ -93,6 +93,8 @@ def traffic_class(
         click.echo(line, err=True)
 
     materials = [read(argument) for argument in data]
+    for material in materials:
+        material.require_parts()
     chosen = steps or STEPS
     with executor(jobs) as workers, contextlib.ExitStack() as last:
         if out is not None:

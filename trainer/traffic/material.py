@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.errors import LabelError
+from sensor.errors import LabelError, MissingInputError
 from sensor.flows.sequences import SequenceBatch
 from trainer.traffic.buckets import between_means, bucket, quantiles
 from trainer.traffic.inputs import CLASS, TASKS
@@ -52,6 +52,20 @@ class Material:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def require_parts(self) -> None:
+        """Refuses a data set in which a part has nothing to measure.
+
+        Raises:
+            MissingInputError: no flow that is labelled, or whole, is in one of the parts.
+        """
+        usable = self.whole | (self.label >= 0)
+        missing = [name for place, name in enumerate(PARTS) if not usable[self.part == place].any()]
+        if missing:
+            raise MissingInputError(
+                f"{self.name}: nothing of its {len(self.sources)} sources is in the part "
+                f"{missing[0]}; give more captures"
+            )
 
     @property
     def divisions(self) -> tuple[Division, ...]:

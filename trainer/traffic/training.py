@@ -20,7 +20,7 @@ from trainer.traffic.material import Division
 
 APPROACHES = ("forest", "cnn_rnn", "transfer", "cnn_alone", "cnn", "lmmoe")
 
-EPOCHS = 20
+EPOCHS = 40
 """Turns over the training flows, and over the labelled ones."""
 
 LEAST_STEPS = 300
