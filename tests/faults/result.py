@@ -16,12 +16,14 @@ class Figure:
         measured: as it is shown.
         aim: as it is shown; empty where the figure only informs.
         holds: whether the aim is met.
+        share: of the aim that was taken, where that is a time.
     """
 
     what: str
     measured: str
     aim: str = ""
     holds: bool = True
+    share: float | None = None
 
 
 @dataclass
@@ -65,18 +67,24 @@ class Result:
         """Measured values of which the greatest has to be below the aim."""
         greatest = max(values, default=float("inf"))
         shown = f"{spread(values)} {unit}" if values else "none"
-        self.figures.append(Figure(what, shown, f"most < {aim:g} {unit}", greatest < aim))
+        text, share = f"most < {aim:g} {unit}", greatest / aim
+        self.figures.append(Figure(what, shown, text, greatest < aim, share))
 
     def inform(self, what: str, measured: object) -> None:
         """A figure without an aim."""
         self.figures.append(Figure(what, str(measured)))
 
-    def broken(self) -> list[str]:
-        """The aims that are not met, as text."""
+    def broken(self, patience: float = 1.0) -> list[str]:
+        """The aims that are not met, as text.
+
+        Args:
+            patience: how many times as long as the aim something may take, where others keep the
+                machine busy.
+        """
         return [
             f"{self.name}: {figure.what}: {figure.measured}, not {figure.aim}"
             for figure in self.figures
-            if not figure.holds
+            if not figure.holds and (figure.share is None or figure.share >= patience)
         ]
 
 

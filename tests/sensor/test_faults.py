@@ -9,6 +9,9 @@ from faults import clock, disk, interface, kill, overflow, storms, swaps
 from faults.__main__ import COUNTS
 from faults.result import Figure, Result, from_dictionary, keep, kept, page
 
+BUSY = 5
+"""Times as long as the aim: other tests keep the machine busy, and no test depends on its speed."""
+
 
 @pytest.mark.network
 @pytest.mark.parametrize(
@@ -18,7 +21,7 @@ from faults.result import Figure, Result, from_dictionary, keep, kept, page
 )
 def test_a_few_rounds(fault, count):
     result = fault.main(count, seed=7)
-    assert result.broken() == []
+    assert result.broken(BUSY) == []
     assert f"faults.{result.name}" == fault.__name__
     assert result.name in COUNTS
 
@@ -33,6 +36,7 @@ def test_what_misses_its_aim_is_told():
     result.inform("seen", 7)
     assert not result.holds
     assert len(result.broken()) == 5
+    assert len(result.broken(patience=1.1)) == 4, "3.0 s are no more than 1.1 times the aim"
     assert "| lost | 1 | 0 | **missed** |" in page([result], [])
 
 
