@@ -1,30 +1,26 @@
 """``multa-sensor report``: what alert logs tell, as one HTML page."""
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 import click
 
 from sensor.cli import options, places, say
-from sensor.errors import MissingInputError, MultaError, OutputError, PermissionDeniedError
+from sensor.errors import MultaError, OutputError
 from sensor.reporting.alert_choice import Choice, point_in_time
 from sensor.reporting.alert_log import STDIN, Unread, read, rotated
 from sensor.reporting.labels import ALERT_ID, Label, current
 from sensor.reporting.report import Material, page
 from sensor.reporting.report_facts import Facts, Incident
 from sensor.reporting.report_status import Health
+from sensor.reporting.status_file import read_object
 
 PICTURES = 6
 """Incidents that are drawn, of different tasks."""
-
-_STATUS_BYTES = 16 << 20
-"""A longer file is no status: the longest have some 100 kB."""
 
 
 @click.command()
@@ -89,7 +85,7 @@ def report(
         ["standard input" if each == STDIN else each for each in logs],
         choice.since,
         choice.until,
-        Health.of(_document(status)) if status else Health(),
+        Health.of(read_object(status)) if status else Health(),
         (lambda alert_id: _is_kept(evidence, alert_id)) if evidence else None,
         lambda alert_id: _verdict(said.get(alert_id)),
         str(unread),
@@ -111,27 +107,6 @@ def _with_rotated(logs: tuple[str, ...], since: datetime | None) -> list[str | P
 def _there(named: Path | None, default: Path | None) -> Path | None:
     """The file that was named, or the default one if there is one."""
     return named or (default if default and default.exists() else None)
-
-
-def _document(path: Path) -> dict[str, Any]:
-    """The object in a status file.
-
-    Raises:
-        MissingInputError, PermissionDeniedError: there is none.
-    """
-    try:
-        with path.open("rb") as file:
-            document = json.loads(file.read(_STATUS_BYTES))
-    except PermissionError:
-        raise PermissionDeniedError(f"{path}: you may not read this status; use sudo") from None
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise MissingInputError(f"{path}: this status can't be read ({reason})") from None
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise MissingInputError(f"{path}: holds no status; name a status file, or one of --stats")
-    return document
 
 
 def _said(path: Path) -> dict[str, Label]:

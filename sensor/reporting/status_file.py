@@ -68,6 +68,24 @@ def read_document(path: Path) -> dict[str, Any]:
         MissingInputError: there is none, or none of this version.
         PermissionDeniedError: it may not be read.
     """
+    document = read_object(path)
+    if document.get("format") != FORMAT:
+        raise _unreadable(path)
+    for key, kind in _ENTRIES.items():
+        if not isinstance(document.get(key), kind):
+            raise _unreadable(path)
+    if document["state"] not in ("healthy", "degraded", "starting", "down"):
+        raise _unreadable(path)
+    return document
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The object in a file that a run has written of itself, its status or its statistics.
+
+    Raises:
+        MissingInputError: there is none.
+        PermissionDeniedError: it may not be read.
+    """
     try:
         with path.open("rb") as file:
             document = json.loads(file.read(MOST_BYTES))
@@ -83,12 +101,7 @@ def read_document(path: Path) -> dict[str, Any]:
         raise MissingInputError(f"{path}: can't be read ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise _unreadable(path) from None
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise _unreadable(path)
-    for key, kind in _ENTRIES.items():
-        if not isinstance(document.get(key), kind):
-            raise _unreadable(path)
-    if document["state"] not in ("healthy", "degraded", "starting", "down"):
+    if not isinstance(document, dict):
         raise _unreadable(path)
     return document
 
@@ -167,4 +180,4 @@ def pid_namespace() -> str:
 
 
 def _unreadable(path: Path) -> MissingInputError:
-    return MissingInputError(f"{path}: is no status that this version can read")
+    return MissingInputError(f"{path}: holds no status that this version can read")
