@@ -17,7 +17,7 @@ from sensor.reporting.labels import ALERT_ID, Label, current
 from sensor.reporting.report import Material, page
 from sensor.reporting.report_facts import Facts, Incident
 from sensor.reporting.report_status import Health
-from sensor.reporting.status_file import read_object
+from sensor.reporting.status_file import read_object, read_status
 
 PICTURES = 6
 """Incidents that are drawn, of different tasks."""
@@ -67,11 +67,12 @@ def report(
         since=point_in_time("--since", since, now) if since else None,
         until=point_in_time("--until", until, now) if until else None,
     )
+    own = None  # the installed sensor's status
     if not files:
-        evidence, status = installed.evidence(evidence), _there(status, installed.status(None))
+        evidence, own = installed.evidence(evidence), None if status else installed.status(None)
     logs = files or (installed.alert_log(None),)
     read_from = dict.fromkeys(map(str, _with_rotated(logs, choice.since)))
-    for inputs in (list(read_from), [str(labels)], [str(status)] if status else []):
+    for inputs in (list(read_from), [str(labels)], [str(each) for each in (status, own) if each]):
         options.keep_apart(inputs, output)
     unread = Unread()
     facts = Facts.of(filter(choice.takes, read(read_from, unread)))
@@ -85,7 +86,7 @@ def report(
         ["standard input" if each == STDIN else each for each in logs],
         choice.since,
         choice.until,
-        Health.of(read_object(status)) if status else Health(),
+        _health(status, own),
         (lambda alert_id: _is_kept(evidence, alert_id)) if evidence else None,
         lambda alert_id: _verdict(said.get(alert_id)),
         str(unread),
@@ -104,9 +105,19 @@ def _with_rotated(logs: tuple[str, ...], since: datetime | None) -> list[str | P
     return list(dict.fromkeys(found))
 
 
-def _there(named: Path | None, default: Path | None) -> Path | None:
-    """The file that was named, or the default one if there is one."""
-    return named or (default if default and default.exists() else None)
+def _health(named: Path | None, own: Path | None) -> Health:
+    """As a file that was named says it, or as it is now: a sensor that is gone may have been well.
+
+    Args:
+        named: a status file of any sensor, or one of ``--stats``.
+        own: the installed sensor's status file, which need not be there.
+    """
+    if named:
+        return Health.of(read_object(named))
+    if not own or not own.exists():
+        return Health()
+    status = read_status(own)
+    return Health.of({**status.document, "state": status.state, "reasons": [*status.reasons]})
 
 
 def _said(path: Path) -> dict[str, Label]:

@@ -3,6 +3,8 @@
 import json
 import random
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from time import tzset
 
@@ -15,6 +17,7 @@ from sensor.reporting.alert_log import parse
 from sensor.reporting.report import Material, page
 from sensor.reporting.report_facts import Facts
 from sensor.reporting.report_status import Health
+from sensor.service.status_output import StatusOutput
 
 VOID = {"meta"}
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b"
@@ -234,6 +237,29 @@ def test_rotated_logs_evidence_and_labels_are_read(capfd, tmp_path):
     assert "false (ann): mine" in words
     assert "kept" in words
     assert "1 line has no end (left out)" in words
+
+
+def test_the_installed_sensor_is_as_it_is_now_and_another_as_it_was(capfd, tmp_path):
+    """It was killed when it was well, so that its last status says so."""
+    log, status, out = (tmp_path / name for name in ("alerts.json", "status.json", "report.html"))
+    log.write_bytes(alert_line())
+    with subprocess.Popen([sys.executable, "-c", ""]) as killed:
+        pass
+    output = StatusOutput(status, None, 2, print, lambda: int(NOON.timestamp()) * 10**9)
+    output.write("healthy", [], {"blind": []})
+    status.write_text(json.dumps({**json.loads(status.read_text()), "pid": killed.pid}))
+    config = tmp_path / "sensor.toml"
+    config.write_text(f'[alerts]\noutput = "{log}"\n[health]\nstatus = "{status}"\n')
+    assert sensor_command(capfd, "report", "--config", config, "-o", out).status == 0
+    words = Document(out.read_text()).words()
+    assert f"The sensor was down at 2026-11-21 12:00:00 (its process {killed.pid} is gone;" in words
+    assert "Sensor down" in words
+    named = sensor_command(capfd, "report", "--config", config, "--status", status, "-o", out)
+    assert named.status == 0
+    assert "The sensor was healthy at 2026-11-21 12:00:00." in Document(out.read_text()).words()
+    status.unlink()
+    assert sensor_command(capfd, "report", "--config", config, "-o", out).status == 0
+    assert "The sensor was" not in Document(out.read_text()).words()
 
 
 def test_the_worst_incident_of_each_task_is_drawn(capfd, tmp_path):
