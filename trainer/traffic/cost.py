@@ -47,12 +47,7 @@ def _cost(name: str, heads: dict[str, int]) -> Cost:
         tflite = convert(model, replace(SCHEMA, lengths=(k,)))
     else:
         model = cnn(k, heads)
-        function = tf.function(
-            model, input_signature=[{"x": tf.TensorSpec([BATCH, k, 2], tf.float32, name="x")}]
-        )
-        converter = tf.lite.TFLiteConverter.from_concrete_functions(
-            [function.get_concrete_function()], model
-        )
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.target_spec.supported_types = [tf.float16]
         tflite = bytes(converter.convert())

@@ -13,7 +13,7 @@ from trainer.traffic.inputs import CLASS, SCHEMA, TASKS
 from trainer.traffic.material import PARTS, TEST, Material
 from trainer.traffic.method import LIMITS, PREAMBLE, rules
 from trainer.traffic.schedule import MIDDLE, TOGETHER, approaches
-from trainer.traffic.training import Outcome, Training
+from trainer.traffic.training import LEAVES, RATES, Outcome, Training
 
 Figures = Mapping[Training, Outcome]
 
@@ -113,6 +113,7 @@ def _data_set(found: Found) -> list[str]:
         )
         + ".",
         as_markdown(_composition(material)),
+        f"Candidates that the validation part chose: {_candidates(found.candidates)}.",
     ]
     if material.classes:
         sections += ["### Traffic class", as_markdown(_classes(found))]
@@ -132,6 +133,14 @@ def _data_set(found: Found) -> list[str]:
 
 
 _COST = "Of a network with k = 60: one thread, LiteRT, 16-bit weights, batches of 32, the fastest of 200 calls."  # noqa: E501
+
+
+def _candidates(chosen: Mapping[str, int]) -> str:
+    """The approaches with their learning rates, or flows a leaf."""
+    return ", ".join(
+        f"{NAMES[name]} {(LEAVES if name == 'forest' else RATES)[place]:g}"
+        for name, place in chosen.items()
+    )
 
 
 def _composition(material: Material) -> list[list[str]]:
