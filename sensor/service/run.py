@@ -13,6 +13,7 @@ from sensor.exchange import Change, Lanes
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Decided, Detection, Packets, decide, decoded
 from sensor.service.evidence_store import EvidenceStore
+from sensor.service.footprint import release_heap
 from sensor.service.handover import Handover
 from sensor.service.lanes import optional_of
 from sensor.service.statistics import Statistics
@@ -101,7 +102,10 @@ class Run:
         self._set_options(interface=interface, host=host, wall_clock_ns=time.time_ns)
 
         def take(decided: Decided | Change) -> None:
+            held = len(self._detection.watches)
             self._take(decided)
+            if len(self._detection.watches) < held:
+                release_heap()
             after()
 
         with handover.take_with(take):
