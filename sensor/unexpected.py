@@ -9,7 +9,13 @@ import os
 import traceback
 from pathlib import Path
 
-from sensor.errors import HostError, InternalError, MultaError, OutputError
+from sensor.errors import (
+    HostError,
+    InternalError,
+    MultaError,
+    OutputError,
+    PermissionDeniedError,
+)
 
 TRACEBACK = "MULTA_TRACEBACK"
 """Environment variable: set to anything, the traceback is shown too."""
@@ -27,6 +33,9 @@ def explained(error: Exception) -> MultaError:
         traceback.print_exception(error)
     if isinstance(error, MemoryError):
         return HostError("not enough memory; end other programs, or give this one more")
+    if isinstance(error, PermissionError):
+        place = error.filename or "system"
+        return PermissionDeniedError(f"{place}: permission denied; ask as a user who may, or root")
     if isinstance(error, OSError) and error.errno is not None:
         is_output = error.errno in _OUTPUT_ERRORS
         place = error.filename or ("an output" if is_output else "system")

@@ -36,6 +36,8 @@ WITH_PORTS = (TCP, UDP, SCTP)
 PROTOCOLS = {"tcp": TCP, "udp": UDP, "icmp": 1, "icmpv6": 58, "sctp": SCTP}
 """Names by which a person can give a protocol."""
 
+_PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
+
 _WORD = (1 << 64) - 1
 _PORT = "responder's port"
 
@@ -90,9 +92,12 @@ class AllowRule:
             if flow.port != self.port:
                 wrong.append(f"its port is {self.port}, not {_given(flow.port)}")
             elif flow.protocol is not None and flow.protocol not in WITH_PORTS:
-                wrong.append(f"it has a port, which protocol {flow.protocol} has not")
+                wrong.append(f"it has a port, which {protocol_name(flow.protocol)} has not")
         if self.protocol is not None and flow.protocol != self.protocol:
-            wrong.append(f"its protocol is {self.protocol}, not {_given(flow.protocol)}")
+            wrong.append(
+                f"its protocol is {protocol_name(self.protocol)}, "
+                f"not {_given(protocol_name(flow.protocol))}"
+            )
         if self.expired(at_ns):
             wrong.append(f"it expired at {timestamp(self.expires_ns or 0)}")
         return wrong
@@ -272,6 +277,11 @@ def _covers(mine: Network | None, other: Network | None) -> bool:
     if isinstance(mine, IPv4Network):
         return isinstance(other, IPv4Network) and other.subnet_of(mine)
     return isinstance(other, IPv6Network) and other.subnet_of(mine)
+
+
+def protocol_name(number: int | None) -> str | None:
+    """What people call a protocol, else its number; None for none."""
+    return None if number is None else _PROTOCOL_NAMES.get(number, str(number))
 
 
 def _given(value: object) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from sensor.alerts.allow import PROTOCOLS, AllowList, AllowRule, Flow
+from sensor.alerts.allow import PROTOCOLS, AllowList, AllowRule, Flow, protocol_name
 from sensor.alerts.eve import timestamp
 from sensor.cli import completion, options, places, visible
 from sensor.errors import MissingInputError, UsageError
@@ -21,7 +21,6 @@ from sensor.reporting.alert_log import Alert, Unread, read, rotated
 from sensor.service import configuration
 from sensor.service.settings import DEFAULT_PATH, Settings
 
-_NAMES = {number: name for name, number in PROTOCOLS.items()}
 _STATUS_BYTES = 16 << 20
 
 _config = click.option(
@@ -202,7 +201,7 @@ def _status(path: Path | None) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             document = json.loads(file.read(_STATUS_BYTES))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
 
@@ -247,20 +246,19 @@ def _matched(told: dict[str, Any]) -> str:
 
 def _words(rule: AllowRule) -> str:
     """What a rule allows, in the words of the configuration."""
-    protocol = None if rule.protocol is None else _NAMES.get(rule.protocol, str(rule.protocol))
     entries: Sequence[tuple[str, object]] = (
         ("task", rule.task),
         ("source", rule.source),
         ("destination", rule.destination),
         ("port", rule.port),
-        ("protocol", protocol),
+        ("protocol", protocol_name(rule.protocol)),
     )
     return ", ".join(f"{name} {value}" for name, value in entries if value is not None) or "all"
 
 
 def _described(flow: Flow) -> str:
     port = "" if flow.port is None else f" port {flow.port}"
-    protocol = "" if flow.protocol is None else f" {_NAMES.get(flow.protocol, flow.protocol)}"
+    protocol = "" if flow.protocol is None else f" {protocol_name(flow.protocol)}"
     return f"{flow.task} {flow.source} → {flow.destination}{port}{protocol}"
 
 

@@ -14,19 +14,28 @@ from sensor.model.detector import BundleDetector
 from sensor.service.configured import detecting
 from sensor.service.lanes import build_lanes
 from sensor.service.setting_tables import Capture
+from sensor.service.settings import DEFAULT_PATH
 
 
 @click.command()
-@options.config
+@click.option(
+    "--config",
+    type=options.folder,
+    metavar="FILE",
+    help="Configuration (docs/configuration.md); options go before what it says.  [default: "
+    f"{DEFAULT_PATH}, if it exists and no interface is given]",
+)
 @options.models
 @options.no_models
 @click.option("--output", "-o", metavar="FILE", help="The alert log.")
 @click.option(
     "--interface",
     "-i",
+    "interfaces",
+    multiple=True,
     metavar="NAME",
     shell_complete=completion.interfaces,
-    help="The interface to capture on.",
+    help="Where a run would capture; may be given again.",
 )
 def check(
     models: tuple[Path, ...],
@@ -34,23 +43,26 @@ def check(
     config: Path | None,
     no_models: bool,
     output: str | None,
-    interface: str | None,
+    interfaces: tuple[str, ...],
 ) -> None:
     """Prove that a run would start: configuration, models, alert log, interface and permission.
 
     Each is told on a line of standard output; the first that is wrong ends the check with its
-    exit status. Nothing is left behind: an alert log that did not exist is created and removed.
+    exit status. Where neither a configuration nor an option names an interface, none is tried.
+    Nothing is left behind: an alert log that did not exist is created and removed.
 
     \b
     Examples:
-      multa-sensor check --config /etc/multa/sensor.toml
+      multa-sensor check
       multa-sensor check -i br-lan -o /var/log/multa/alerts.json
       multa-sensor check -m models/mine
     """  # noqa: D301 -- click's mark for lines to leave alone
+    if config is None and not interfaces and os.path.lexists(DEFAULT_PATH):
+        config = DEFAULT_PATH
     settings = options.settings(
         config,
         {
-            "capture.interfaces": None if interface is None else (interface,),
+            "capture.interfaces": interfaces or None,
             "alerts.output": output,
             **options.detection(models, no_models=no_models),
         },
@@ -69,6 +81,8 @@ def check(
     if log != STDOUT:
         _try_log(Path(os.path.realpath(log)))
         click.echo(f"alert log {log}: ok (can be appended to)")
+    if config is not None:
+        options.require_interface(config, settings)
     for name in settings.capture.interfaces:
         _tell_interface(name, settings.capture)
 

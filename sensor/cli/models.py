@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from sensor.cli import models_trust, options, visible
+from sensor.cli import models_trust, options, say, visible
 from sensor.cli.models_compare import compare
 from sensor.cli.models_install import install, rollback
 from sensor.errors import MissingInputError, MultaError
@@ -61,6 +61,8 @@ def list_(folder: Path | None, *, config: Path | None, store: Path | None, as_js
         listed += _versions(folder)
     else:
         raise MissingInputError(f"{folder}: no such folder")
+    if not listed:
+        say(f"no bundles in {folder or 'the store'}")
     refused: list[MultaError] = []
     for path, state in listed:
         stated: dict[str, Any] = {"state": state} if state else {}
@@ -118,7 +120,7 @@ def verify(
     \b
     Examples:
       multa-sensor models verify models/iot-gateway
-      multa-sensor models verify iot-gateway --key /etc/multa/maker.pem
+      multa-sensor models verify iot-gateway --key /etc/multa/maker.pub.pem
     """  # noqa: D301 -- click's mark for lines to leave alone
     settings, trust = models_trust.settings(config, store, keys, permitted)
     refused: list[MultaError] = []

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
-from sensor.errors import UsageError
+from sensor.errors import ConfigurationError, UsageError
 from sensor.hops import Profile
 from sensor.service import configuration
 from sensor.service.model_store import shipped_bundle
@@ -43,7 +43,7 @@ config = click.option(
     "--config",
     type=folder,
     metavar="FILE",
-    help="Configuration (docs/configuration.md), in place of which options are taken.",
+    help="Configuration (docs/configuration.md); options go before what it says.",
 )
 source = click.option(
     "--source",
@@ -101,6 +101,19 @@ def settings(config: Path | None, values: Mapping[str, Any]) -> Settings:
     if values.get("models.active") is None:
         base = base.with_values({"models.active": (str(shipped_bundle()),)}, {})
     return base.overridden(values)
+
+
+def require_interface(config: Path | None, settings: Settings) -> None:
+    """Proves that a configuration says where to capture, or an option has.
+
+    Raises:
+        ConfigurationError: neither does.
+    """
+    if not settings.capture.interfaces:
+        raise ConfigurationError(
+            f"{config}: capture.interfaces: names none; write one like "
+            'interfaces = ["eth0"] under [capture], or give -i NAME'
+        )
 
 
 def given(parameters: Mapping[str, str]) -> dict[str, Any]:

@@ -59,7 +59,7 @@ class Places:
             UsageError: the configuration says that alerts go to standard output.
             MultaError: the configuration can't be read.
         """
-        if named:
+        if named is not None:
             return named
         output = str(self.settings.alerts.output)
         if output == "-":

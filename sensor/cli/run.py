@@ -11,7 +11,7 @@ import click
 
 from sensor.alerts.sinks import OLD_SUFFIX, STDOUT
 from sensor.cli import completion, options, say_soon
-from sensor.errors import ConfigurationError, UsageError
+from sensor.errors import UsageError
 from sensor.service.session import Session, Wanted
 from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
@@ -49,7 +49,7 @@ _PARAMETERS = {
     "--config",
     type=options.folder,
     metavar="FILE",
-    help="Configuration (docs/configuration.md), in place of which options are taken.  [default: "
+    help="Configuration (docs/configuration.md); options go before what it says.  [default: "
     f"{DEFAULT_PATH}, if no interface is given]",
 )
 @options.source
@@ -190,9 +190,5 @@ def _settings(config: Path | None, given: Mapping[str, Any]) -> Settings:
         MultaError: the configuration is missing or wrong, or names no interface.
     """
     settings = options.settings(config, given)
-    if not settings.capture.interfaces:
-        raise ConfigurationError(
-            f"{config}: capture.interfaces: names none; write one like "
-            'interfaces = ["eth0"] under [capture], or give -i NAME'
-        )
+    options.require_interface(config, settings)
     return settings

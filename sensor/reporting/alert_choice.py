@@ -45,6 +45,15 @@ class Choice:
     severity: int | None = None
     models: Sequence[str] = ()
 
+    def __post_init__(self) -> None:
+        """Refuses what no alert can be.
+
+        Raises:
+            UsageError: the time ends before it begins.
+        """
+        if self.since is not None and self.until is not None and self.since >= self.until:
+            raise UsageError("--since is not before --until, so no alert lies between them")
+
     def takes(self, alert: Alert) -> bool:
         """Whether the alert is to be shown."""
         return (

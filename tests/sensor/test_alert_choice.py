@@ -48,6 +48,11 @@ def test_what_is_asked_for_is_taken(asked, taken):
     assert Choice(**asked).takes(ALERT) is taken
 
 
+def test_times_that_no_alert_can_lie_between_are_refused():
+    with pytest.raises(UsageError, match="--since is not before --until"):
+        Choice(since=NOON, until=NOON)
+
+
 def test_withheld_alerts_are_of_the_tasks_and_models_that_they_count():
     alert = parse(withheld_line(scan=3, syn_dos=4))
     assert Choice(tasks=["syn_dos"]).takes(alert)

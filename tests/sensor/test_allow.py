@@ -129,14 +129,14 @@ def test_differences_name_each_thing_that_differs():
         "its task is scan, not syn_dos",
         "its source is 192.168.1.0/24, not 192.168.2.1",
         "its port is 443, not 80",
-        "its protocol is 6, not left open",
+        "its protocol is tcp, not left open",
         "it expired at 2023-11-14T22:13:20.000000+0000",
     ]
     assert rule(destination="::/0").differences(flow, 0) == [
         "its destination is ::/0, not left open"
     ]
     assert rule(port=80).differences(replace(flow, protocol=1), 0) == [
-        "it has a port, which protocol 1 has not"
+        "it has a port, which icmp has not"
     ]
 
 

@@ -71,7 +71,7 @@ def test_without_one_the_closest_is_named_and_why_it_does_not_match(capfd, confi
     assert ask(capfd, config, *other) == (1, closest + wrong)
     open_ = ("--source", "10.1.1.1", "--port", 22)
     status, out = ask(capfd, config, *open_)
-    assert (status, out.endswith(", but its protocol is 6, not left open\n")) == (1, True)
+    assert (status, out.endswith(", but its protocol is tcp, not left open\n")) == (1, True)
 
 
 def test_no_rules_allow_nothing(capfd, tmp_path):

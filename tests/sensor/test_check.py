@@ -32,6 +32,21 @@ def test_existing_log_is_left_alone(capfd, tmp_path):
         assert log.read_text() == content
 
 
+def test_the_configuration_of_an_installation_is_checked(capfd, monkeypatch, tmp_path):
+    config, log = tmp_path / "sensor.toml", tmp_path / "alerts.json"
+    config.write_text(f'[models]\nactive = []\n[alerts]\noutput = "{log}"\n')
+    monkeypatch.setattr("sensor.cli.check.DEFAULT_PATH", config)
+    outcome = sensor_command(capfd, "check")
+    # A run with it would not start either.
+    assert (outcome.status, outcome.out.splitlines()[0]) == (78, f"configuration {config}: ok")
+    assert "capture.interfaces: names none" in outcome.err
+    config.write_text(config.read_text() + '[capture]\ninterfaces = ["none0", "none1"]\n')
+    assert "none0" in sensor_command(capfd, "check").err
+    outcome = sensor_command(capfd, "check", "--no-models", "-i", "none2", "-i", "none3")
+    assert "none2" in outcome.err
+    assert str(config) not in outcome.out
+
+
 def test_unwritable_log_fails(capfd, tmp_path):
     log = tmp_path / "none" / "alerts.json"
     assert_fails(sensor_command(capfd, "check", "--no-models", "-o", log), 74, log)

@@ -78,6 +78,8 @@ def test_verify_goes_on_after_a_bad_bundle(capfd, bundle, damaged):
 def test_list_of_a_missing_folder(capfd, tmp_path):
     outcome = sensor_command(capfd, "models", "list", tmp_path / "none")
     assert_fails(outcome, 66, tmp_path / "none")
+    outcome = sensor_command(capfd, "models", "list", tmp_path)
+    assert (outcome.status, outcome.err) == (0, f"multa-sensor: no bundles in {tmp_path}\n")
 
 
 def test_verify_answers_golden_vectors(capfd, bundle):

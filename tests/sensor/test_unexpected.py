@@ -7,7 +7,7 @@ from command import assert_fails, sensor_command
 
 import trainer.cli
 from sensor.cli import replay
-from sensor.errors import HostError, InternalError, OutputError
+from sensor.errors import HostError, InternalError, OutputError, PermissionDeniedError
 from sensor.unexpected import explained
 
 
@@ -48,6 +48,11 @@ def test_trainer_tells_defects_in_the_same_way(capfd, monkeypatch):
     [
         (OSError(errno.ENOSPC, "No space left"), OutputError, "an output: no space left"),
         (OSError(errno.EMFILE, "Too many", "/x"), HostError, "/x: too many"),
+        (
+            PermissionError(errno.EACCES, "No", "/x"),
+            PermissionDeniedError,
+            "/x: permission denied; ",
+        ),
         (MemoryError(), HostError, "not enough memory"),
         (AssertionError(), InternalError, r"\(AssertionError\)"),
         (OSError("without a number"), InternalError, "without a number"),

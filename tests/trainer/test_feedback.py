@@ -188,6 +188,14 @@ def test_the_command_extends_a_set_with_what_was_said_last(demo, alert_ids, labe
     assert not (load([out]).labels == 1).any()
 
 
+def test_foreign_words_in_labels_are_not_obeyed(demo, tmp_path):
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps(label("0" * 16, "\x1b[2J").document()) + "\n")
+    command = ["feedback", str(demo / "evidence"), str(labels), "-o", str(tmp_path / "new")]
+    outcome = click.testing.CliRunner().invoke(commands, command, color=True)
+    assert "left out, \\x1b[2J is no task of the dataset" in outcome.output
+
+
 def test_a_set_of_other_tasks_and_labels_without_evidence_are_refused(demo, labels_file, tmp_path):
     create(tmp_path / "other", FeatureSchema(), ("scan",))
     outcome = run("feedback", demo / "evidence", labels_file, "-o", tmp_path / "other")

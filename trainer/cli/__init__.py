@@ -17,6 +17,7 @@ from types import FrameType
 import click
 
 import sensor
+from sensor.cli import visible
 from sensor.errors import HostError, MultaError, UsageError
 from sensor.streams import claim_standard_streams
 from sensor.unexpected import explained
@@ -126,5 +127,5 @@ def _end(number: int, _: FrameType | None) -> None:
 
 
 def _fail(error: MultaError) -> None:
-    click.echo(f"multa-trainer: error: {error}", err=True)
+    click.echo(visible(f"multa-trainer: error: {error}"), err=True)
     sys.exit(error.exit_status)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sensor.cli import visible
 from sensor.errors import MissingInputError
 from sensor.model.schema import FeatureSchema
 from sensor.reporting.alert_log import Unread
@@ -49,11 +50,11 @@ def feedback(evidence: Path, labels: Path, out: Path, tasks: tuple[str, ...]) ->
     judged: list[Judged] = []
     for each in gather(evidence, current(labels, unread).values(), tasks, schema):
         if isinstance(each, LeftOut):
-            click.echo(f"{each.label.alert_id}: left out, {each.why}", err=True)
+            click.echo(visible(f"{each.label.alert_id}: left out, {each.why}"), err=True)
         else:
             judged.append(each)
     if str(unread):
-        click.echo(f"{labels}: {str(unread).replace('alert', 'label')}", err=True)
+        click.echo(visible(f"{labels}: {str(unread).replace('alert', 'label')}"), err=True)
     if not judged:
         raise MissingInputError(
             f"{labels}: no label is of an alert with evidence in {evidence}; name the folders of "
