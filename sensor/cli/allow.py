@@ -1,6 +1,7 @@
 """``multa-sensor allow``: which rules allow flows, what they have done, and whether one matches."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -211,8 +212,11 @@ def _told(rule: AllowRule, status: dict[str, Any]) -> dict[str, Any]:
     entries = status.get("allow")
     wanted = AllowList([rule]).document()[0]
     for entry in entries if isinstance(entries, list) else []:
-        if isinstance(entry, dict) and all(
-            entry.get(key) == wanted[key] for key in ("place", "comment", "expires")
+        if (
+            isinstance(entry, dict)
+            and all(entry.get(key) == wanted[key] for key in ("comment", "expires"))
+            # One of the two may have named the configuration by a relative path.
+            and os.path.abspath(str(entry.get("place"))) == os.path.abspath(wanted["place"])  # noqa: PTH100 -- a line's number follows
         ):
             return entry
     return {}

@@ -182,7 +182,7 @@ def alerts(document: Mapping[str, Any]) -> list[str]:
     return [
         f"{_time(each.get('timestamp'))}  {_text(each.get('event')):<6}  "
         f"{_text(each.get('task'))} {_text(each.get('role'))} {_text(each.get('address'))}  "
-        f"{whole(each.get('flows')):,} flows, score {_real(each.get('score')):.3f}  "
+        f"{number(whole(each.get('flows')), 'flow')}, score {_real(each.get('score')):.3f}  "
         f"{click.style(_text(each.get('alert_id')), dim=True)}"
         for each in map(entries, _list(document.get("recent")))
     ]

@@ -118,7 +118,7 @@ def test_what_can_not_be_asked_is_said(capfd, config):
     refused(66, "tells of no alert '0123456789abcdef'", "0123456789abcdef")
 
 
-def test_the_list_tells_what_is_wrong_with_rules(capfd, config, tmp_path):
+def test_the_list_tells_what_is_wrong_with_rules(capfd, config, tmp_path, monkeypatch):
     found = sensor_command(capfd, "allow", "list", "--config", config)
     assert found.out == (
         f"{config}:5  task scan, source 192.168.1.5/32  (scanner of the audit)\n"
@@ -157,3 +157,7 @@ def test_the_list_tells_what_is_wrong_with_rules(capfd, config, tmp_path):
         "problems": [],
     }
     assert [len(json.loads(line)["problems"]) for line in lines] == [0, 0, 1, 2]
+    # The running sensor names rules by the path that it was given.
+    monkeypatch.chdir(tmp_path)
+    out = sensor_command(capfd, "allow", "list", "--config", config.name).out
+    assert "matched 3 rows" in out

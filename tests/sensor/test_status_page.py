@@ -114,8 +114,10 @@ def test_of_long_lists_the_last_are_shown(document):
     interval = {"interface": None, "from": "2023-11-14T22:13:20.000000+0000", "to": None}
     document["blind"] = [{**interval, "seconds": n, "why": f"number {n}"} for n in range(90)]
     document["recent"] = document["recent"] * 12
+    document["recent"][-1] = {**document["recent"][-1], "flows": 1}
     shown = text(judged(json.loads(json.dumps(document))))
     assert "number 84" not in shown
     assert "number 85" in shown
     assert "and 85 before that (--json)" in shown
     assert shown.count("flow_rate victim") == 5
+    assert "  1 flow, score" in shown
