@@ -5,6 +5,7 @@ boundary; what follows from that for the thread that detects is a `Change`, whic
 order, behind all rows that were decided before.
 """
 
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ class Lanes:
         self._in_force = tuple((lane, watch) for lane in self.running for watch in lane.watches)
         self._boundaries: deque[Boundary] = deque()
         self._changes: deque[Change] = deque()
+        # What both threads change together; a signal handler may interrupt who holds it, and ask.
+        self._counting = threading.RLock()
         self._counted = self.running
         self._past: Counter[str] = Counter()
         self._decided = np.zeros(len(END_REASONS), np.int64)
@@ -120,9 +123,10 @@ class Lanes:
         ending = [lane for lane in self.running if lane not in kept]
         for lane in ending:
             lane.to = lane.to or boundary
-        self._keep_counts_of_first(kept[0])
-        self._counted = (*self._counted, *(lane for lane in kept if lane not in self._counted))
-        self.running, self._in_force = (*kept, *ending), tuple(in_force)
+        with self._counting:
+            self._keep_counts_of_first(kept[0])
+            self._counted = (*self._counted, *(lane for lane in kept if lane not in self._counted))
+            self.running, self._in_force = (*kept, *ending), tuple(in_force)
         self._boundaries.append(boundary)
         cut = self._boundaries.popleft() if len(self._boundaries) > BOUNDARIES else None
         self._changes.append(Change(begun, ended, boundary, cut, then=then))
@@ -143,13 +147,14 @@ class Lanes:
 
     def forget(self, gone: Sequence[Lane]) -> None:
         """Keeps what lanes have counted, as all of their rows have been looked at."""
-        for lane in gone:
-            self._past.update(lane.counts())
-            self._past.update({name: getattr(lane.table, name) for name in _OF_ALL})
-            self._decided += lane.decided
-            # Flows that had no row by then have begun once more in the lanes that go on.
-            self._past.update({name: getattr(lane, name) for name in _OF_LANES})
-        self._counted = tuple(lane for lane in self._counted if lane not in gone)
+        with self._counting:
+            for lane in gone:
+                self._past.update(lane.counts())
+                self._past.update({name: getattr(lane.table, name) for name in _OF_ALL})
+                self._decided += lane.decided
+                # Flows that had no row by then have begun once more in the lanes that go on.
+                self._past.update({name: getattr(lane, name) for name in _OF_LANES})
+            self._counted = tuple(lane for lane in self._counted if lane not in gone)
 
     def counts(self) -> Counter[str]:
         """What lanes have counted so far, those that are gone too.
@@ -159,14 +164,15 @@ class Lanes:
         ``looked_at`` and ``looked_at_flows`` (`Lane`), and ``undecided_flows``, which have begun
         and have no row yet.
         """
-        counts = Counter(self._past)
-        for lane in self._counted:
-            counts.update(lane.counts())
-            counts.update({name: getattr(lane.table, name) for name in _OF_ALL})
-            counts.update({name: getattr(lane, name) for name in _OF_LANES})
-            counts["undecided_flows"] += lane.table.flows - lane.decided_flows
-        counts.update({name: getattr(self.running[0].table, name) for name in _OF_FIRST})
-        return counts
+        with self._counting:
+            counts = Counter(self._past)
+            for lane in self._counted:
+                counts.update(lane.counts())
+                counts.update({name: getattr(lane.table, name) for name in _OF_ALL})
+                counts.update({name: getattr(lane, name) for name in _OF_LANES})
+                counts["undecided_flows"] += lane.table.flows - lane.decided_flows
+            counts.update({name: getattr(self.running[0].table, name) for name in _OF_FIRST})
+            return counts
 
     def agreement(self) -> dict[str, dict[str, Any]]:
         """How shadows agree with what is in force: by name and version, task by task."""
@@ -181,7 +187,8 @@ class Lanes:
 
     def decided(self) -> NDArray[np.int64]:
         """Rows so far by end reason, ``(len(END_REASONS),)``."""
-        return self._decided + sum(lane.decided for lane in self._counted)
+        with self._counting:
+            return self._decided + sum(lane.decided for lane in self._counted)
 
     def _stop(self, lanes: Sequence[Lane]) -> None:
         if lanes:

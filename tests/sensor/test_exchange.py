@@ -1,6 +1,7 @@
 """Detectors that are exchanged in a run: no row lost, none scored twice, each by the right one."""
 
 import random
+import threading
 from collections import Counter
 from dataclasses import replace
 
@@ -188,3 +189,30 @@ def test_what_is_in_force_and_wanted_again_goes_on_as_it_is():
     (change,) = lanes.changes()
     assert (change.ended, [each for _, each in change.begun]) == ((first,), [third])
     assert lanes.watches == (second, third)
+
+
+def test_counts_that_are_asked_for_while_lanes_go_are_not_twice_theirs():
+    _, _, _, lanes = run(random_packets(8, 900, BUSY), 50, [])
+    (first,) = lanes
+    lanes.exchange([(OTHER, [watch(Seen(1))])])
+    second = lanes.running[0]
+    before, answers = lanes.counts(), []
+    asking = threading.Thread(target=lambda: answers.append(lanes.counts()))
+
+    class Asked:
+        """A table behind whose first counter another thread asks for all of them."""
+
+        def __init__(self, table):
+            self.table = table
+
+        def __getattr__(self, name):
+            if not asking.ident:
+                asking.start()
+                asking.join(0.2)  # it answers meanwhile, or waits until the lane is gone
+            return getattr(self.table, name)
+
+    second.table = Asked(second.table)
+    lanes.forget([first, second])
+    asking.join()
+    assert before["looked_at"] > 100
+    assert answers[0]["looked_at"] == lanes.counts()["looked_at"] == before["looked_at"]
