@@ -15,9 +15,6 @@ import sensor
 from sensor.errors import BundleError, MissingInputError, PermissionDeniedError
 from sensor.model.bundle import MANIFEST, NAME
 
-STORE = Path("/var/lib/multa/models")
-"""The store of an installation."""
-
 SHIPPED_MODEL = "iot-gateway"
 
 CURRENT, PREVIOUS = "current", "previous"

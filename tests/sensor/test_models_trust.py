@@ -4,7 +4,7 @@ import pytest
 
 from sensor.cli.models_trust import folder_of, settings
 from sensor.errors import UsageError
-from sensor.service.model_store import STORE, shipped_models
+from sensor.service.model_store import shipped_models
 
 
 @pytest.fixture(autouse=True)
@@ -16,7 +16,7 @@ def configuration(monkeypatch, tmp_path):
 def test_without_a_configuration_everybody_is_trusted():
     found, trust = settings(None, None)
     assert (trust.permitted, trust.keys) == (frozenset(), ())
-    assert found.models.store == STORE
+    assert found.models.store == Path("/var/lib/multa/models")
 
 
 def test_options_take_the_place_of_the_configuration(tmp_path):
