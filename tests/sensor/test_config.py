@@ -74,15 +74,20 @@ def test_run_needs_an_interface_from_somewhere(capfd, path):
     assert_fails(outcome, 78, f"{path}: capture.interfaces: names none", "-i NAME")
 
 
+@pytest.mark.network
 def test_check_takes_everything_from_the_configuration(capfd, path):
     bundle = ROOT / "models" / "iot-gateway"
-    path.write_text(f"[models]\nactive = ['{bundle}']\n[alerts]\noutput = 'alerts.json'\n")
+    path.write_text(
+        f"[capture]\ninterfaces = ['lo']\n[models]\nactive = ['{bundle}']\n"
+        "[alerts]\noutput = 'alerts.json'\n"
+    )
     outcome = sensor_command(capfd, "check", "--config", path)
     assert (outcome.status, outcome.err) == (0, "")
-    configuration, model, log = outcome.out.splitlines()
+    configuration, model, log, interface = outcome.out.splitlines()
     assert configuration == f"configuration {path}: ok"
     assert model.startswith(f"model {bundle}: ok (iot-gateway ")
     assert log == f"alert log {path.parent}/alerts.json: ok (can be appended to)"
+    assert interface == "interface lo: ok (up, capture permitted)"
 
 
 def test_failure_of_a_process_is_one_line_and_78(path):
