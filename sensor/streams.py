@@ -1,4 +1,4 @@
-"""The standard streams, which a caller may have closed (``>&-``), or may not read.
+"""The standard streams: closed by a caller (``>&-``), not read, or shown to a person.
 
 A leaf. Without it the next file that is opened gets the number of the closed stream: messages
 would land in the alert log, or in the capture ring.
@@ -49,3 +49,14 @@ def write_soon(descriptor: int, line: bytes) -> None:
     with contextlib.suppress(OSError):
         if room.poll(0):
             os.write(descriptor, line)
+
+
+def visible(text: str) -> str:
+    """The text with escapes for control characters but line feeds, and for what is no text.
+
+    Names of files and words of bundles may come from anywhere; a terminal would obey them.
+    """
+    return "".join(
+        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
+        for each in text
+    )

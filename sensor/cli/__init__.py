@@ -15,8 +15,10 @@ import click
 
 import sensor
 from sensor.errors import MultaError, UsageError
-from sensor.streams import claim_standard_streams, write_soon
+from sensor.streams import claim_standard_streams, visible, write_soon
 from sensor.unexpected import explained
+
+__all__ = ["COMMANDS", "commands", "main", "say", "say_soon", "visible"]
 
 COMMANDS = {
     "replay": "Detect in capture files.",
@@ -140,14 +142,3 @@ def say_soon(message: str) -> None:
 
 def _line(message: str) -> bytes:
     return f"multa-sensor: {visible(' '.join(message.split()))}\n".encode()
-
-
-def visible(text: str) -> str:
-    """The text with escapes for control characters but line feeds, and for what is no text.
-
-    Names of files and words of bundles may come from anywhere; a terminal would obey them.
-    """
-    return "".join(
-        each if each.isprintable() or each == "\n" else each.encode("unicode_escape").decode()
-        for each in text
-    )

@@ -17,9 +17,8 @@ from types import FrameType
 import click
 
 import sensor
-from sensor.cli import visible
 from sensor.errors import HostError, MultaError, UsageError
-from sensor.streams import claim_standard_streams
+from sensor.streams import claim_standard_streams, visible
 from sensor.unexpected import explained
 
 COMMANDS = {

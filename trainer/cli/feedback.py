@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from sensor.cli import visible
 from sensor.errors import MissingInputError
 from sensor.model.schema import FeatureSchema
 from sensor.reporting.alert_log import Unread
 from sensor.reporting.labels import current
+from sensor.streams import visible
 from trainer.datasets.dataset import add_source, create
 from trainer.datasets.feedback import Judged, LeftOut, gather, labels_by_row, source
 from trainer.tasks import KNOWN, NAMES
