@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import selectors
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -92,33 +94,55 @@ def test_a_server_that_is_not_reached_is_told(monkeypatch: pytest.MonkeyPatch) -
     assert (each.end, each.closed) == ("unmade", 0.0)
 
 
+class Leaping(asyncio.SelectorEventLoop):
+    """A loop whose clock leaps to the next moment at which anything happens."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        loop = self
+
+        class Selector(selectors.DefaultSelector):
+            def select(self, timeout: float | None = None) -> list[Any]:
+                loop.now += timeout or 0
+                return super().select(0)
+
+        super().__init__(Selector())
+
+    def time(self) -> float:
+        return self.now
+
+
 def test_who_waits_for_whom(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times by a loop's clock that does not stand still only where somebody sleeps."""
+    loop = Leaping()
     begun: list[tuple[float, int]] = []
 
-    async def scene() -> None:
-        clock = asyncio.get_running_loop().time
-        start = clock()
+    async def answer(_: object, *asked: float) -> None:
+        begun.append((round(loop.time(), 3), int(asked[0])))
+        await asyncio.sleep(asked[2])
 
-        async def answer(_: object, *asked: float) -> None:
-            begun.append((round(clock() - start, 1), int(asked[0])))
-            await asyncio.sleep(asked[2])
+    monkeypatch.setattr(service_sessions, "exchange", answer)
+    exchanges = (
+        Exchange(0.5, 1, 1, 0.2),
+        Exchange(0.1, 2, 1, 0.3, alongside=True),
+        # After both and its pause: 0.9 + 0.2.
+        Exchange(0.2, 3, 1, 0.4),
+        # It is late already when the one before is answered, at 1.5.
+        Exchange(0.2, 4, 1, 0.1, paced=True),
+        # In time: 1.5 + 1.
+        Exchange(1, 5, 1, 0.1, paced=True),
+    )
+    try:
+        loop.run_until_complete(play(None, exchanges))  # type: ignore[arg-type]
+    finally:
+        loop.close()
+    assert begun == [(0.5, 1), (0.6, 2), (1.1, 3), (1.5, 4), (2.5, 5)]
+    assert loop.now == pytest.approx(2.6, abs=0.01)
 
-        monkeypatch.setattr(service_sessions, "exchange", answer)
-        await play(
-            None,  # type: ignore[arg-type]
-            (
-                Exchange(0, 1, 1, 0.2),
-                Exchange(0, 2, 1, 0.1, alongside=True),
-                Exchange(0.2, 3, 1, 0.4),
-                Exchange(0.2, 4, 1, 0, paced=True),
-            ),
-        )
 
-    asyncio.run(scene())
-    # The third waits for both and then pauses; the fourth is late already when the third is done.
-    assert [number for _, number in begun] == [1, 2, 3, 4]
-    times = [at for at, _ in begun]
-    assert times[0] == times[1] == 0
-    assert times[2] >= 0.4
-    assert times[3] - times[2] >= 0.4
+def test_ports_that_were_used_are_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = set(range(1, 65_536, 2))
+    monkeypatch.setattr(service_sessions, "_used", used)
+    chosen = [service_sessions._unused_port() for _ in range(20)]
+    assert {port % 2 for port in chosen} == {0}
+    assert len(set(chosen)) == 20
+    assert set(chosen) <= used
