@@ -26,7 +26,7 @@ from sensor.lane import Detector
 from sensor.packets.decode import Decoder
 from sensor.pipeline import detect
 from sensor.service.lanes import Detecting, build_lanes
-from sensor.service.model_store import shipped_bundle
+from sensor.service.models.model_store import shipped_bundle
 
 WARM_SCALE = 0.1
 """Share of the mix that comes before the flood."""

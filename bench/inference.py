@@ -21,7 +21,7 @@ from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.encoding import encode
 from sensor.model.inference import Inference
-from sensor.service.model_store import shipped_bundle
+from sensor.service.models.model_store import shipped_bundle
 
 BATCH = 256
 ALONE = 2_000

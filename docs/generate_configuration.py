@@ -7,9 +7,9 @@ the reader goes by.
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from sensor.service.configuration_text import default_text, written
-from sensor.service.settings import ALLOW, DEFINITIONS, REQUIRED, TABLES, Definition
-from sensor.service.values import Choice, FilePath, Flag, OutputPath, Whole
+from sensor.service.config.configuration_text import default_text, written
+from sensor.service.config.settings import ALLOW, DEFINITIONS, REQUIRED, TABLES, Definition
+from sensor.service.config.values import Choice, FilePath, Flag, OutputPath, Whole
 
 PAGE = Path(__file__).with_name("configuration.md")
 EXAMPLE = Path(__file__).parents[1] / "systemd" / "sensor.toml"
@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[1] / "systemd" / "sensor.toml"
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Made by docs/generate_configuration.py from sensor/service/setting_tables.py; edit that. -->
+<!-- Made by docs/generate_configuration.py from setting_tables.py in sensor/service/config/. -->
 
 The sensor reads `/etc/multa/sensor.toml` (TOML 1.0), or what `--config FILE` names, and then the
 files `conf.d/*.toml` beside it in the order of their names: values replace earlier ones, tables

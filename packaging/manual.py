@@ -17,7 +17,7 @@ import click
 
 import sensor
 import sensor.errors
-from sensor.service.settings import ALLOW, DEFINITIONS, REQUIRED, Definition
+from sensor.service.config.settings import ALLOW, DEFINITIONS, REQUIRED, Definition
 
 FILES = {
     "/etc/multa/sensor.toml": "The configuration; see sensor.toml(5).",

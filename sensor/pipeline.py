@@ -5,7 +5,7 @@ incidents. Live and replay run exactly this; the service owns sockets, signals a
 
 The chain has three parts that share nothing but what they hand on: `decoded` ends with headers,
 `decide` with rows, and `Detection` begins with these. A replay runs them in turn; live, detection
-has a thread of its own, and decoding may have processes (`sensor.service.workers`).
+has a thread of its own, and decoding may have processes (`sensor.service.workers.workers`).
 """
 
 from bisect import bisect_left

@@ -7,8 +7,8 @@ import pytest
 from faults import configurations
 from faults.configurations import BASE, configuration, main
 
-from sensor.service.configuration import read
-from sensor.service.settings import DEFINITIONS
+from sensor.service.config.configuration import read
+from sensor.service.config.settings import DEFINITIONS
 
 COUNT = 2_000
 

@@ -11,7 +11,7 @@ import pytest
 
 import sensor.cli
 import trainer.cli
-from sensor.service.settings import DEFINITIONS
+from sensor.service.config.settings import DEFINITIONS
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = ("systemd/install.sh", "systemd/uninstall.sh", "packaging/deb.sh")

@@ -19,8 +19,8 @@ from sensor.errors import MissingInputError, UsageError
 from sensor.reporting.alert_choice import point_in_time
 from sensor.reporting.alert_find import last_event
 from sensor.reporting.alert_log import Alert, Unread, read, rotated
-from sensor.service import configuration
-from sensor.service.settings import DEFAULT_PATH, Settings
+from sensor.service.config import configuration
+from sensor.service.config.settings import DEFAULT_PATH, Settings
 
 _STATUS_BYTES = 16 << 20
 

@@ -11,10 +11,10 @@ from sensor.capture.interfaces import describe
 from sensor.capture.ring import Ring
 from sensor.cli import completion, options, visible
 from sensor.model.detector import BundleDetector
+from sensor.service.config.setting_tables import Capture
+from sensor.service.config.settings import DEFAULT_PATH
 from sensor.service.configured import detecting
 from sensor.service.lanes import build_lanes
-from sensor.service.setting_tables import Capture
-from sensor.service.settings import DEFAULT_PATH
 
 
 @click.command()

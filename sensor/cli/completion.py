@@ -41,7 +41,7 @@ def alerts(context: click.Context, _parameter: click.Parameter, begun: str) -> l
 
 def models(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
     """Names of models in the store."""
-    from sensor.service.model_store import names  # noqa: PLC0415 -- as above
+    from sensor.service.models.model_store import names  # noqa: PLC0415 -- as above
 
     with contextlib.suppress(MultaError, OSError):
         store = _path(context, "store", "models.store")
@@ -56,7 +56,7 @@ def _path(context: click.Context, option: str, key: str) -> Path | None:
     Raises:
         MultaError: the configuration can't be read.
     """
-    from sensor.service import configuration  # noqa: PLC0415 -- as above
+    from sensor.service.config import configuration  # noqa: PLC0415 -- as above
 
     given: Any = context.params.get(option)
     if given is None:

@@ -6,10 +6,14 @@ from pathlib import Path
 import click
 
 from sensor.cli import options, visible
-from sensor.service import configuration
-from sensor.service.configuration_check import findings
-from sensor.service.configuration_text import default_text, effective_document, effective_text
-from sensor.service.settings import DEFAULT_PATH
+from sensor.service.config import configuration
+from sensor.service.config.configuration_check import findings
+from sensor.service.config.configuration_text import (
+    default_text,
+    effective_document,
+    effective_text,
+)
+from sensor.service.config.settings import DEFAULT_PATH
 
 _file = click.argument("file", required=False, type=options.folder, metavar="[FILE]")
 

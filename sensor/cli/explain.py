@@ -16,7 +16,7 @@ from sensor.reporting.explanation import Explanation, document
 from sensor.reporting.explanation import explain as explained
 from sensor.reporting.explanation_model import find_bundle
 from sensor.reporting.explanation_text import text
-from sensor.service.model_store import shipped_models
+from sensor.service.models.model_store import shipped_models
 
 STDOUT = "-"
 

@@ -11,9 +11,9 @@ from sensor.cli import options
 from sensor.extract import Extraction
 from sensor.model.fields import DEFAULT_FIELDS, OPTIONAL_FIELDS
 from sensor.model.schema import KEYS, FeatureSchema
+from sensor.service.health.statistics import Statistics
 from sensor.service.progress import with_progress
 from sensor.service.row_files import open_rows
-from sensor.service.statistics import Statistics
 
 
 @click.command()

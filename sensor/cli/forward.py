@@ -8,8 +8,8 @@ import click
 from sensor.alerts.sinks import STDOUT
 from sensor.cli import options, say
 from sensor.errors import ConfigurationError
-from sensor.service import configuration
-from sensor.service.settings import DEFAULT_PATH
+from sensor.service.config import configuration
+from sensor.service.config.settings import DEFAULT_PATH
 
 
 @click.command()

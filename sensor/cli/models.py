@@ -13,7 +13,7 @@ from sensor.cli.models_install import install, rollback
 from sensor.errors import MissingInputError, MultaError
 from sensor.model.bundle import MANIFEST, Bundle
 from sensor.model.verification import read_proved
-from sensor.service.model_store import CURRENT, names, shipped_bundles, versions
+from sensor.service.models.model_store import CURRENT, names, shipped_bundles, versions
 
 
 @click.group(no_args_is_help=False)

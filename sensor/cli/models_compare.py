@@ -27,8 +27,8 @@ from sensor.reporting.comparison import (
     verdict,
 )
 from sensor.reporting.score_comparison import CLOSE, ScoreComparison
+from sensor.service.config.settings import Settings
 from sensor.service.progress import with_progress
-from sensor.service.settings import Settings
 
 SHOWN = 8
 """Incidents that are listed of each side."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from sensor.cli import completion, models_trust, options, say
-from sensor.service.model_install import KEPT, Installed, roll_back
-from sensor.service.model_install import install as install_bundle
-from sensor.service.settings import Settings
+from sensor.service.config.settings import Settings
+from sensor.service.models.model_install import KEPT, Installed, roll_back
+from sensor.service.models.model_install import install as install_bundle
 
 _RELOAD = "systemctl reload multa-sensor"
 

@@ -12,9 +12,9 @@ from sensor.errors import UsageError
 from sensor.model.bundle import Bundle
 from sensor.model.trust import Trust
 from sensor.model.verification import Verification
-from sensor.service import configuration
-from sensor.service.model_store import resolve
-from sensor.service.settings import DEFAULT_PATH, Settings
+from sensor.service.config import configuration
+from sensor.service.config.settings import DEFAULT_PATH, Settings
+from sensor.service.models.model_store import resolve
 
 _SHA256_DIGITS = 64
 

@@ -18,12 +18,12 @@ from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
 from sensor.errors import ConfigurationError, UsageError
 from sensor.hops import Profile
-from sensor.service import configuration
-from sensor.service.model_store import shipped_bundle
-from sensor.service.setting_tables import SOURCES
-from sensor.service.settings import WITHOUT_A_FILE, Settings
-from sensor.service.statistics import Statistics, StatisticsFile
-from sensor.service.values import BitsBeyondPrefixError, WrongValueError, network
+from sensor.service.config import configuration
+from sensor.service.config.setting_tables import SOURCES
+from sensor.service.config.settings import WITHOUT_A_FILE, Settings
+from sensor.service.config.values import BitsBeyondPrefixError, WrongValueError, network
+from sensor.service.health.statistics import Statistics, StatisticsFile
+from sensor.service.models.model_store import shipped_bundle
 
 files = click.argument("files", nargs=-1, required=True, metavar="FILE...")
 

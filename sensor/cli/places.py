@@ -6,8 +6,8 @@ import click
 
 from sensor.cli import options
 from sensor.errors import UsageError
-from sensor.service import configuration
-from sensor.service.settings import DEFAULT_PATH, Settings
+from sensor.service.config import configuration
+from sensor.service.config.settings import DEFAULT_PATH, Settings
 
 LABELS = Path("/var/lib/multa/labels.json")
 """What operators say of alerts."""

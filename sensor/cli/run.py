@@ -12,8 +12,8 @@ import click
 from sensor.alerts.sinks import OLD_SUFFIX, STDOUT
 from sensor.cli import completion, options, say_soon
 from sensor.errors import UsageError
+from sensor.service.config.settings import DEFAULT_PATH, Settings
 from sensor.service.session import Session, Wanted
-from sensor.service.settings import DEFAULT_PATH, Settings
 from sensor.service.signals import Signals
 from sensor.service.sources import (
     RECORDING_MIB,

@@ -3,9 +3,9 @@
 from sensor.alerts.allow import AllowList
 from sensor.alerts.home import HomeNetworks
 from sensor.model.trust import Trust
+from sensor.service.config.settings import Settings
 from sensor.service.lanes import Detecting
-from sensor.service.model_store import resolve
-from sensor.service.settings import Settings
+from sensor.service.models.model_store import resolve
 
 
 def detecting(settings: Settings, *, live: bool = False) -> Detecting:

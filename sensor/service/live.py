@@ -15,11 +15,11 @@ from sensor.capture.live import LiveSource, Watching
 from sensor.capture.record import Recorder
 from sensor.errors import MultaError
 from sensor.service.handover import Handover
-from sensor.service.health import Health
+from sensor.service.health.health import Health
+from sensor.service.health.statistics import Statistics
 from sensor.service.notify import ServiceManager
 from sensor.service.reload import Reload
 from sensor.service.signals import Signals
-from sensor.service.statistics import Statistics
 
 REPEAT_S = 60
 """How often a loss that goes on is told."""

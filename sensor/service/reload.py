@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from sensor.errors import ConfigurationError, MultaError
 from sensor.exchange import Group, Lanes
 from sensor.lane import Watch
+from sensor.service.config.setting_tables import RESTART
+from sensor.service.config.settings import Settings, changes
 from sensor.service.configured import detecting
 from sensor.service.footprint import release_code
 from sensor.service.lanes import build_groups
-from sensor.service.setting_tables import RESTART
-from sensor.service.settings import Settings, changes
 from sensor.unexpected import explained
 
 

@@ -15,11 +15,11 @@ from sensor.pipeline import Decided, Detection, Packets, decide, decoded
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.footprint import release_heap
 from sensor.service.handover import Handover
+from sensor.service.health.statistics import Statistics
 from sensor.service.lanes import optional_of
-from sensor.service.statistics import Statistics
 from sensor.service.summary import Summary
 from sensor.service.telling import Teller
-from sensor.service.workers import Workers
+from sensor.service.workers.workers import Workers
 
 
 class Run:

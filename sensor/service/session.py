@@ -20,23 +20,23 @@ from sensor.exchange import Lanes
 from sensor.packets.headers import Headers
 from sensor.pipeline import Packets
 from sensor.service import beginnings
+from sensor.service.config.settings import Settings
 from sensor.service.configured import detecting
-from sensor.service.coverage import label
-from sensor.service.devices import Devices
+from sensor.service.devices.devices import Devices
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.footprint import release_code
-from sensor.service.health import Health
+from sensor.service.health.coverage import label
+from sensor.service.health.health import Health
+from sensor.service.health.statistics import Statistics, StatisticsFile
+from sensor.service.health.status_output import StatusOutput
 from sensor.service.lanes import build_lanes, optional_of
 from sensor.service.live import Attendant, UntilFailure, limited, within
 from sensor.service.reload import Reload
 from sensor.service.run import Run
-from sensor.service.settings import Settings
 from sensor.service.signals import Signals
 from sensor.service.sources import Opener, open_source
-from sensor.service.statistics import Statistics, StatisticsFile
-from sensor.service.status_output import StatusOutput
 from sensor.service.summary import Summary
-from sensor.service.workers import Workers
+from sensor.service.workers.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)

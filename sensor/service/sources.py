@@ -10,9 +10,9 @@ from sensor.capture.live import LiveSource
 from sensor.capture.ring import BLOCK_BYTES, BLOCKS, FULL_FRAMES, SNAP_BYTES, Ring
 from sensor.capture.tap import DEVICE_COUNTERS, Tapped, open_packet_socket
 from sensor.errors import UsageError
-from sensor.service.devices import NEIGHBOURS
-from sensor.service.setting_tables import Capture
-from sensor.service.workers import Workers
+from sensor.service.config.setting_tables import Capture
+from sensor.service.devices.devices import NEIGHBOURS
+from sensor.service.workers.workers import Workers
 
 RECORDING_MIB = 32
 """Whole frames take more room than headers."""

@@ -14,7 +14,7 @@ from sensor.alerts.home import PEERS
 from sensor.flows.columns import address_text
 from sensor.lane import Lane
 from sensor.quantities import duration, number
-from sensor.service.statistics import Statistics
+from sensor.service.health.statistics import Statistics
 
 SHOWN = 8
 """Incidents of a task that are listed; the worst ones."""

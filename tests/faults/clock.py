@@ -19,7 +19,7 @@ from faults.floods import address, flood, refused
 from faults.installation import configuration
 from faults.process import Sensor, lines_of, multa, sensor, sensor_command
 from faults.result import Result
-from sensor.service.symptoms import FIRST_YEAR
+from sensor.service.health.symptoms import FIRST_YEAR
 
 HERE = Path(__file__).parent
 HOUR, YEAR = 3_600, 31_557_600

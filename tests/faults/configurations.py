@@ -20,9 +20,9 @@ from command import sensor_process
 from tqdm import tqdm
 
 from sensor.errors import ConfigurationError
-from sensor.service.configuration import read
-from sensor.service.configuration_text import default_text, effective_text
-from sensor.service.settings import Settings
+from sensor.service.config.configuration import read
+from sensor.service.config.configuration_text import default_text, effective_text
+from sensor.service.config.settings import Settings
 
 CPU_SECONDS = 1.0
 LONGEST_MESSAGE = 1_000

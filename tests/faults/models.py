@@ -24,8 +24,8 @@ from sensor.errors import BundleError, MultaError
 from sensor.model.bundle import MANIFEST, SIGNATURE, Bundle
 from sensor.model.trust import Trust, check_signature
 from sensor.model.verification import read_proved, verify
-from sensor.service.model_install import install
-from sensor.service.model_store import SHIPPED_MODEL, resolve, shipped_models
+from sensor.service.models.model_install import install
+from sensor.service.models.model_store import SHIPPED_MODEL, resolve, shipped_models
 
 DAMAGED = ("model.tflite", "golden.npz", "README.md", MANIFEST, SIGNATURE)
 FORGED = ("model.tflite", "golden.npz", MANIFEST)

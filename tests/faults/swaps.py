@@ -24,7 +24,7 @@ from faults.installation import configuration
 from faults.process import Sensor, lines_of, multa, sensor, sensor_command
 from faults.result import Result
 from sensor.model import canonical
-from sensor.service.model_store import shipped_bundle
+from sensor.service.models.model_store import shipped_bundle
 
 VERSIONS = ("before", "after")
 TASK = "syn_dos"

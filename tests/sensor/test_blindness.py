@@ -1,4 +1,4 @@
-from sensor.service.blindness import KEPT, Blindness
+from sensor.service.health.blindness import KEPT, Blindness
 
 NOON = 1_700_000_000 * 10**9
 """2023-11-14 22:13:20"""

@@ -9,9 +9,9 @@ from test_pcap import unprivileged
 
 from sensor.alerts.allow import RULES
 from sensor.errors import ConfigurationError, MissingInputError, PermissionDeniedError
-from sensor.service import configuration
-from sensor.service.configuration import FILE_BYTES, read
-from sensor.service.settings import Settings
+from sensor.service.config import configuration
+from sensor.service.config.configuration import FILE_BYTES, read
+from sensor.service.config.settings import Settings
 
 RULE = '[[allow]]\ncomment = "why"\nexpires = "never"\ntask = "scan"\n'
 
@@ -260,7 +260,7 @@ def test_what_would_take_long_or_much_is_refused_at_once(path, text, says):
 
 def test_reading_loads_nothing_heavy():
     code = (
-        "import sys, sensor.service.configuration as c\n"
+        "import sys, sensor.service.config.configuration as c\n"
         "from pathlib import Path\n"
         "c.read(Path(sys.argv[1]))\n"
         "heavy = ('email', 'http', 'xml', 'asyncio', 'difflib', 'importlib.metadata', 'decimal')\n"

@@ -2,8 +2,8 @@ import pytest
 from command import ROOT
 
 from sensor.errors import ConfigurationError, MissingInputError, MultaError
-from sensor.service.configuration import read
-from sensor.service.configuration_check import findings
+from sensor.service.config.configuration import read
+from sensor.service.config.configuration_check import findings
 
 MODEL = ROOT / "models" / "iot-gateway"
 

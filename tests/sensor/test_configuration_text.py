@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from sensor.service.configuration import read
-from sensor.service.configuration_text import (
+from sensor.service.config.configuration import read
+from sensor.service.config.configuration_text import (
     default_text,
     effective_document,
     effective_text,
     written,
 )
-from sensor.service.settings import ALLOW, DEFINITIONS, Settings
+from sensor.service.config.settings import ALLOW, DEFINITIONS, Settings
 
 ROOT = Path(__file__).parents[2]
 

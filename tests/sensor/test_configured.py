@@ -4,9 +4,9 @@ import pytest
 
 from sensor.alerts.allow import AllowRule
 from sensor.errors import MissingInputError
-from sensor.service import model_store
+from sensor.service.config.settings import WITHOUT_A_FILE, Settings
 from sensor.service.configured import detecting, trust
-from sensor.service.settings import WITHOUT_A_FILE, Settings
+from sensor.service.models import model_store
 
 
 def test_settings_become_what_is_detected_with(tmp_path):

@@ -7,7 +7,7 @@ from random_frames import random_frames
 from traffic import Mixture
 
 from sensor.packets.decode import Decoder
-from sensor.service.counts import DecodedCounts, FrameCounts
+from sensor.service.health.counts import DecodedCounts, FrameCounts
 
 
 def test_two_halves_are_the_whole():

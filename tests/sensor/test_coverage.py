@@ -12,8 +12,8 @@ from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
 from sensor.lane import Lane, Watch
 from sensor.model.schema import FeatureSchema
-from sensor.service.coverage import funnel, label, networks
 from sensor.service.handover import Handover
+from sensor.service.health.coverage import funnel, label, networks
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 

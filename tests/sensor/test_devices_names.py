@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import ConfigurationError
-from sensor.service.devices import LOOK_S, NEIGHBOURS, Devices
+from sensor.service.devices.devices import LOOK_S, NEIGHBOURS, Devices
 
 CAMERA, PHONE, TV = "02:00:5e:00:53:01", "02:00:5e:00:53:02", "02:00:5e:00:53:03"
 

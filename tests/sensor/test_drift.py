@@ -6,7 +6,7 @@ from command import ROOT
 
 from sensor.model.canonical import parse
 from sensor.model.score_counts import BINS, HOUR_NS, ScoreCounts
-from sensor.service.drift import Drift, Window, benign_histogram, in_words, latest, stability
+from sensor.service.health.drift import Drift, Window, benign_histogram, in_words, latest, stability
 
 EDGES = [k / 20 for k in range(21)]
 MANIFEST = {"histograms": {"scan": {"edges": EDGES, "benign": [9_000, 1_000] + [0] * 18}}}

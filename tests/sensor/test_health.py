@@ -17,10 +17,10 @@ from sensor.errors import BundleError, ConfigurationError, OutputError
 from sensor.model.score_counts import HOUR_NS
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
-from sensor.service.health import Health
+from sensor.service.health.health import Health
+from sensor.service.health.status_output import StatusOutput
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
-from sensor.service.status_output import StatusOutput
 
 MODEL = ROOT / "models" / "iot-gateway"
 NOW = 1_800_000_000 * 10**9

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sensor.service.leases import FILE_BYTES, LEASES, NAME_LENGTH, Lease, clean, read_leases
+from sensor.service.devices.leases import FILE_BYTES, LEASES, NAME_LENGTH, Lease, clean, read_leases
 
 NOW = 1_700_000_000.0
 MAC = "02:00:5e:00:53:01"

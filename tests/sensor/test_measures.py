@@ -1,4 +1,4 @@
-from sensor.service.measures import Histogram, Measures
+from sensor.service.health.measures import Histogram, Measures
 
 
 def test_values_stand_at_the_first_bound_that_they_do_not_exceed():

@@ -11,7 +11,7 @@ from traffic import Mixture, random_packets
 
 from sensor.flows.epochs import part_of
 from sensor.packets.headers import Headers
-from sensor.service.merging import NEVER, PATIENCE_S, PAUSE_S, Merger
+from sensor.service.workers.merging import NEVER, PATIENCE_S, PAUSE_S, Merger
 
 FORWARD = Mixture(steps_ns=(1, 1_500, 30_000_000))
 

@@ -5,7 +5,7 @@ from command import ROOT
 from prometheus_client.parser import text_string_to_metric_families
 
 from sensor import __version__
-from sensor.service.metrics import text
+from sensor.service.health.metrics import text
 
 STARTING = {"state": "starting", "status_failures": 2}
 

@@ -24,9 +24,9 @@ from sensor.errors import (
 )
 from sensor.model.bundle import Bundle
 from sensor.model.trust import Trust
-from sensor.service import model_install
-from sensor.service.model_install import install, roll_back
-from sensor.service.model_store import SHIPPED_MODEL, resolve, shipped_models, versions
+from sensor.service.models import model_install
+from sensor.service.models.model_install import install, roll_back
+from sensor.service.models.model_store import SHIPPED_MODEL, resolve, shipped_models, versions
 
 ROOT = Path(__file__).parents[2]
 NAME = SHIPPED_MODEL
@@ -543,8 +543,8 @@ from pathlib import Path
 from sensor.errors import MultaError, OutputError
 from sensor.model.bundle import Bundle
 from sensor.model.trust import Trust
-from sensor.service import model_install
-from sensor.service.model_store import resolve
+from sensor.service.models import model_install
+from sensor.service.models.model_store import resolve
 model_install.read_proved = lambda path, trust: (Bundle.read(path, trust), None)
 disk, one, two = map(Path, sys.argv[1:])
 os.system(f"mount -t tmpfs -o size=1m tmpfs {disk}")

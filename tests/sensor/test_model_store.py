@@ -6,8 +6,8 @@ import pytest
 
 import sensor
 from sensor.errors import BundleError, MissingInputError, PermissionDeniedError
-from sensor.service import model_store
-from sensor.service.model_store import (
+from sensor.service.models import model_store
+from sensor.service.models.model_store import (
     Version,
     linked,
     names,

@@ -10,7 +10,9 @@ from signing import made_key, sign
 @pytest.fixture(autouse=True)
 def configuration(monkeypatch, tmp_path):
     """That of a machine on which nothing was installed."""
-    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", tmp_path / "sensor.toml")
+    monkeypatch.setattr(
+        "sensor.service.config.configuration.DEFAULT_PATH", tmp_path / "sensor.toml"
+    )
 
 
 @pytest.fixture

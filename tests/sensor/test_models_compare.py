@@ -9,7 +9,7 @@ from command import assert_fails, sensor_command
 from forged import rewritten
 
 from sensor.model.bundle import Bundle
-from sensor.service.model_store import shipped_models
+from sensor.service.models.model_store import shipped_models
 
 CAPTURE = Path(__file__).parents[1] / "captures/seven-tasks.pcap"
 SHIPPED = shipped_models() / "iot-gateway"
@@ -20,7 +20,7 @@ def configuration(monkeypatch, tmp_path):
     """That of a machine on which a sensor has a log of its shadow in the test's folder."""
     path = tmp_path / "sensor.toml"
     path.write_text(f'[models]\nshadow_log = "{tmp_path / "shadow.json"}"\n')
-    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", path)
+    monkeypatch.setattr("sensor.service.config.configuration.DEFAULT_PATH", path)
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,16 @@ from forged import with_file
 
 from sensor.model.bundle import Bundle
 from sensor.model.verification import verify
-from sensor.service import model_install
-from sensor.service.model_store import SHIPPED_MODEL, resolve, shipped_models
+from sensor.service.models import model_install
+from sensor.service.models.model_store import SHIPPED_MODEL, resolve, shipped_models
 
 
 @pytest.fixture(autouse=True)
 def configuration(monkeypatch, tmp_path):
     """That of a machine on which nothing was installed."""
-    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", tmp_path / "sensor.toml")
+    monkeypatch.setattr(
+        "sensor.service.config.configuration.DEFAULT_PATH", tmp_path / "sensor.toml"
+    )
 
 
 @pytest.fixture

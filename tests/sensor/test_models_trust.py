@@ -4,13 +4,15 @@ import pytest
 
 from sensor.cli.models_trust import folder_of, settings
 from sensor.errors import UsageError
-from sensor.service.model_store import shipped_models
+from sensor.service.models.model_store import shipped_models
 
 
 @pytest.fixture(autouse=True)
 def configuration(monkeypatch, tmp_path):
     """That of a machine on which nothing was installed."""
-    monkeypatch.setattr("sensor.service.configuration.DEFAULT_PATH", tmp_path / "sensor.toml")
+    monkeypatch.setattr(
+        "sensor.service.config.configuration.DEFAULT_PATH", tmp_path / "sensor.toml"
+    )
 
 
 def test_without_a_configuration_everybody_is_trusted():

@@ -16,7 +16,7 @@ from sensor.cli.options import (
     settings,
 )
 from sensor.errors import MissingInputError, UsageError
-from sensor.service import model_store
+from sensor.service.models import model_store
 
 
 def test_models_given_are_used_in_place_of_configured_ones(tmp_path):

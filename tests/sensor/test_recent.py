@@ -7,8 +7,8 @@ from reference import Frame
 from sensor.alerts.eve import Options, document
 from sensor.packets.decode import Decoder
 from sensor.pipeline import detect
+from sensor.service.health.recent import KEPT, Recent
 from sensor.service.lanes import Detecting, build_lanes
-from sensor.service.recent import KEPT, Recent
 
 
 def events():

@@ -21,13 +21,13 @@ from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
 from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
+from sensor.service.config.setting_tables import Capture, Evidence, Models
+from sensor.service.config.settings import Settings
+from sensor.service.health.statistics import Statistics
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.live import Attendant
 from sensor.service.reload import Reload
-from sensor.service.setting_tables import Capture, Evidence, Models
-from sensor.service.settings import Settings
 from sensor.service.signals import Signals
-from sensor.service.statistics import Statistics
 
 pytestmark = pytest.mark.network
 

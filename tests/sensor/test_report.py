@@ -17,7 +17,7 @@ from sensor.reporting.alert_log import parse
 from sensor.reporting.report import Material, page
 from sensor.reporting.report_facts import Facts
 from sensor.reporting.report_status import Health
-from sensor.service.status_output import StatusOutput
+from sensor.service.health.status_output import StatusOutput
 
 VOID = {"meta"}
 HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b"

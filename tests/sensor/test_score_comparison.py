@@ -12,7 +12,7 @@ from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.reporting.comparison import match
 from sensor.reporting.score_comparison import ScoreComparison, TaskRows
-from sensor.service.model_store import shipped_models
+from sensor.service.models.model_store import shipped_models
 
 CAPTURE = Path(__file__).parents[1] / "captures/seven-tasks.pcap"
 SHIPPED = shipped_models() / "iot-gateway"

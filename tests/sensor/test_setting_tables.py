@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from sensor.service.configuration_text import written
-from sensor.service.setting_tables import Capture, Models
-from sensor.service.settings import ALLOW, DEFINITIONS
+from sensor.service.config.configuration_text import written
+from sensor.service.config.setting_tables import Capture, Models
+from sensor.service.config.settings import ALLOW, DEFINITIONS
 
 if sys.version_info >= (3, 11):
     import tomllib

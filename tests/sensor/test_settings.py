@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from sensor.alerts.allow import AllowRule
-from sensor.service.setting_tables import FORWARD, RELOAD, RESTART
-from sensor.service.settings import DEFINITIONS, WITHOUT_A_FILE, Settings, changes
+from sensor.service.config.setting_tables import FORWARD, RELOAD, RESTART
+from sensor.service.config.settings import DEFINITIONS, WITHOUT_A_FILE, Settings, changes
 
 RULE = AllowRule(comment="why", task="scan", place="a:1")
 

@@ -8,7 +8,7 @@ from blocks import headers_of
 from traffic import Mixture, random_packets
 
 from sensor.packets.headers import OPTIONAL_TYPES, Headers
-from sensor.service.shared_columns import ROWS, SLOTS, SharedColumns
+from sensor.service.workers.shared_columns import ROWS, SLOTS, SharedColumns
 
 
 @pytest.mark.parametrize("optional", [(), ("ttl",), tuple(OPTIONAL_TYPES)])

@@ -7,7 +7,7 @@ import pytest
 
 from sensor.capture.tap import open_packet_socket
 from sensor.errors import CaptureUnavailableError, UsageError
-from sensor.service.setting_tables import Capture
+from sensor.service.config.setting_tables import Capture
 from sensor.service.sources import Opener, require_sense
 
 PLAIN = Capture(interfaces=("eth0",))

@@ -27,8 +27,8 @@ from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import UDP
 from sensor.pipeline import detect
+from sensor.service.health.statistics import Statistics, StatisticsFile
 from sensor.service.lanes import Detecting, build_lanes
-from sensor.service.statistics import Statistics, StatisticsFile
 
 
 def empty():

@@ -9,7 +9,7 @@ from command import assert_fails, sensor_command
 from test_symptoms import NOW
 
 from sensor.reporting.labels import Label, append
-from sensor.service.status_output import StatusOutput
+from sensor.service.health.status_output import StatusOutput
 
 
 @pytest.fixture

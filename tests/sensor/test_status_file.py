@@ -9,7 +9,7 @@ from test_symptoms import NOW
 from sensor.errors import MissingInputError, PermissionDeniedError
 from sensor.reporting import status_file
 from sensor.reporting.status_file import boottime_s, judged, read_document, read_status
-from sensor.service.status_output import StatusOutput
+from sensor.service.health.status_output import StatusOutput
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from test_symptoms import NOW
 
 from sensor.reporting.status_file import boot_id, boottime_s
-from sensor.service.status_output import StatusOutput
+from sensor.service.health.status_output import StatusOutput
 
 
 def output(folder, **options):

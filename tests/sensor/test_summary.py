@@ -12,7 +12,7 @@ from sensor.flows.table import FlowTable
 from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
-from sensor.service.statistics import Statistics
+from sensor.service.health.statistics import Statistics
 from sensor.service.summary import SHOWN, Summary
 
 

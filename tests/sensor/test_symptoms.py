@@ -3,7 +3,7 @@ import pytest
 from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.sinks import AlertLog
 from sensor.capture.block import CaptureCounters
-from sensor.service.symptoms import Growth, Symptoms, of_rules
+from sensor.service.health.symptoms import Growth, Symptoms, of_rules
 
 NOW = 1_800_000_000 * 10**9
 QUIET = dict.fromkeys(

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from sensor.service.toml_places import Places
+from sensor.service.config.toml_places import Places
 
 if sys.version_info >= (3, 11):
     import tomllib

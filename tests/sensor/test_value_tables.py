@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from sensor.service.value_tables import Devices, Severities
-from sensor.service.values import WrongValueError
+from sensor.service.config.value_tables import Devices, Severities
+from sensor.service.config.values import WrongValueError
 
 FOLDER = Path("/etc/multa")
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sensor.service.setting_tables import Forward
-from sensor.service.settings import DEFINITIONS
-from sensor.service.values import (
+from sensor.service.config.setting_tables import Forward
+from sensor.service.config.settings import DEFINITIONS
+from sensor.service.config.values import (
     BitsBeyondPrefixError,
     Choice,
     Expiry,

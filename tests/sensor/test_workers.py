@@ -22,9 +22,9 @@ from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import assemble, decide, rows
-from sensor.service.counts import DecodedCounts
+from sensor.service.health.counts import DecodedCounts
 from sensor.service.live import within
-from sensor.service.workers import Workers
+from sensor.service.workers.workers import Workers
 
 pytestmark = pytest.mark.network
 
@@ -142,7 +142,7 @@ def test_a_worker_that_is_killed_ends_the_run_after_what_was_received(tmp_path):
 
 
 def test_a_worker_that_stands_still_does_not_keep_the_run(monkeypatch):
-    monkeypatch.setattr("sensor.service.workers.ENDING_S", 0.3)
+    monkeypatch.setattr("sensor.service.workers.workers.ENDING_S", 0.3)
     with netns.link() as cable, netns.inside(cable.far):
         source = Workers((cable.port,), 2, set(), blocks=64, promiscuous=False)
         try:

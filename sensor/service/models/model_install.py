@@ -1,4 +1,4 @@
-"""Puts bundles into the store, and takes the version before back (`sensor.service.model_store`).
+"""Puts bundles into the store, and takes the version before back; see `model_store`.
 
 A bundle is copied first and proved after, so that what was proved is what will be used. Until the
 last step the link of the version in use stays as it is, and that step is one rename: whenever the
@@ -28,7 +28,7 @@ from sensor.errors import (
 from sensor.model.bundle import FILES, LIMITS, MANIFEST, SIGNATURE, Bundle, read_file
 from sensor.model.trust import Trust
 from sensor.model.verification import Verification, read_proved
-from sensor.service.model_store import CURRENT, PREVIOUS, linked, names, versions
+from sensor.service.models.model_store import CURRENT, PREVIOUS, linked, names, versions
 
 KEPT = 3
 """Versions of a model that are kept, the current and the previous one among them."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sensor.alerts.allow import PROTOCOLS, AllowRule
-from sensor.service.setting_tables import (
+from sensor.service.config.setting_tables import (
     RELOAD,
     Alerts,
     Capture,
@@ -19,7 +19,7 @@ from sensor.service.setting_tables import (
     NetworkSettings,
     no_table,
 )
-from sensor.service.values import (
+from sensor.service.config.values import (
     TASK_NAME,
     Choice,
     Expiry,

@@ -14,8 +14,8 @@ from sensor.errors import (
     MultaError,
     PermissionDeniedError,
 )
-from sensor.service.model_store import resolve
-from sensor.service.settings import Settings
+from sensor.service.config.settings import Settings
+from sensor.service.models.model_store import resolve
 
 
 def findings(settings: Settings) -> Iterator[str]:

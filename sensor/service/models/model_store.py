@@ -2,7 +2,7 @@
 
 The store has a folder for each name, in it a folder for each version (the first 12 digits of its
 ``manifest_sha256``), and the symbolic links ``current`` and ``previous`` beside these. What is
-used is decided by one link, so it changes at once and wholly; `sensor.service.model_install`
+used is decided by one link, so it changes at once and wholly; `sensor.service.models.model_install`
 writes it. A name means the store's current version where there is one, else the shipped bundle.
 """
 

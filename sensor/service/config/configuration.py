@@ -20,7 +20,7 @@ from typing import Any
 
 from sensor.alerts.allow import PROTOCOLS, RULES, AllowRule
 from sensor.errors import ConfigurationError, MissingInputError, PermissionDeniedError
-from sensor.service.settings import (
+from sensor.service.config.settings import (
     ALLOW,
     DEFAULT_PATH,
     DEFINITIONS,
@@ -29,8 +29,8 @@ from sensor.service.settings import (
     Definition,
     Settings,
 )
-from sensor.service.toml_places import Places
-from sensor.service.values import WrongValueError, shown
+from sensor.service.config.toml_places import Places
+from sensor.service.config.values import WrongValueError, shown
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
-from sensor.service.values import TASK_NAME, Text, Whole, WrongValueError, refused, shown
+from sensor.service.config.values import TASK_NAME, Text, Whole, WrongValueError, refused, shown
 
 LONGEST_NAME = 64
 """Characters of a device's name, as in alerts."""

@@ -1,8 +1,8 @@
 """Names of the devices behind addresses, for people who read alerts.
 
 What is known of an address comes from, in this order: what the operator has configured, DHCP leases
-(`sensor.service.leases`), and the kernel's neighbours, which know MAC addresses of IPv4 only. No
-network is asked. It is looked up when an alert is written, so it is what holds then; and it may be
+(`sensor.service.devices.leases`), and the kernel's neighbours, which know MAC addresses of IPv4
+only. No network is asked. It is looked up when an alert is written, so it is what holds then; and it may be
 wrong: devices choose the names with which they ask for leases, and make MAC addresses up.
 
 Files are looked at again no more often than every `LOOK_S`, and read when they have changed. They
@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from sensor.errors import ConfigurationError
-from sensor.service.leases import LEASES, Lease, Leases, clean, clean_mac, read_leases
+from sensor.service.devices.leases import LEASES, Lease, Leases, clean, clean_mac, read_leases
 
 LOOK_S = 30.0
 """How often files are looked at again, at most."""

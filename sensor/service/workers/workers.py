@@ -26,10 +26,10 @@ from sensor.capture.tap import open_packet_socket
 from sensor.capture.watched import NEW_FANOUT
 from sensor.errors import HostError
 from sensor.packets.headers import Headers
-from sensor.service.counts import DecodedCounts, FrameCounts
-from sensor.service.merging import NEVER, Merger
-from sensor.service.shared_columns import SharedColumns
-from sensor.service.worker import STOP, TIMEOUT_MS, Worker, become_worker
+from sensor.service.health.counts import DecodedCounts, FrameCounts
+from sensor.service.workers.merging import NEVER, Merger
+from sensor.service.workers.shared_columns import SharedColumns
+from sensor.service.workers.worker import STOP, TIMEOUT_MS, Worker, become_worker
 
 _TICK_S = 0.1
 _TICK_MARGIN_NS = 180_000_000

@@ -9,8 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from sensor.alerts.allow import PROTOCOLS, AllowRule
-from sensor.service.setting_tables import RESTART
-from sensor.service.settings import ALLOW, DEFINITIONS, REQUIRED, TABLES, Definition, Settings
+from sensor.service.config.setting_tables import RESTART
+from sensor.service.config.settings import (
+    ALLOW,
+    DEFINITIONS,
+    REQUIRED,
+    TABLES,
+    Definition,
+    Settings,
+)
 
 WIDTH = 98
 """Columns of comments."""

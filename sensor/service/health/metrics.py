@@ -58,7 +58,7 @@ class _Text:
     def histogram(
         self, name: str, text: str, series: Iterable[tuple[_Labels, Mapping[str, Any]]]
     ) -> None:
-        """Of values that are counted as by `sensor.service.measures.Histogram`."""
+        """Of values that are counted as by `sensor.service.health.measures.Histogram`."""
         begun = False
         for labels, found in series:
             if not begun:

@@ -1,7 +1,7 @@
 """The tables of the configuration: one class each, one field for each key.
 
 A field says its kind, default and meaning, and whether a reload takes it up. From these come the
-reader (`sensor.service.configuration`), ``multa-sensor config``, the example file and
+reader (`sensor.service.config.configuration`), ``multa-sensor config``, the example file and
 `docs/configuration.md`.
 """
 
@@ -13,8 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sensor.service.value_tables import Devices, Severities
-from sensor.service.values import (
+from sensor.service.config.value_tables import Devices, Severities
+from sensor.service.config.values import (
     LONGEST_SOCKET_PATH,
     Choice,
     FilePath,

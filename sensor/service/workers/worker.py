@@ -22,8 +22,8 @@ from sensor.errors import MultaError
 from sensor.flows.epochs import part_of
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import Headers
-from sensor.service.counts import DecodedCounts, FrameCounts
-from sensor.service.shared_columns import ROWS, SLOTS, SharedColumns
+from sensor.service.health.counts import DecodedCounts, FrameCounts
+from sensor.service.workers.shared_columns import ROWS, SLOTS, SharedColumns
 from sensor.unexpected import explained
 
 TIMEOUT_MS = 20

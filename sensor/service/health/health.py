@@ -19,14 +19,14 @@ from sensor.exchange import Lanes
 from sensor.lane import Watch
 from sensor.model.score_counts import BINS
 from sensor.quantities import number
-from sensor.service.blindness import Blindness
-from sensor.service.coverage import funnel, label, networks
-from sensor.service.drift import MUCH, Drift, in_words, latest
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
-from sensor.service.statistics import Statistics
-from sensor.service.status_output import StatusOutput
-from sensor.service.symptoms import LOSS_S, Growth, Reason, Symptoms, of_rules
+from sensor.service.health.blindness import Blindness
+from sensor.service.health.coverage import funnel, label, networks
+from sensor.service.health.drift import MUCH, Drift, in_words, latest
+from sensor.service.health.statistics import Statistics
+from sensor.service.health.status_output import StatusOutput
+from sensor.service.health.symptoms import LOSS_S, Growth, Reason, Symptoms, of_rules
 
 REPEAT_S = 600
 """How often the log is told again of a reason that comes and goes."""

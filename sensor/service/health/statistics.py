@@ -15,9 +15,9 @@ from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.exchange import Lanes
 from sensor.flows.sequences import END_REASONS
-from sensor.service.counts import DecoderCounts, FrameCounts
-from sensor.service.measures import Measures
-from sensor.service.recent import Recent
+from sensor.service.health.counts import DecoderCounts, FrameCounts
+from sensor.service.health.measures import Measures
+from sensor.service.health.recent import Recent
 
 
 class Statistics:

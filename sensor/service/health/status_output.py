@@ -22,8 +22,8 @@ from sensor.reporting.status_file import (
     pid_namespace,
     read_document,
 )
-from sensor.service import metrics
-from sensor.service.blindness import KEPT
+from sensor.service.health import metrics
+from sensor.service.health.blindness import KEPT
 
 METRICS_S = 10
 """How often metrics are written, at most: nobody scrapes more often, and they cost the most."""

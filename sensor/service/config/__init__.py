@@ -1,0 +1,1 @@
+"""The configuration: its keys, their values, reading, checking and showing it."""

@@ -1,0 +1,1 @@
+"""Names of devices, from leases and from the configuration."""

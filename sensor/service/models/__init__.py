@@ -1,0 +1,1 @@
+"""The store of models, and installing into it."""
