@@ -2,8 +2,8 @@
 
 What is known of an address comes from, in this order: what the operator has configured, DHCP leases
 (`sensor.service.devices.leases`), and the kernel's neighbours, which know MAC addresses of IPv4
-only. No network is asked. It is looked up when an alert is written, so it is what holds then; and it may be
-wrong: devices choose the names with which they ask for leases, and make MAC addresses up.
+only. No network is asked. It is looked up when an alert is written, so it is what holds then; and
+it may be wrong: devices choose the names with which they ask for leases, and make MAC addresses up.
 
 Files are looked at again no more often than every `LOOK_S`, and read when they have changed. They
 come and go and may be unreadable: then nothing is known, which `Devices.document` tells.
