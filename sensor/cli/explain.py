@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from sensor.cli import completion, options, places
-from sensor.errors import EvidenceError, OutputError, UsageError
+from sensor.errors import EvidenceError, UsageError
 from sensor.reporting.drawing import ROWS, picture
 from sensor.reporting.evidence_files import find, read
 from sensor.reporting.explanation import Explanation, document
@@ -84,13 +83,11 @@ def explain(
     path = find(folder, alert_id)
     options.keep_apart([str(path)], drawn)
     explanation = explained_file(path, [*models, installed.settings.models.store], rows)
-    if drawn and drawn != STDOUT:
-        _write(drawn, picture(explanation))
+    if drawn:
+        options.write_result(drawn, picture(explanation).encode(), "the picture")
     if as_json:
         click.echo(json.dumps(document(explanation)))
-    elif drawn == STDOUT:
-        sys.stdout.buffer.write(picture(explanation).encode())
-    else:
+    elif drawn != STDOUT:
         click.echo(text(explanation, shutil.get_terminal_size((100, 24)).columns), nl=False)
     if explanation.agrees is False:
         raise EvidenceError(
@@ -114,13 +111,3 @@ def explained_file(path: Path, folders: Sequence[Path], rows: int = ROWS) -> Exp
     sha256 = evidence.alert.multa["model"].get("sha256")
     bundle = find_bundle(sha256, [*folders, shipped_models()]) if sha256 else None
     return explained(evidence, bundle, rows)
-
-
-def _write(path: str, svg: str) -> None:
-    try:
-        Path(path).write_text(svg, encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise OutputError(
-            f"{path}: the picture can't be written ({reason}); choose another place"
-        ) from None

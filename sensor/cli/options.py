@@ -16,7 +16,7 @@ from click.core import ParameterSource
 from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
-from sensor.errors import ConfigurationError, UsageError
+from sensor.errors import ConfigurationError, OutputError, UsageError
 from sensor.hops import Profile
 from sensor.service.config import configuration
 from sensor.service.config.setting_tables import SOURCES
@@ -170,6 +170,41 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     except WrongValueError as error:
         raise UsageError(
             f"--home-net {text!r}: {error}, several with commas between them"
+        ) from None
+
+
+def write_result(path: str, content: bytes, what: str) -> None:
+    """Writes a file of its own, whole or not at all; what was there stays if there is no room.
+
+    It is for its owner and the group to read, as it holds addresses of people.
+
+    Args:
+        path: of the file, which is replaced; of a device or a pipe; or ``-``.
+        content: of it.
+        what: it is, for an error, such as ``the report``.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    if path == STDOUT:
+        sys.stdout.buffer.write(content)
+        return
+    target = Path(os.path.realpath(path))
+    whole = not target.exists() or target.is_file()
+    place = target.with_name(f".{target.name}.{os.getpid()}.new") if whole else target
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    try:
+        with open(os.open(place, flags, 0o640), "wb") as file:  # noqa: PTH123 -- a descriptor
+            file.write(content)
+        if whole:
+            place.replace(target)
+    except (OSError, ValueError) as error:
+        if whole:
+            with contextlib.suppress(OSError, ValueError):
+                place.unlink()
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise OutputError(
+            f"{path}: {what} can't be written ({reason}); make room or choose another place"
         ) from None
 
 

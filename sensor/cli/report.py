@@ -1,8 +1,6 @@
 """``multa-sensor report``: what alert logs tell, as one HTML page."""
 
 import contextlib
-import os
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 import click
 
 from sensor.cli import options, places, say
-from sensor.errors import MultaError, OutputError
+from sensor.errors import MultaError
 from sensor.reporting.alert_choice import Choice, point_in_time
 from sensor.reporting.alert_log import STDIN, Unread, read, rotated
 from sensor.reporting.labels import ALERT_ID, Label, current
@@ -92,7 +90,7 @@ def report(
         str(unread),
         list(_pictures(facts, evidence, installed)) if evidence else (),
     )
-    _write(output, page(material).encode())
+    options.write_result(output, page(material).encode(), "the report")
 
 
 def _with_rotated(logs: tuple[str, ...], since: datetime | None) -> list[str | Path]:
@@ -157,22 +155,3 @@ def _pictures(
             explanation = explained_file(evidence / f"{each.alert_id}.json", [store])
             if explanation.agrees is not False:
                 yield each, picture(explanation)
-
-
-def _write(output: str, content: bytes) -> None:
-    """Writes the page.
-
-    Raises:
-        OutputError: it can't be written.
-    """
-    if output == "-":
-        sys.stdout.buffer.write(content)
-        return
-    try:
-        # It holds addresses of people.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        with open(os.open(output, flags, 0o640), "wb") as file:  # noqa: PTH123 -- a descriptor
-            file.write(content)
-    except (OSError, ValueError) as error:
-        reason = (getattr(error, "strerror", None) or str(error)).lower()
-        raise OutputError(f"{output}: the report can't be written ({reason})") from None

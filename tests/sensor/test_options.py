@@ -1,5 +1,7 @@
 import os
+import resource
 import stat
+import sys
 import threading
 from ipaddress import ip_network
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 from command import ROOT, assert_fails, sensor_command
 
 from sensor.alerts.home import HomeNetworks
+from sensor.cli import options
 from sensor.cli.options import (
     detection,
     home_networks,
@@ -15,7 +18,7 @@ from sensor.cli.options import (
     open_statistics,
     settings,
 )
-from sensor.errors import MissingInputError, UsageError
+from sensor.errors import MissingInputError, OutputError, UsageError
 from sensor.service.models import model_store
 
 
@@ -158,3 +161,29 @@ def test_reader_that_is_there_is_not_told_of_an_end(tmp_path, capfd):
     log.close()
     os.close(reader)
     assert capfd.readouterr().err == ""
+
+
+def test_a_result_is_written_whole_or_not_at_all(tmp_path, capfdbinary):
+    page = tmp_path / "page.html"
+    options.write_result(str(page), b"old", "the page")
+    assert (page.read_bytes(), page.stat().st_mode & 0o777) == (b"old", 0o640)
+    link = tmp_path / "link.html"
+    link.symlink_to(page)
+    options.write_result(str(link), b"new", "the page")
+    assert (page.read_bytes(), link.is_symlink()) == (b"new", True)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limit[1]))
+    try:
+        with pytest.raises(OutputError, match="the page can't be written"):
+            options.write_result(str(page), bytes(5_000), "the page")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert page.read_bytes() == b"new"
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["link.html", "page.html"]
+    with pytest.raises(OutputError, match="no space left"):
+        options.write_result("/dev/full", bytes(10), "the page")
+    with pytest.raises(OutputError, match="no such file"):
+        options.write_result(str(tmp_path / "nowhere" / "page.html"), b"", "the page")
+    options.write_result("-", b"shown", "the page")
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == b"shown"
