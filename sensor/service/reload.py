@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from sensor.errors import ConfigurationError, MultaError
 from sensor.exchange import Group, Lanes
 from sensor.lane import Watch
-from sensor.service.config.setting_tables import RESTART
+from sensor.service.config.setting_tables import RELOAD, RESTART
 from sensor.service.config.settings import Settings, changes
 from sensor.service.configured import detecting
 from sensor.service.footprint import release_code
@@ -67,7 +67,7 @@ class Reload:
         self.done = self.failed = 0
         self.failure: MultaError | None = None
         self.lanes = lanes
-        self._started = settings  # what takes a restart is as it was then
+        self._started = self._taken_up = settings  # what takes a restart is as it was then
         self._read, self._adoption, self._say = read, adoption, say
         self._optional = optional
         self._thread: threading.Thread | None = None
@@ -147,7 +147,12 @@ class Reload:
         ended = [watch for watch in old if watch not in self.lanes.watches]
         told = [f"{_named(watch)} begins" for watch in begun]
         told += [f"{_named(watch)} ends" for watch in ended]
-        self._say(f"reloaded: {', '.join(told) or 'the same detectors go on'}")
+        detectors = ", ".join(told) or "the same detectors go on"
+        changed = changes(self._taken_up, prepared.settings, RELOAD)
+        self._taken_up = prepared.settings
+        self._say(
+            f"reloaded: {detectors}" + (f"; changed: {', '.join(changed)}" if changed else "")
+        )
         if waiting := changes(self._started, prepared.settings, RESTART):
             self._say(f"takes effect with a restart only: {', '.join(waiting)}")
 

@@ -161,7 +161,7 @@ def test_allow_rules_and_severities_are_taken_up(cable, configured):
         severe = "[alerts.severity]\nflow_rate = 3\n"
         configured.says([str(SHIPPED)], more=f'{severe}{rule}destination = "10.0.0.0/8"\n')
         sensor.process.send_signal(signal.SIGHUP)
-        sensor.wait_for_message("the same detectors go on")
+        sensor.wait_for_message("the same detectors go on; changed: alerts.severity, allow")
         floods(cable)
         until(configured.alerts, "the rule's alert")
         assert sensor.end() == 0
