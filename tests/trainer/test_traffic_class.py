@@ -29,9 +29,10 @@ from trainer.traffic.networks import cnn, cnn_rnn, lmmoe  # noqa: E402
 from trainer.traffic.page import PAPER  # noqa: E402
 from trainer.traffic.readers import read  # noqa: E402
 from trainer.traffic.results import Results  # noqa: E402
-from trainer.traffic.training import APPROACHES, Outcome, Training  # noqa: E402
+from trainer.traffic.training import CANDIDATES, Candidate, Outcome, Training  # noqa: E402
 
 CLASS = TASKS[-1:]
+LEAF = Candidate(1)
 
 
 @pytest.fixture(scope="module")
@@ -78,18 +79,18 @@ def test_a_head_is_a_distribution_over_its_classes(network):
 
 
 def test_a_forest_tells_toy_services_and_the_tested_flows_alone_are_counted(material):
-    told = carry_out(material, Training("forest", CLASS, 0, 0, 0))
+    told = carry_out(material, Training("forest", CLASS, 0, 0, LEAF))
     counts = np.array(told.confusion[CLASS[0]])
     assert counts.sum(axis=1).tolist() == [4] * 5  # one of five recordings
     assert told.accuracy(CLASS[0]) > 0.9
-    fewer = carry_out(material, Training("forest", CLASS, 5, 0, 0, tested=False))
+    fewer = carry_out(material, Training("forest", CLASS, 5, 0, LEAF, tested=False))
     assert np.array(fewer.confusion[CLASS[0]]).sum() == 20
 
 
 def test_the_body_stays_where_the_head_is_replaced(material, monkeypatch):
     """Without further steps, what transfer learning ends with is the body that it began with."""
     monkeypatch.setattr(approaches, "steps_of", lambda *_: 2)
-    training = Training("transfer", CLASS, 10, 1, 0, packets=8)
+    training = Training("transfer", CLASS, 10, 1, Candidate(1e-3), packets=8)
     carry_out(material, training)
     (((_, before), body),) = approaches._BODIES.items()
     assert before.tasks == TASKS[:2]
@@ -102,10 +103,20 @@ def test_the_body_stays_where_the_head_is_replaced(material, monkeypatch):
     approaches._BODIES.clear()
 
 
+def test_the_class_weighs_what_its_labels_are_of_all_flows(material, monkeypatch):
+    """12 labels of 60 training flows, λ = 10: the mean over them counts twice as in the sum."""
+    begun = []
+    monkeypatch.setattr(approaches.Learner, "begin", lambda *given: begun.append(given[2]))
+    monkeypatch.setattr(approaches, "steps_of", lambda *_: 0)
+    carry_out(material, Training("cnn", TASKS, 12, 0, Candidate(1e-3, 10), packets=8))
+    carry_out(material, Training("cnn_alone", CLASS, 12, 0, Candidate(1e-3, 10), packets=8))
+    assert begun == [{"bandwidth": 1, "duration": 1, "traffic_class": 2}, {"traffic_class": 1}]
+
+
 def test_the_schedule_of_table_3(material):
     """Of each seed: three forests and three CNN+RNN a count, but bandwidth and duration once."""
     assert schedule.counts(material, (2, 10, 50, 60, 500, 0)) == (10, 50, 0)
-    candidates = dict.fromkeys(APPROACHES, 1)
+    candidates = {name: each[0] for name, each in CANDIDATES.items()}
     found = schedule.main(material, candidates, (10, 50, 0), range(2))
     assert len(found) == len(set(found)) == 2 * (2 * (3 + 2) + 4 * 3)
     assert {(each.labels, each.tasks) for each in found if each.approach == "cnn"} == {
@@ -115,13 +126,14 @@ def test_the_schedule_of_table_3(material):
     assert {len(each) for each in tuned.values()} == {3}
     assert not any(one.tested for each in tuned.values() for one in each)
     varied = schedule.variations(material, candidates, range(1))
-    assert {each.weight for each in varied["weight"]} == {0.1, 0.3, 1, 3, 10}
+    assert {each.candidate.weight for each in varied["weight"]} == {0.1, 0.3, 1, 3, 10}
     assert {each.packets for each in varied["packets"]} == {8, 16, 32, 60}
 
 
 def test_a_candidate_is_chosen_on_the_validation_part(material, tmp_path):
     results = Results(material, tmp_path)
-    assert results.candidates() == dict.fromkeys(APPROACHES, 1)
+    assert results.candidates() == {name: each[1] for name, each in CANDIDATES.items()}
+    assert {len(each) for each in CANDIDATES.values()} == {3}
     forests = schedule.tuning(material)["forest"]
     results.make(forests, Workers(Here(), 1), lambda _: None)
     known = results.known(forests)
@@ -131,7 +143,7 @@ def test_a_candidate_is_chosen_on_the_validation_part(material, tmp_path):
 
 def test_results_are_kept_and_none_is_of_other_material(material, tmp_path):
     lines = []
-    training = Training("forest", CLASS, 10, 0, 0)
+    training = Training("forest", CLASS, 10, 0, LEAF)
     for _ in range(2):
         Results(material, tmp_path).make([training], Workers(Here(), 1), lines.append)
     assert len(lines) == 1
@@ -148,11 +160,11 @@ def test_what_holds_is_told_from_the_figures():
         ("forest", 70), ("cnn_rnn", 60), ("transfer", 65), ("cnn", 75), ("lmmoe", 69),
     ):  # fmt: skip
         for seed in (0, 1):
-            training = Training(approach, CLASS, 10, seed, 0)
+            training = Training(approach, CLASS, 10, seed, LEAF)
             figures[training] = outcome(right + seed, 100 - right - seed)
-    figures[Training("cnn", CLASS, 100, 0, 0)] = outcome(90, 10)
-    figures[Training("lmmoe", CLASS, 100, 0, 0)] = outcome(80, 20)
-    figures[Training("cnn_rnn", CLASS, 0, 0, 0)] = outcome(905, 95)
+    figures[Training("cnn", CLASS, 100, 0, LEAF)] = outcome(90, 10)
+    figures[Training("lmmoe", CLASS, 100, 0, LEAF)] = outcome(80, 20)
+    figures[Training("cnn_rnn", CLASS, 0, 0, LEAF)] = outcome(905, 95)
     assert accuracies(figures, "forest", CLASS[0], 10) == [0.70, 0.71]
     table = outcomes(figures, (10, 100))
     assert [row[2] for row in table[1:]] == ["yes", "no", "yes", "no", "yes"]

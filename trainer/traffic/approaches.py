@@ -16,7 +16,7 @@ from trainer.traffic.inputs import CLASS, TASKS, Inputs, convolved, first, recur
 from trainer.traffic.learning import Learner, Share, steps_of
 from trainer.traffic.material import TEST, TRAINING, VALIDATION, Material
 from trainer.traffic.networks import cnn, cnn_rnn, lmmoe
-from trainer.traffic.training import BATCH, EPOCHS, LABELLED, LEAVES, RATES, Outcome, Training
+from trainer.traffic.training import BATCH, EPOCHS, LABELLED, Outcome, Training
 
 _SELF = TASKS[:CLASS]
 
@@ -76,7 +76,7 @@ def _forest(
             labels[:, TASKS.index(task)],
             _pool(material, training, task),
             training.seed,
-            LEAVES[training.candidate],
+            int(training.candidate.setting),
         )[tested]
         for task in training.tasks
     }
@@ -125,8 +125,6 @@ def _taught(
     values = network(training.packets, dict(heads)).get_weights()
     if body is not None:  # all but kernel and bias of each head, which stand last
         values = [*body[: -2 * len(_SELF)], *values[-2:]]
-    weights = {task: training.weight if task == TASKS[CLASS] else 1.0 for task in tasks}
-    learner.begin(values, weights if len(tasks) > 1 else dict.fromkeys(tasks, 1.0))
     own = tuple(task for task in tasks if task in _SELF)
     shares = []
     if own:
@@ -134,9 +132,15 @@ def _taught(
     if len(own) < len(tasks):
         rows = _pool(material, training, TASKS[CLASS])
         shares.append(Share(TASKS[CLASS:], rows, LABELLED))
+    weights = dict.fromkeys(tasks, 1.0)
+    if len(shares) > 1:
+        # The paper's sum is over all flows, to which those with a label add their share.
+        known = len(shares[1].rows) / len(shares[0].rows)
+        weights[TASKS[CLASS]] = training.candidate.weight * known
+    learner.begin(values, weights)
     steps = steps_of(len(shares[0].rows), shares[0].size, EPOCHS)
     columns = [TASKS.index(task) for task in tasks]
-    rate = RATES[training.candidate]
+    rate = training.candidate.setting
     learner.teach(inputs, labels[:, columns], shares, steps, rate, training.seed)
     return learner
 

@@ -1,8 +1,10 @@
 """Teaches a network: fixed steps, half a cosine, and a loss that leaves unknown labels out.
 
-Every step takes `BATCH` flows of those that label themselves and `LABELLED` of those whose class
-is known, however few these are; each task's loss is the mean over the flows that have its label.
-So λ weighs one mean against another, and the labels are not drowned by the flows that have none.
+A step takes a batch of each share of the flows (`Share`), however few are in it: those that label
+themselves, and those whose class is known. A head's loss is the mean over the flows of the batch
+that have its label, and is weighted by how many have one at all: that makes the paper's sum over
+all flows, without its noise where one flow in a hundred has a label.
+
 There is no early stopping: with ten labels there is nothing to stop on.
 """
 

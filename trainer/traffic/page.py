@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from trainer.traffic.inputs import CLASS, SCHEMA, TASKS
 from trainer.traffic.material import PARTS, TEST, Material
 from trainer.traffic.method import LIMITS, PREAMBLE, rules
 from trainer.traffic.schedule import MIDDLE, TOGETHER, approaches
-from trainer.traffic.training import LEAVES, RATES, Outcome, Training
+from trainer.traffic.training import Candidate, Outcome, Training
 
 Figures = Mapping[Training, Outcome]
 
@@ -51,7 +52,7 @@ class Found:
     material: Material
     counts: tuple[int, ...]
     seeds: tuple[int, ...]
-    candidates: Mapping[str, int]
+    candidates: Mapping[str, Candidate]
     main: Figures
     wanted: int
     varied: Mapping[str, Figures]
@@ -135,11 +136,12 @@ def _data_set(found: Found) -> list[str]:
 _COST = "Of a network with k = 60: one thread, LiteRT, 16-bit weights, batches of 32, the fastest of 200 calls."  # noqa: E501
 
 
-def _candidates(chosen: Mapping[str, int]) -> str:
+def _candidates(chosen: Mapping[str, Candidate]) -> str:
     """The approaches with their learning rates, or flows a leaf."""
     return ", ".join(
-        f"{NAMES[name]} {(LEAVES if name == 'forest' else RATES)[place]:g}"
-        for name, place in chosen.items()
+        f"{NAMES[name]} {each.setting:g}"
+        + (f" with λ = {each.weight:g}" if name in TOGETHER else "")
+        for name, each in chosen.items()
     )
 
 
@@ -239,7 +241,7 @@ def _variations(found: Found) -> list[str]:
     tasks = TASKS if found.material.classes else TASKS[:CLASS]
     titles = {
         "packets": ("packets", "Accuracy against k", "k"),
-        "weight": ("weight", "Weight of the class's loss", "λ"),
+        "weight": ("candidate.weight", "Weight of the class's loss", "λ"),
         "division": ("division", "Bandwidth and duration divided otherwise", "divided at"),
     }
     for name, (attribute, title, head) in titles.items():
@@ -247,12 +249,13 @@ def _variations(found: Found) -> list[str]:
         if not figures:
             continue
         rows = [["", head, *tasks, "seeds"]]
-        kinds = sorted({(each.approach, getattr(each, attribute)) for each in figures})
+        value_of = attrgetter(attribute)
+        kinds = sorted({(each.approach, value_of(each)) for each in figures})
         for approach, value in kinds:
             of = [
                 outcome
                 for training, outcome in figures.items()
-                if (training.approach, getattr(training, attribute)) == (approach, value)
+                if (training.approach, value_of(training)) == (approach, value)
             ]
             cells = [_cell([outcome.accuracy(task) for outcome in of]) for task in tasks]
             rows.append([NAMES[approach], f"{value}", *cells, f"{len(of)}"])

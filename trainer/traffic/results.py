@@ -76,9 +76,8 @@ class Results:
         chosen = {}
         for approach, trainings in tuning(self._material).items():
             known = self.known(trainings)
-            chosen[approach] = (
-                max(known, key=lambda each: merit(known[each])).candidate if (known) else 1
-            )
+            best = max(known, key=lambda each: merit(known[each]), default=trainings[1])
+            chosen[approach] = best.candidate
         return chosen
 
     def _read(self, training: Training) -> tuple[Outcome, str] | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from trainer.traffic.inputs import CLASS, TASKS
 from trainer.traffic.material import Material
-from trainer.traffic.training import APPROACHES, RATES, Training
+from trainer.traffic.training import APPROACHES, CANDIDATES, Candidate, Training
 
 COUNTS = (10, 20, 50, 100, 250, 500, 0)
 """Labels in total, 0 for all."""
@@ -23,7 +23,7 @@ _SELF = TASKS[:CLASS]
 _ALONE = ("forest", "cnn_rnn")
 """Approaches that tell bandwidth and duration too, each task on its own."""
 
-Candidates = Mapping[str, int]
+Candidates = Mapping[str, Candidate]
 
 
 def counts(material: Material, wanted: Sequence[int]) -> tuple[int, ...]:
@@ -36,9 +36,9 @@ def tuning(material: Material) -> dict[str, list[Training]]:
     """By approach, the trainings that its candidates are compared by."""
     return {
         approach: [
-            replace(each, seed=0, candidate=place, tested=False)
-            for place in range(len(RATES))
-            for each in _at(material, approach, MIDDLE, 0, 0)[-1:]
+            replace(each, tested=False)
+            for candidate in CANDIDATES[approach]
+            for each in _at(material, approach, MIDDLE, 0, candidate)[-1:]
         ]
         for approach in approaches(material)
     }
@@ -74,11 +74,16 @@ def variations(
                 varied["division"] += [replace(base, division=d) for d in material.divisions]
         if material.classes:
             base = _at(material, "cnn", MIDDLE, seed, candidates["cnn"])[0]
-            varied["weight"] += [replace(base, weight=weight) for weight in WEIGHTS]
+            rate = base.candidate.setting
+            varied["weight"] += [
+                replace(base, candidate=Candidate(rate, weight)) for weight in WEIGHTS
+            ]
     return varied
 
 
-def _at(material: Material, approach: str, count: int, seed: int, candidate: int) -> list[Training]:
+def _at(
+    material: Material, approach: str, count: int, seed: int, candidate: Candidate
+) -> list[Training]:
     """All trainings of an approach for a count of labels; that of the class comes last."""
     tasks = TASKS if material.classes else _SELF
     base = Training(approach, tasks, count, seed, candidate, division=material.divisions[0])

@@ -32,9 +32,31 @@ BATCH, LABELLED = 64, 32
 EXPERTS, UNITS, TOWER = 3, 24, (24,)
 """Of the LMMoE."""
 
-RATES = (1e-3, 3e-3, 1e-2)
-LEAVES = (1, 2, 4)
-"""The tuning budget: three candidates for every approach."""
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is tuned.
+
+    Attributes:
+        setting: learning rate of a network, least flows a leaf of a forest.
+        weight: λ, of the class's loss where several tasks are learnt at once.
+    """
+
+    setting: float
+    weight: float = 1.0
+
+
+_CONVOLVED = (Candidate(3e-4), Candidate(1e-3), Candidate(3e-3))
+
+CANDIDATES = {
+    "forest": (Candidate(1), Candidate(2), Candidate(4)),
+    "cnn_rnn": (Candidate(1e-3), Candidate(3e-3), Candidate(1e-2)),
+    "transfer": _CONVOLVED,
+    "cnn_alone": _CONVOLVED,
+    "cnn": (Candidate(1e-3), Candidate(1e-3, 10), Candidate(3e-3, 10)),
+    "lmmoe": (Candidate(1e-2), Candidate(1e-2, 10), Candidate(3e-3, 10)),
+}
+"""The tuning budget: three for every approach."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +68,8 @@ class Training:
         tasks: that are learnt and measured; a network that learns several has them all.
         labels: known classes in total, 0 for all; has no meaning without the class.
         seed: of labels, weights and order.
-        candidate: place in `RATES`, or in `LEAVES`.
+        candidate: learning rate and λ.
         packets: k.
-        weight: λ, of the class's loss.
         division: of bandwidth and duration.
         tested: whether the test part is measured; else the validation part.
     """
@@ -57,15 +78,14 @@ class Training:
     tasks: tuple[str, ...]
     labels: int
     seed: int
-    candidate: int
+    candidate: Candidate
     packets: int = 60
-    weight: float = 1.0
     division: Division = "means"
     tested: bool = True
 
     def document(self) -> dict[str, Any]:
         """As JSON has it, with all else that decides the result."""
-        return {**asdict(self), "epochs": EPOCHS, "rates": RATES, "leaves": LEAVES}
+        return {**asdict(self), "epochs": EPOCHS, "least_steps": LEAST_STEPS}
 
 
 @dataclass(frozen=True)
