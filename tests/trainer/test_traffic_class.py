@@ -168,7 +168,7 @@ def test_what_holds_is_told_from_the_figures():
     assert accuracies(figures, "forest", CLASS[0], 10) == [0.70, 0.71]
     table = outcomes(figures, (10, 100))
     assert [row[2] for row in table[1:]] == ["yes", "no", "yes", "no", "yes"]
-    assert table[1][1] == "10: +5.0 points to random forest"
+    assert table[1][1] == "10: +5.0 points to random forest (means of at least 2 seeds)"
     assert table[3][1] == "-0.5 points"
     assert table[5][1] == "70.5 %"
     assert [row[1] for row in outcomes({}, (10,))[1:]] == [NOT_RUN] * 5

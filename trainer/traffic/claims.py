@@ -64,7 +64,7 @@ def outcomes(figures: Figures, counts: Sequence[int]) -> list[list[str]]:
 
 
 def _above_all(figures: Figures, approach: str, counts: Sequence[int]) -> tuple[str, str]:
-    found, holds = [], []
+    found, holds, seeds = [], [], []
     for count in counts:
         ours = accuracies(figures, approach, TASKS[CLASS], count)
         theirs = {NAMES[each]: accuracies(figures, each, TASKS[CLASS], count) for each in BASELINES}
@@ -73,11 +73,12 @@ def _above_all(figures: Figures, approach: str, counts: Sequence[int]) -> tuple[
         best = max(theirs, key=lambda name: float(np.mean(theirs[name])))
         gain = float(np.mean(ours) - np.mean(theirs[best]))
         holds.append(gain > 0)
+        seeds.append(min(len(ours), *map(len, theirs.values())))
         found.append(f"{count or 'all'}: {100 * gain:+.1f} points to {best}")
     if not found:
         return NOT_RUN, ""
     verdict = "yes" if all(holds) else "no" if not any(holds) else "in part"
-    return "; ".join(found), verdict
+    return f"{'; '.join(found)} (means of at least {min(seeds)} seeds)", verdict
 
 
 def _within(figures: Figures, approach: str) -> tuple[str, str]:
