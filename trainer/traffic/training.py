@@ -49,12 +49,12 @@ class Candidate:
 _CONVOLVED = (Candidate(3e-4), Candidate(1e-3), Candidate(3e-3))
 
 CANDIDATES = {
-    "forest": (Candidate(1), Candidate(2), Candidate(4)),
+    "forest": (Candidate(1.0), Candidate(2.0), Candidate(4.0)),
     "cnn_rnn": (Candidate(1e-3), Candidate(3e-3), Candidate(1e-2)),
     "transfer": _CONVOLVED,
     "cnn_alone": _CONVOLVED,
-    "cnn": (Candidate(1e-3), Candidate(1e-3, 10), Candidate(3e-3, 10)),
-    "lmmoe": (Candidate(1e-2), Candidate(1e-2, 10), Candidate(3e-3, 10)),
+    "cnn": (Candidate(1e-3), Candidate(1e-3, 10.0), Candidate(3e-3, 10.0)),
+    "lmmoe": (Candidate(1e-2), Candidate(1e-2, 10.0), Candidate(3e-3, 10.0)),
 }
 """The tuning budget: three for every approach."""
 
