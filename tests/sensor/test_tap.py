@@ -1,7 +1,6 @@
 """A tap in one network, and processes without rights in another that capture through it."""
 
 import contextlib
-import itertools
 import os
 import re
 import signal
@@ -9,6 +8,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import netns
@@ -34,12 +34,11 @@ NOBODY = 65_534
 
 
 @pytest.fixture
-def path(tmp_path_factory):
-    """Of a socket in a folder that everybody may look into."""
-    folder = tmp_path_factory.mktemp("tap")
-    for each in (folder, *itertools.islice(folder.parents, 2)):
-        each.chmod(0o755)
-    return str(folder / "tap.sock")
+def path():
+    """Of a socket in a folder that everybody may look into, which pytest's own are not."""
+    with tempfile.TemporaryDirectory(prefix="multa-") as folder:
+        Path(folder).chmod(0o755)
+        yield f"{folder}/tap.sock"
 
 
 @contextlib.contextmanager
