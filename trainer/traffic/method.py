@@ -24,7 +24,7 @@ LIMITS = """- The controlled set is one server, one stack and one network; its f
 - nDPI's categories are what nDPI said, not what a person knew.
 - Of a flow with no more packets than k, bandwidth and duration can be read from the input.
 - Candidates were chosen on the validation part with its labels, which the label counts leave out, for every approach alike. Dividers at class means know the classes of all training flows, as the paper's do; those at quantiles know none.
-- The weighting of the losses and the candidates were settled on the validation part, but after the figures of one seed on the test part had been seen with another weighting (the mean over the labelled flows, whatever their share).
+- The weighting of the losses, the candidates, and that λ is tuned (for networks that learn tasks at once only, so their candidates are not of the same kind as the others') were settled on the validation part, but after the figures of one seed on the test part had been seen with another weighting (the mean over the labelled flows, whatever their share).
 - The networks' sizes were not searched; the paper's is the paper's."""  # noqa: E501
 
 
