@@ -176,11 +176,8 @@ class Lanes:
 
     def agreement(self) -> dict[str, dict[str, Any]]:
         """How shadows agree with what is in force: by name and version, task by task."""
-        # Copied at once: the thread that detects may find another task meanwhile.
         return {
-            f"{watch.detector.name} {watch.detector.version}": {
-                name: found.document() for name, found in list(watch.agreement.tasks.items())
-            }
+            f"{watch.detector.name} {watch.detector.version}": watch.agreement.document()
             for watch in self.watches
             if watch.agreement
         }

@@ -9,52 +9,77 @@ from numpy.typing import NDArray
 
 from sensor.model.schema import TaskSpec
 
+CLOSE = 0.05
+"""A row that changes sides, though neither score is further than this from its threshold, says
+little: such rows change with any training."""
+
 
 @dataclass(slots=True)
-class TaskAgreement:
-    """Rows at which both looked, for one task.
+class RowAgreement:
+    """How two bundles judged the same rows, for one task.
 
     Attributes:
-        both, active, shadow, neither: rows that were positive to both, to one alone, to none.
+        both, only_a, only_b, neither: rows by who found them positive.
+        close: of `only_a` and `only_b`, those whose two scores lie within `CLOSE` of their
+            thresholds.
         difference: sum of the absolute differences of the scores.
         largest: of these differences.
     """
 
     both: int = 0
-    active: int = 0
-    shadow: int = 0
+    only_a: int = 0
+    only_b: int = 0
     neither: int = 0
+    close: int = 0
     difference: float = 0.0
     largest: float = 0.0
 
     @property
-    def rows(self) -> int:
-        """All of them."""
-        return self.both + self.active + self.shadow + self.neither
+    def compared(self) -> int:
+        """Rows that both looked at."""
+        return self.both + self.only_a + self.only_b + self.neither
 
-    def document(self) -> dict[str, Any]:
-        """As the status shows it."""
-        mean = self.difference / self.rows if self.rows else 0.0
-        return {
-            "both": self.both,
-            "only_active": self.active,
-            "only_shadow": self.shadow,
-            "neither": self.neither,
-            "mean_difference": round(mean, 6),
-            "largest_difference": round(self.largest, 6),
-        }
+    @property
+    def mean(self) -> float:
+        """The mean difference of scores."""
+        return self.difference / self.compared if self.compared else 0.0
+
+    def compare(
+        self,
+        scores: tuple[NDArray[np.float32], NDArray[np.float32]],
+        thresholds: tuple[float, float],
+    ) -> None:
+        """Compares the scores ``(b,)`` of the same rows; NaN where a row does not count."""
+        counted = ~(np.isnan(scores[0]) | np.isnan(scores[1]))
+        if not counted.any():
+            return
+        a, b = (each[counted].astype(np.float64) for each in scores)
+        # float32 against the threshold, as incidents have it
+        by_a, by_b = (
+            each[counted] >= np.float32(limit)
+            for each, limit in zip(scores, thresholds, strict=True)
+        )
+        self.both += int(np.count_nonzero(by_a & by_b))
+        self.only_a += int(np.count_nonzero(by_a & ~by_b))
+        self.only_b += int(np.count_nonzero(by_b & ~by_a))
+        self.neither += int(np.count_nonzero(~by_a & ~by_b))
+        away = np.maximum(np.abs(a - thresholds[0]), np.abs(b - thresholds[1]))
+        self.close += int(np.count_nonzero((by_a != by_b) & (away <= CLOSE)))
+        difference = np.abs(a - b)
+        self.difference += float(difference.sum())
+        self.largest = max(self.largest, float(difference.max()))
 
 
 class Agreement:
     """Compares a shadow with detectors in force, task by task of the same name.
 
     Attributes:
-        tasks: by name; those that both have.
+        tasks: by name, those of which both have judged a row; ``a`` is the one in force.
     """
 
     def __init__(self) -> None:
         """Starts without rows."""
-        self.tasks: dict[str, TaskAgreement] = {}
+        self.tasks: dict[str, RowAgreement] = {}
 
     def add(
         self,
@@ -71,27 +96,23 @@ class Agreement:
         for place, shadow in enumerate(tasks[1]):
             if shadow.name in places:
                 active = tasks[0][places[shadow.name]]
+                found = self.tasks.get(shadow.name) or RowAgreement()
                 columns = scores[0][:, places[shadow.name]], scores[1][:, place]
-                self._add(active, shadow, columns)
+                found.compare(columns, (active.threshold, shadow.threshold))
+                if found.compared:
+                    self.tasks[shadow.name] = found
 
-    def _add(
-        self,
-        active: TaskSpec,
-        shadow: TaskSpec,
-        columns: tuple[NDArray[np.float32], NDArray[np.float32]],
-    ) -> None:
-        counted = ~np.isnan(columns[0]) & ~np.isnan(columns[1])
-        one, other = columns[0][counted], columns[1][counted]
-        if not one.size:
-            return
-        positive = one >= np.float32(active.threshold)
-        also = other >= np.float32(shadow.threshold)
-        found = self.tasks.setdefault(active.name, TaskAgreement())
-        both = int(np.count_nonzero(positive & also))
-        found.both += both
-        found.active += int(np.count_nonzero(positive)) - both
-        found.shadow += int(np.count_nonzero(also)) - both
-        found.neither += int(np.count_nonzero(~positive & ~also))
-        difference = np.abs(one - other)
-        found.difference += float(difference.sum(dtype=np.float64))
-        found.largest = max(found.largest, float(difference.max()))
+    def document(self) -> dict[str, dict[str, Any]]:
+        """As the status shows it, by task."""
+        return {
+            name: {
+                "both": found.both,
+                "only_active": found.only_a,
+                "only_shadow": found.only_b,
+                "neither": found.neither,
+                "mean_difference": round(found.mean, 6),
+                "largest_difference": round(found.largest, 6),
+            }
+            # Copied at once: the thread that detects may find another task meanwhile.
+            for name, found in list(self.tasks.items())
+        }

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from sensor.alerts.agreement import CLOSE
 from sensor.alerts.sinks import STDOUT
 from sensor.capture.files import CaptureFiles
 from sensor.cli import models_trust, options, say, visible
@@ -26,7 +27,7 @@ from sensor.reporting.comparison import (
     told,
     verdict,
 )
-from sensor.reporting.score_comparison import CLOSE, ScoreComparison
+from sensor.reporting.score_comparison import ScoreComparison
 from sensor.service.config.settings import Settings
 from sensor.service.progress import with_progress
 

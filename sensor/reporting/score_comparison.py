@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.alerts.agreement import RowAgreement
 from sensor.alerts.event import IncidentEvent
 from sensor.alerts.incidents import IncidentTracker
 from sensor.capture.block import PacketBlock
@@ -21,73 +22,23 @@ from sensor.packets.decode import Decoder
 from sensor.pipeline import Decided, decide, decoded
 from sensor.reporting.comparison import Incident, Told
 
-CLOSE = 0.05
-"""A row that changes sides, though neither score is further than this from its threshold, says
-little: such rows change with any training."""
-
 
 @dataclass(slots=True)
-class TaskRows:
-    """How two bundles judged rows for one task.
+class TaskRows(RowAgreement):
+    """How two bundles judged rows for one task, each by itself too.
 
     Attributes:
         rows: that counted for the task with the first bundle, and with the second one.
         positive: how many of them were positive.
-        both, only_a, only_b, neither: rows by who found them positive.
-        close: of `only_a` and `only_b`, those whose two scores lie within `CLOSE` of their
-            thresholds.
-        difference: sum of the differences of scores.
-        largest: the largest one.
     """
 
     rows: list[int] = field(default_factory=lambda: [0, 0])
     positive: list[int] = field(default_factory=lambda: [0, 0])
-    both: int = 0
-    only_a: int = 0
-    only_b: int = 0
-    neither: int = 0
-    close: int = 0
-    difference: float = 0.0
-    largest: float = 0.0
-
-    @property
-    def compared(self) -> int:
-        """Rows that both looked at."""
-        return self.both + self.only_a + self.only_b + self.neither
-
-    @property
-    def mean(self) -> float:
-        """The mean difference of scores."""
-        return self.difference / self.compared if self.compared else 0.0
 
     def count(self, side: int, scores: NDArray[np.float32], threshold: float) -> None:
         """Counts rows of one bundle; NaN where a row does not count."""
         self.rows[side] += int(np.count_nonzero(~np.isnan(scores)))
         self.positive[side] += int(np.count_nonzero(scores >= threshold))
-
-    def compare(
-        self,
-        scores: tuple[NDArray[np.float32], NDArray[np.float32]],
-        thresholds: tuple[float, float],
-    ) -> None:
-        """Compares the scores ``(b,)`` of the same rows."""
-        counted = ~(np.isnan(scores[0]) | np.isnan(scores[1]))
-        if not counted.any():
-            return
-        a, b = (each[counted].astype(np.float64) for each in scores)
-        # float32 against the threshold, as incidents have it
-        by_a, by_b = (
-            each[counted] >= limit for each, limit in zip(scores, thresholds, strict=True)
-        )
-        self.both += int(np.count_nonzero(by_a & by_b))
-        self.only_a += int(np.count_nonzero(by_a & ~by_b))
-        self.only_b += int(np.count_nonzero(by_b & ~by_a))
-        self.neither += int(np.count_nonzero(~by_a & ~by_b))
-        away = np.maximum(np.abs(a - thresholds[0]), np.abs(b - thresholds[1]))
-        self.close += int(np.count_nonzero((by_a != by_b) & (away <= CLOSE)))
-        difference = np.abs(a - b)
-        self.difference += float(difference.sum())
-        self.largest = max(self.largest, float(difference.max()))
 
     def document(self) -> dict[str, Any]:
         """As JSON; without rows that both looked at there is nothing to compare."""

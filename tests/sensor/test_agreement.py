@@ -28,10 +28,11 @@ def test_rows_are_counted_by_who_finds_them_positive_where_both_have_a_score():
     agreement.add(((TASK,), (other, TASK)), (active[:1], shadow[:1]))
     found = agreement.tasks[TASK.name]
     assert list(agreement.tasks) == [TASK.name]
-    assert (found.both, found.active, found.shadow, found.neither, found.rows) == (2, 1, 1, 1, 5)
+    assert (found.both, found.only_a, found.only_b, found.neither) == (2, 1, 1, 1)
+    assert found.compared == 5
     assert np.isclose(found.difference, 0.2 + 0.6 + 0.5 + 0.1 + 0.2)
     assert np.isclose(found.largest, 0.6)
-    assert found.document()["mean_difference"] == round(1.6 / 5, 6)
+    assert agreement.document()[TASK.name]["mean_difference"] == round(1.6 / 5, 6)
 
 
 def test_no_row_is_no_agreement():
@@ -53,7 +54,7 @@ def test_a_shadow_is_compared_and_its_events_are_marked():
         events += detection.take(decided)
     found = shadow.agreement.tasks[TASK.name]
     assert found.both > 0
-    assert (found.active, found.shadow, found.largest) == (0, 0, 0.0)
+    assert (found.only_a, found.only_b, found.largest) == (0, 0, 0.0)
     of_shadow = [replace(event, shadow=False) for event in events if event.shadow]
     assert of_shadow
     assert of_shadow == [event for event in events if not event.shadow]
