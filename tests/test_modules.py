@@ -25,6 +25,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/service/telling.py": "tests/sensor/test_limit.py and test_run.py, through whole runs",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
+    "trainer/lab/service_accounts.py": "tests/trainer/test_service_sessions.py, through sessions",
     "trainer/decisions.py": "tests/trainer/test_trainer_cli.py, from recordings to a bundle",
     "trainer/incidents.py": "tests/trainer/test_incident_figures.py",
     "trainer/settings.py": "tests/trainer/test_recipe.py: the values that a recipe may give",

@@ -11,12 +11,10 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trainer.lab.plan import Activity, Attack, Claim, Host, Plan
-
-if TYPE_CHECKING:
-    from trainer.lab.service_sessions import Session
+from trainer.lab.service_accounts import Session
 
 BEFORE_S = 1.5
 AFTER_S = 4.0

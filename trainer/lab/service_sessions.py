@@ -9,12 +9,12 @@ import asyncio
 import socket
 import threading
 import time
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trainer.lab.catalogue import SERVICES
 from trainer.lab.client import Client
 from trainer.lab.quic import connected, exchange
+from trainer.lab.service_accounts import Account, Session
 from trainer.lab.service_shapes import Exchange, Visit, draw_session
 
 if TYPE_CHECKING:
@@ -24,39 +24,6 @@ CLOSED_S = 1.0
 """All connections are closed so long before the recording's end."""
 _LEAST_S = 5.0
 """None is made that would have less time than this."""
-
-
-@dataclass
-class Account:
-    """What became of a connection.
-
-    Attributes:
-        port: of the client.
-        made: when it was asked for, seconds since 1970.
-        closed: when its client closed it; 0: it did not.
-        end: ``done``; ``left`` (given up early); ``over`` (closed because the recording ended);
-            ``lost`` (it failed); ``unmade`` (the server was not reached); ``open`` (until now).
-    """
-
-    port: int
-    made: float
-    closed: float = 0.0
-    end: str = "unmade"
-
-
-@dataclass
-class Session:
-    """One session and its connections so far; `name` is unique in the recording."""
-
-    name: str
-    service: str
-    client: str
-    server: str
-    connections: list[Account] = field(default_factory=list)
-
-    def report(self) -> dict[str, Any]:
-        """As it stands in the account of a recording."""
-        return asdict(self)
 
 
 _used: set[int] = set()

@@ -46,7 +46,7 @@ def connection_rows(
     One that was not made, or was open when the recording ended, is of no known class.
 
     Args:
-        sessions: as `trainer.lab.service_sessions.Session.report` gives them.
+        sessions: as `trainer.lab.service_accounts.Session.report` gives them.
         flows: of the capture.
 
     Raises:
