@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from sensor.alerts.event import IncidentEvent
 from sensor.capture.block import PacketBlock
 from sensor.exchange import Change, Lanes
+from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.epochs import Epochs
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.table import FlowTable
@@ -32,14 +33,17 @@ class Decided:
         batch: the rows; perhaps none, where only time has passed.
         clock_ns: before which the lane has decided everything.
         stream: how often the clock was set back before (`docs/semantics.md` 2).
-        ends: whether this belongs to the end of the stream.
+        ends: flows that have ended, none where the table does not keep them. All rows of such a
+            flow are in this batch or came before.
+        finishing: whether this belongs to the end of the stream.
     """
 
     lane: Lane
     batch: SequenceBatch
     clock_ns: int
     stream: int
-    ends: bool = False
+    ends: FlowEnds = NO_ENDS
+    finishing: bool = False
 
 
 Packets = Iterable[tuple[Headers, int]]
@@ -164,12 +168,12 @@ def _finish(lanes: Lanes, stream: int) -> Iterator[Decided]:
         if batch is None:
             del left[lane]
         else:
-            yield _decided(lane, batch, stream, ends=True)
+            yield _decided(lane, batch, stream, finishing=True)
 
 
-def _decided(lane: Lane, batch: SequenceBatch, stream: int, *, ends: bool = False) -> Decided:
+def _decided(lane: Lane, batch: SequenceBatch, stream: int, *, finishing: bool = False) -> Decided:
     lane.count(batch)
-    return Decided(lane, batch, lane.table.clock_ns, stream, ends)
+    return Decided(lane, batch, lane.table.clock_ns, stream, finishing=finishing)
 
 
 def _in_order(events: Iterable[IncidentEvent]) -> list[IncidentEvent]:

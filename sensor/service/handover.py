@@ -143,7 +143,7 @@ class Handover:
         kept = batch.take(_is_long(decided) if self._long < ROWS else slice(0))
         self.shed += len(batch) - len(kept)
         self.shed_flows += int(np.count_nonzero(batch.row == 0) - np.count_nonzero(kept.row == 0))
-        return replace(decided, batch=kept) if len(kept) or decided.ends else None
+        return replace(decided, batch=kept) if len(kept) or decided.finishing else None
 
     def _raise_failure(self) -> None:
         if self._failure:

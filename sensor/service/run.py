@@ -148,14 +148,14 @@ class Run:
         if isinstance(decided, Decided) and len(decided.batch):
             measures.batch.add(time.perf_counter() - began)
         # At the end of a stream time has not come to when its last events are.
-        ends = isinstance(decided, Decided) and decided.ends
+        finishing = isinstance(decided, Decided) and decided.finishing
         wall_clock_ns = self._teller.options.wall_clock_ns
         for event in events:
             stream = self._detection.stream
             if not event.shadow:
                 told = self._teller.tell(event, stream)
                 self.statistics.count_event(event, told=told)
-                if told and wall_clock_ns and not ends:
+                if told and wall_clock_ns and not finishing:
                     measures.count_told(event.time_ns, wall_clock_ns())
                 if self._summary:
                     self._summary.add(event)

@@ -28,7 +28,7 @@ from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
 
-def decided(lengths, clock_ns=1, *, ends=False):
+def decided(lengths, clock_ns=1, *, finishing=False):
     """Rows with so many packets each."""
     none = SequenceBatch.empty(4)
     columns = {}
@@ -36,7 +36,7 @@ def decided(lengths, clock_ns=1, *, ends=False):
         column = getattr(none, entry.name)
         columns[entry.name] = np.zeros((len(lengths), *column.shape[1:]), column.dtype)
     columns["length"][:] = lengths
-    return Decided(0, SequenceBatch(**columns), clock_ns, 0, ends)
+    return Decided(0, SequenceBatch(**columns), clock_ns, 0, finishing=finishing)
 
 
 class Slow:
@@ -62,7 +62,7 @@ def test_what_is_full_is_shed_where_the_source_is_pressed_short_rows_first():
         handover.put(decided([3] * 3_000, 4))
         handover.put(decided([3] * 10, 5))  # by now as many long ones as fit are waiting
         handover.put(decided([], 6))
-        handover.put(decided([16] * 7, 7, ends=True))
+        handover.put(decided([16] * 7, 7, finishing=True))
         assert handover.shed == 2 + 10 + 7
         slow.go.set()
     assert [clock for _, clock in slow.taken] == [1, 2, 3, 4, 7]
