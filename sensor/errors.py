@@ -114,3 +114,9 @@ class EvidenceError(MultaError):
     """A file of evidence is damaged, or of another version."""
 
     exit_status = 87
+
+
+class SeriesError(MultaError):
+    """A file holds no latency series in a form that is read, or a damaged one."""
+
+    exit_status = 88
