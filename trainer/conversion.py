@@ -52,22 +52,22 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             self.recurrent = [tf.constant(weights[f"expert_{e}/1"]) for e in range(experts)]
 
     def signature(self, length: int) -> Any:
-        """The function of x ``(b, length, channels)`` and c ``(b, context)``."""
-        shape_x = tf.TensorSpec([None, length, self.spec["channels"]], tf.float32, name="x")
-        shape_c = tf.TensorSpec([None, self.spec["context"]], tf.float32, name="c")
-        return tf.function(self._forward, input_signature=[shape_x, shape_c])
+        """The function of x ``(b, length, channels)`` and, if there is any, c ``(b, context)``."""
+        shapes = [tf.TensorSpec([None, length, self.spec["channels"]], tf.float32, name="x")]
+        if self.spec["context"]:
+            shapes.append(tf.TensorSpec([None, self.spec["context"]], tf.float32, name="c"))
+        return tf.function(self._forward, input_signature=shapes)
 
-    def _forward(self, x: Any, c: Any) -> dict[str, Any]:
+    def _forward(self, x: Any, c: Any = None) -> dict[str, Any]:
         steps = tf.unstack(x, axis=1)
         states = self._experts_together(steps) if self.together else self._experts_apart(steps)
+        context = [] if c is None else [c]
         scores: dict[str, Any] = {}
         for task in self.spec["order"]:
             its = [states[expert] for expert in self.spec["experts_of"][task]]
-            gate_input = c
-            if self.spec["gates"] == "states":
-                gate_input = tf.concat([*its, c], axis=1)
+            sees = [*its, *context] if self.spec["gates"] == "states" else context
             fed = [scores[giver] for giver in self.spec["fed"][task]]
-            scores[task] = self._task(task, its, gate_input, [c, *fed])
+            scores[task] = self._task(task, its, sees, [*context, *fed])
         return {task: scores[task] for task in self.spec["tasks"]}
 
     def _experts_together(self, steps: list[Any]) -> list[Any]:
@@ -98,15 +98,15 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
             states = [tf.reshape(s, [-1, units]) for s in tf.split(state, experts, axis=1)]
         return states
 
-    def _task(self, task: str, states: list[Any], gate_input: Any, beside: list[Any]) -> Any:
-        """Score of a task; its tower reads what is beside the mix too."""
+    def _task(self, task: str, states: list[Any], sees: list[Any], beside: list[Any]) -> Any:
+        """Score of a task; its gate sees some tensors, its tower reads others beside the mix."""
         mix = states[0]
         if len(states) > 1:
-            gate = tf.nn.softmax(self._dense(f"gate_{task}", gate_input))
+            gate = tf.nn.softmax(self._dense(f"gate_{task}", _joined(sees)))
             shares = tf.split(gate, len(states), axis=1)
             # Not add_n: the accelerated kernels have no such operator.
             mix = reduce(operator.add, map(operator.mul, shares, states))
-        hidden = tf.concat([mix, *beside], axis=1)
+        hidden = _joined([mix, *beside])
         for i in range(self.spec["tower_layers"]):
             hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
         logits = self._dense(task, hidden)
@@ -114,6 +114,10 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
 
     def _dense(self, layer: str, inputs: Any) -> Any:
         return tf.matmul(inputs, self.weights[f"{layer}/0"]) + self.weights[f"{layer}/1"]
+
+
+def _joined(parts: list[Any]) -> Any:
+    return tf.concat(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def _step(cell: Any, i: Any, f: Any, g: Any, o: Any) -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from sensor.errors import BundleError, HostError
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.bundle import Bundle
-from sensor.model.encoding import Encoded, encode
+from sensor.model.encoding import Encoded, encode, named
 from sensor.model.golden import TOLERANCE, GoldenVectors
 from sensor.model.inference import Inference, calibrate
 from sensor.model.schema import FeatureSchema, TaskSpec
@@ -131,7 +131,7 @@ def keras_scores(
     """Raw scores ``(b, tasks)`` of the trained network; identical rows are computed once."""
     first, inverse = encoded.unique_rows()
     x, c = encoded.expand(first)
-    outputs = model.predict({"x": x, "c": c}, batch_size=1_024, verbose=0)
+    outputs = model.predict(named(x, c), batch_size=1_024, verbose=0)
     scores = np.concatenate([outputs[name] for name in task_names], axis=1)
     return np.asarray(scores[inverse], np.float32)
 

@@ -291,13 +291,19 @@ def _widths(tasks: tuple[TaskSpec, ...], annotations: tuple[AnnotationSpec, ...]
     }
 
 
+def _inputs(schema: FeatureSchema, length: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of a row's inputs; a model of features without context has no ``c``."""
+    inputs: dict[str, tuple[int, ...]] = {"x": (length, len(schema.channels))}
+    return inputs | {"c": (len(schema.context),)} if schema.context else inputs
+
+
 def _signature_entries(schema: FeatureSchema, widths: dict[str, int]) -> list[dict[str, Any]]:
     """How the manifest states the tensors; only names count, order and positions never."""
     return [
         {
             "name": f"n{length}",
             "length": length,
-            "inputs": {"x": [length, len(schema.channels)], "c": [len(schema.context)]},
+            "inputs": {name: list(shape) for name, shape in _inputs(schema, length).items()},
             "outputs": list(widths),
         }
         for length in schema.lengths
@@ -316,10 +322,7 @@ def _check_model(place: Path, model: bytes, schema: FeatureSchema, widths: dict[
         )
     for length in schema.lengths:
         expected = Signature(
-            {
-                "x": Tensor.float32(length, len(schema.channels)),
-                "c": Tensor.float32(len(schema.context)),
-            },
+            {name: Tensor.float32(*shape) for name, shape in _inputs(schema, length).items()},
             {name: Tensor.float32(width) for name, width in widths.items()},
         )
         if found.signatures.get(f"n{length}") != expected:

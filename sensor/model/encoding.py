@@ -153,6 +153,11 @@ class Encoded:
         return x.reshape(len(packed), length, len(self.schema.channels)), c
 
 
+def named(x: NDArray[np.float32], c: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The network's inputs by name; that of features without context has no ``c``."""
+    return {"x": x, "c": c} if c.shape[1] else {"x": x}  # no tensor of TFLite is 0 wide
+
+
 def row_bytes(schema: FeatureSchema, steps: int | None = None) -> int:
     """Bytes of an encoded row: a multiple of 8, so that rows are compared as 64-bit words.
 
@@ -283,7 +288,8 @@ def _inputs(schema: FeatureSchema, steps: int, length: int) -> tuple[_Inputs, _I
     packets = values, places.reshape(-1), offsets.reshape(-1)
     flow = [_values(CONTEXT_FIELDS[name])[:, 0] for name in schema.context]
     order = np.arange(len(flow))
-    return packets, (np.concatenate(flow), steps * len(schema.fields) + order, 256 * order)
+    none = np.zeros(0, np.float32)  # of a schema without context
+    return packets, (np.concatenate([none, *flow]), steps * len(schema.fields) + order, 256 * order)
 
 
 @lru_cache(maxsize=64)

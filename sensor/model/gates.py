@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensor.errors import BundleError
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.bundle import Bundle
-from sensor.model.encoding import encode
+from sensor.model.encoding import encode, named
 from sensor.model.inference import installed_runtime, quietly
 from sensor.model.tflite_file import Graph, graph_of
 
@@ -78,7 +78,7 @@ class Gates:
                 return None
             x, c = encoded.take(np.array([row])).expand(length=length)
             try:
-                self._interpreter.get_signature_runner(f"n{length}")(x=x, c=c)
+                self._interpreter.get_signature_runner(f"n{length}")(**named(x, c))
                 weights.append(self._interpreter.get_tensor(gate, graph.number)[0])
             except (RuntimeError, ValueError) as error:
                 raise self._refusal(error) from None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.errors import BundleError, HostError
-from sensor.model.encoding import Encoded
+from sensor.model.encoding import Encoded, named
 from sensor.model.schema import FeatureSchema, TaskSpec
 
 BATCH = 32
@@ -143,7 +143,7 @@ class Inference:
         self, length: int, x: NDArray[np.float32], c: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         try:
-            answers = self._runners[length](x=x, c=c)
+            answers = self._runners[length](**named(x, c))
         except (RuntimeError, ValueError) as error:
             raise self._refusal(error) from None
         # By name: a converter returns outputs in an order of its own.

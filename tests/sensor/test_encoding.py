@@ -6,7 +6,7 @@ import pytest
 from feature_rows import random_rows
 from flow_rows import one_row, rows
 
-from sensor.model.encoding import Encoded, encode, row_bytes
+from sensor.model.encoding import Encoded, encode, named, row_bytes
 from sensor.model.fields import CONTEXT_FIELDS, FIELDS
 from sensor.model.golden import empty_rows
 from sensor.model.schema import FeatureSchema
@@ -210,6 +210,15 @@ def test_a_schema_chooses_and_orders_its_fields():
     x, c = encode(schema, batch).expand(slice(None), 2)
     assert x.tolist() == [[[0, 0, 0], [1, -1, 43 / 128]]]
     assert c.tolist() == [[12 / 64, 4 / 64]]  # 4·log2(8), 4·log2(2)
+
+
+def test_without_context_there_is_one_input():
+    schema = FeatureSchema(lengths=(2, 5), fields=("valid",), context=())
+    x, c = encode(schema, rows({"length": 1}, {"length": 2})).expand(slice(None), 2)
+    assert x.tolist() == [[[0], [1]], [[1], [1]]]
+    assert c.shape == (2, 0)
+    assert list(named(x, c)) == ["x"]
+    assert list(named(x, np.zeros((2, 1), np.float32))) == ["x", "c"]
 
 
 def test_identical_rows_have_one_representative():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from feature_rows import random_rows
 
-from sensor.model.encoding import encode
+from sensor.model.encoding import encode, named
 from sensor.model.gates import Gates
 from sensor.model.inference import installed_runtime
 from sensor.model.schema import FeatureSchema
@@ -19,6 +19,7 @@ from trainer.export import convert, converted_scores, keras_scores  # noqa: E402
 from trainer.models.lmmoe import build  # noqa: E402
 from trainer.models.wiring import SHARED, Wiring  # noqa: E402
 
+SCHEMA = FeatureSchema()
 TASKS = ["syn_dos", "dns"]
 
 
@@ -54,6 +55,12 @@ CASES = {
         2e-3,
         1,
     ),
+    "without context": (
+        {"experts": 2, "units": 12, "context": ()},
+        "float16",
+        2e-3,
+        1,
+    ),
     "one expert without towers": (
         {"experts": 1, "units": 6, "tower_units": ()},
         "float16",
@@ -66,7 +73,8 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_the_converted_network_is_kerass(case):
     sizes, quantization, tolerance, matrices = CASES[case]
-    schema = FeatureSchema(lengths=(3, 9))
+    sizes = dict(sizes)
+    schema = FeatureSchema(lengths=(3, 9), context=sizes.pop("context", SCHEMA.context))
     model = network(schema, **sizes)
     tflite = convert(model, schema, quantization, sizes.get("wiring", SHARED))
     parsed = TFLiteFile.parse(tflite)
@@ -96,7 +104,7 @@ def assert_gates_are_kerass(tflite, model, schema):
         assert [gates.weights(rows, task) for task in TASKS] == [None, None]
         return
     x, c = encode(schema, rows).expand()
-    expected = keras.Model(model.inputs, layers)({"x": x, "c": c})
+    expected = keras.Model(model.input, layers)(named(x, c))
     for task in TASKS:
         wanted = np.asarray(expected[f"gate_{task}"])
         assert wanted.std(axis=0).max() > 0.02

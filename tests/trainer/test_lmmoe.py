@@ -166,12 +166,28 @@ def test_a_task_named_like_a_layer_is_refused(names):
 
 
 @pytest.mark.parametrize(
-    ("schema", "words"),
+    ("schema", "gates", "words"),
     [
-        (FeatureSchema(fields=("ip_length", "direction")), "lacks the field `valid`"),
-        (FeatureSchema(context=()), "lacks a context field"),
+        (FeatureSchema(fields=("ip_length", "direction")), "states", "lacks the field `valid`"),
+        (FeatureSchema(context=()), "context", "lacks a context field"),
     ],
 )
-def test_a_schema_that_the_network_can_not_read_is_refused(schema, words):
+def test_a_schema_that_the_network_can_not_read_is_refused(schema, gates, words):
     with pytest.raises(ConfigurationError, match=words):
-        build(schema, TASKS, experts=2, units=4)
+        build(schema, TASKS, experts=2, units=4, gates=gates)
+
+
+@pytest.mark.parametrize("experts", [1, 2])
+def test_without_context_it_is_the_network_of_a_context_that_is_0(inputs, experts):
+    """With the same weights, less the rows of kernels that would read the context."""
+    with_context = seeded(experts=experts)
+    without = build(FeatureSchema(context=()), TASKS, experts=experts, units=5)
+    assert [entry.name for entry in without.inputs] == ["x"]
+    for layer in without.layers:
+        wanted = [weights.shape for weights in layer.get_weights()]
+        values = with_context.get_layer(layer.name).get_weights() if wanted else []
+        layer.set_weights([v[: s[0]] for v, s in zip(values, wanted, strict=True)])
+    expected = with_context({"x": inputs["x"], "c": np.zeros_like(inputs["c"])})
+    found = without({"x": inputs["x"]})
+    for task in TASKS:
+        np.testing.assert_allclose(found[task], expected[task], atol=1e-6)

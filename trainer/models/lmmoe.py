@@ -56,13 +56,14 @@ def build(
 
     Call arguments:
         inputs: ``{"x": (batch, n_packets, channels), "c": (batch, context)}`` float32, as
-            `sensor.model.encoding.Encoded.expand` makes them; n_packets is ``schema.n``.
+            `sensor.model.encoding.Encoded.expand` makes them; n_packets is ``schema.n``. Where
+            the schema has no context, there is no ``c``.
 
     Returns of a call: ``{task: (batch, 1)}`` float32 sigmoid scores, of a categorical task
     ``(batch, classes)``, a softmax over its classes.
 
     Args:
-        schema: says the channels; it needs the field ``valid`` and a context field.
+        schema: says the channels; it needs the field ``valid``.
         task_names: one output each; none is ``x`` or ``c`` or named like one of the layers above.
         experts: E, the number of LSTM experts (of each group of tasks, where there are several).
         units: u, the state size of an expert.
@@ -73,14 +74,17 @@ def build(
 
     Raises:
         UsageError: groups or feeds don't fit the tasks.
-        ConfigurationError: the schema has no field ``valid`` or no context field, or a task's name
-            is used twice or by a layer.
+        ConfigurationError: the schema has no field ``valid``, or no context field where gates are
+            to see it alone, or a task's name is used twice or by a layer.
     """
-    if "valid" not in schema.fields or not schema.context:
-        missing = "a context field" if schema.context == () else "the field `valid`"
+    if "valid" not in schema.fields:
         raise ConfigurationError(
-            f"the feature schema lacks {missing}; an LMMoE has gates and towers that read the "
-            "context, and LSTMs whose bias is the field `valid`"
+            "the feature schema lacks the field `valid`, which is the bias of the LSTMs; add it"
+        )
+    if gates == "context" and not schema.context:
+        raise ConfigurationError(
+            "the feature schema lacks a context field, which the gates are to see alone; add one, "
+            "or let them see the experts' states"
         )
     for name in task_names:
         if name in _LAYERS or name.startswith(_PREFIXES) or list(task_names).count(name) > 1:
@@ -90,7 +94,10 @@ def build(
             )
     channels = len(schema.channels)
     x = keras.Input((schema.n, channels), name="x")
-    c = keras.Input((len(schema.context),), name="c")
+    inputs, context = {"x": x}, []
+    if schema.context:
+        inputs["c"] = keras.Input((len(schema.context),), name="c")
+        context = [inputs["c"]]
 
     of_task, groups = wiring.experts_of(task_names, experts), wiring.groups_of(task_names)
     lstms = [
@@ -102,10 +109,8 @@ def build(
     stacked: dict[str, Any] = {}
     for place, group in enumerate(groups):
         its, end = [states[e] for e in of_task[group[0]]], f"_{place}" if len(groups) > 1 else ""
-        gate_input = c
-        if gates == "states":
-            gate_input = keras.layers.Concatenate(name=f"gate_input{end}")([*its, c])
-        seen |= dict.fromkeys(group, gate_input)
+        sees = [*its, *context] if gates == "states" else context
+        seen |= dict.fromkeys(group, _joined(sees, f"gate_input{end}"))
         if experts > 1:
             joined = keras.layers.Concatenate(name=f"states{end}")(its)
             each = keras.layers.Reshape((experts, units), name=f"experts{end}")(joined)
@@ -119,14 +124,14 @@ def build(
             weights = dense(seen[task])
             mix = keras.layers.Dot(axes=1, name=f"mix_{task}")([weights, stacked[task]])
         fed = [outputs[giver] for giver in wiring.fed(task)]
-        hidden = keras.layers.Concatenate(name=f"tower_input_{task}")([mix, c, *fed])
+        hidden = _joined([mix, *context, *fed], f"tower_input_{task}")
         for i, width in enumerate(tower_units):
             name = f"tower_{task}_{i}"
             hidden = keras.layers.Dense(width, activation="relu", name=name)(hidden)
         head = (classes[task], "softmax") if task in classes else (1, "sigmoid")
         outputs[task] = keras.layers.Dense(head[0], activation=head[1], name=task)(hidden)
     outputs = {task: outputs[task] for task in task_names}
-    model = keras.Model({"x": x, "c": c}, outputs, name="lmmoe")
+    model = keras.Model(inputs, outputs, name="lmmoe")
 
     valid = schema.channels.index("valid")
     for lstm in lstms:
@@ -134,6 +139,11 @@ def build(
         kernel[valid] = np.repeat([0.0, 1.0, 0.0, 0.0], units)  # Keras' gate order: i, f, g, o
         lstm.set_weights([kernel, recurrent])
     return model
+
+
+def _joined(parts: Sequence[Any], name: str) -> Any:
+    """Side by side, in a layer of that name; one alone as it is."""
+    return keras.layers.Concatenate(name=name)(list(parts)) if len(parts) > 1 else parts[0]
 
 
 def extended(
