@@ -1,0 +1,72 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sensor.errors import MissingInputError, OutputError, SeriesError
+from trainer.latency import store
+from trainer.latency.series import TASKS, LatencySeries
+from trainer.latency.store import read_store, write_series
+
+
+def made(name: str, length: int, *tasks: str) -> LatencySeries:
+    times = np.arange(length, dtype=np.int64) * 10**9
+    rtts = np.where(times % 3 == 1, np.nan, times / 7.0)
+    truth = {task: (times // 10**9 % (k + 2) == 0).astype(np.int8) for k, task in enumerate(tasks)}
+    return LatencySeries(name, times, rtts, truth)
+
+
+def test_what_is_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "CHUNK", 10)
+    series = [made("a", 4, *TASKS), made("über b", 25), made("c", 0), made("d", 3, "outage")]
+    path = tmp_path / "series.npz"
+    write_series(path, iter(series))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["series.npz"]
+    found = list(read_store(path))
+    assert [each.name for each in found] == ["a", "über b", "c", "d"]
+    for each, its in zip(found, series, strict=True):
+        assert np.array_equal(each.time_ns, its.time_ns)
+        assert np.array_equal(each.rtt_ms, its.rtt_ms, equal_nan=True)
+        assert each.truth.keys() == its.truth.keys()
+        assert all(np.array_equal(each.truth[task], its.truth[task]) for task in its.truth)
+    with np.load(path) as archive:
+        assert {key.split("/")[0] for key in archive} == {"0", "1"}
+        assert archive["0/lengths"].tolist() == [4, 25]
+
+
+def test_series_are_written_as_they_come_or_not_at_all(tmp_path: Path) -> None:
+    def broken() -> Iterator[LatencySeries]:
+        yield made("a", 4)
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_series(tmp_path / "series.npz", broken())
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(OutputError, match=r"none/series\.npz: No such file"):
+        write_series(tmp_path / "none/series.npz", [made("a", 4)])
+
+
+def test_what_is_no_store_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "series.npz"
+    with pytest.raises(MissingInputError, match=r"series\.npz: No such file"):
+        list(read_store(path))
+    whole = tmp_path / "whole.npz"
+    write_series(whole, [made("a", 100)])
+    path.write_bytes(whole.read_bytes()[:-30])
+    with pytest.raises(SeriesError, match=r"series\.npz: no archive of latency series"):
+        list(read_store(path))
+    octets = bytearray(whole.read_bytes())
+    octets[octets.index(b"rtt_ms.npy") + 200] ^= 1
+    path.write_bytes(octets)
+    with pytest.raises(SeriesError, match="damaged"):
+        list(read_store(path))
+    np.savez(path, other=np.zeros(3))
+    with pytest.raises(SeriesError, match="no archive of latency series"):
+        list(read_store(path))
+    good = {name: np.load(whole)[f"0/{name}"] for name in ("names", "time_ns", "rtt_ms", *TASKS)}
+    for lengths in ([99], [50, 50], [101, -1]):
+        columns = good | {"lengths": np.array(lengths)}
+        np.savez(path, **{f"0/{name}": column for name, column in columns.items()})
+        with pytest.raises(SeriesError, match="columns of chunk 0 don't fit each other"):
+            list(read_store(path))

@@ -1,0 +1,1 @@
+"""Forms in which others write latency series down, one file each."""

@@ -1,0 +1,150 @@
+"""Tables of round-trip times: a time, then one or more round-trip times, as CSV.
+
+Fields are separated by ``;``, tab or comma; with ``;`` and tab, decimals may have a comma. The
+first column is the time (`text.time_ns`). A header names the others; of two without one, and of
+any number, all are round-trip times in milliseconds. By name:
+
+- ``cp``: 1 marks a change point, as in the hand-marked series of W. Shao et al., "One-to-One
+  Matching of RTT and Path Changes", ITC 29, 2017 (github.com/WenqinSHAO/rtt);
+- ``loss``, ``median``, ``uptime`` and columns without a name are left out;
+- ``ping1`` … ``pingN``, as SmokePing keeps a round of pings, and names that end in ``_s`` are in
+  seconds;
+- all others, such as ``rtt``, ``rtt_ms``, or ``value`` of the Numenta Anomaly Benchmark, are in
+  milliseconds.
+
+An empty field, NaN, ``U``, and what is not positive mean no answer. The pings of a round have the
+time of the round.
+"""
+
+import csv
+import re
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensor.errors import SeriesError
+from trainer.latency.formats.columns import Columns
+from trainer.latency.formats.text import milliseconds, opened, time_ns
+from trainer.latency.series import LatencySeries
+
+_LEFT_OUT = {"", "loss", "lost", "median", "uptime"}
+_SECONDS = re.compile(r"ping\d+|.*_s")
+_DELIMITERS = ";\t,"
+
+
+@dataclass(frozen=True)
+class MarkedSeries:
+    """A series in which a person has marked where its level changes.
+
+    Attributes:
+        series: the measurements.
+        change_points: ``(k,)`` places of the first measurements of a new level, ascending.
+    """
+
+    series: LatencySeries
+    change_points: NDArray[np.intp]
+
+    @property
+    def failed(self) -> NDArray[np.intp]:
+        """Places of measurements without an answer, ascending."""
+        return np.flatnonzero(~self.series.answered)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What the columns of a table are; `factors` are milliseconds in a unit."""
+
+    width: int
+    factors: dict[int, float]
+    mark: int | None = None
+
+
+def is_table(head: str) -> bool:
+    """Whether a file that begins so is a table of times and round-trip times."""
+    lines = [line for line in head.splitlines()[:3] if line.strip()]
+    delimiter = _delimiter(lines[0]) if lines else ""
+    if not delimiter:
+        return False
+    return any(_is_time(line.split(delimiter)[0]) for line in lines)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        time_ns(text.strip().strip('"'))
+    except ValueError:
+        return False
+    return True
+
+
+def read_table(path: Path) -> Iterator[LatencySeries]:
+    """Reads the series of a table; its marks are left out."""
+    yield read_marked(path).series
+
+
+def read_marked(path: Path) -> MarkedSeries:
+    """Reads the series of a table, with its change points if it has any.
+
+    Raises:
+        SeriesError: a line is damaged; it is named.
+        MissingInputError: the file can't be read.
+    """
+    columns, marks = Columns(), array("b")
+    layout: _Layout | None = None
+    with opened(path) as file:
+        delimiter = _delimiter(file.readline())
+        file.seek(0)
+        rows = csv.reader(file, delimiter=delimiter or ",")
+        try:
+            for row in rows:
+                if layout is None:
+                    layout, is_header = _layout(row)
+                    if is_header:
+                        continue
+                if row:
+                    _add(row, layout, columns, marks, comma=delimiter != ",")
+        except (ValueError, csv.Error) as error:
+            raise SeriesError(
+                f"{path}:{rows.line_num}: {error}; write a time and round-trip times a line"
+            ) from None
+    if not columns:
+        raise SeriesError(f"{path}: no measurement in it")
+    order = columns.order()
+    marked = np.flatnonzero(np.frombuffer(marks, np.int8)[order]) if marks else np.zeros(0, np.intp)
+    return MarkedSeries(columns.series(path.name), marked)
+
+
+def _delimiter(line: str) -> str:
+    return next((delimiter for delimiter in _DELIMITERS if delimiter in line), "")
+
+
+def _layout(row: list[str]) -> tuple[_Layout, bool]:
+    """What the columns are, and whether the first row says so."""
+    names = [name.strip().lower() for name in row]
+    if names and _is_time(names[0]):
+        return _Layout(len(row), dict.fromkeys(range(1, len(row)), 1.0)), False
+    factors = {
+        place: 1000.0 if _SECONDS.fullmatch(name) else 1.0
+        for place, name in enumerate(names)
+        if place and name != "cp" and name not in _LEFT_OUT
+    }
+    if not factors:
+        raise ValueError("no column of round-trip times")
+    return _Layout(len(row), factors, names.index("cp") if "cp" in names else None), True
+
+
+def _add(
+    row: list[str], layout: _Layout, columns: Columns, marks: "array[int]", *, comma: bool
+) -> None:
+    if len(row) < layout.width or any(row[layout.width :]):
+        raise ValueError(f"{len(row)} fields instead of {layout.width}")
+    at_ns = time_ns(row[0].strip())
+    mark = layout.mark is not None and bool(int(row[layout.mark]))
+    for place, factor in layout.factors.items():
+        text = row[place].replace(",", ".") if comma else row[place]
+        columns.add(at_ns, milliseconds(text) * factor)
+        if layout.mark is not None:
+            marks.append(mark)
