@@ -1,0 +1,107 @@
+"""Votes as distinct patterns with counts: a long table has few.
+
+Eight functions of two classes have at most 6,561 patterns, however many rows there are. Reports
+and the label model look at patterns alone, so they cost as much for 24.5 million rows as for a
+thousand.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.weak.applying import Votes
+
+_ROWS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Patterns:
+    """The distinct votes of some functions.
+
+    Attributes:
+        votes: ``(p, functions)`` int8, each pattern once, in order of its first row.
+        counts: ``(p,)`` int64 rows that have it.
+        number: ``(m,)`` int32 pattern of each row.
+    """
+
+    votes: Votes
+    counts: NDArray[np.int64]
+    number: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tables: Iterable[Votes], functions: Sequence[int] | None = None) -> "Patterns":
+        """Finds the patterns of one or more tables, whose rows follow each other.
+
+        Args:
+            tables: at least one, each ``(m, functions)``.
+            functions: columns of the tables that are looked at; by default all.
+        """
+        known: dict[bytes, int] = {}
+        votes: list[NDArray[np.int8]] = []
+        counts: list[int] = []
+        numbers: list[NDArray[np.int32]] = []
+        for table in tables:
+            for begin in range(0, len(table), _ROWS):
+                piece = table[begin : begin + _ROWS]
+                piece = piece if functions is None else piece[:, list(functions)]
+                first, inverse, times = _distinct(piece)
+                places = np.empty(len(first), np.int32)
+                for place in np.argsort(first).tolist():
+                    pattern = np.ascontiguousarray(piece[first[place]])
+                    number = known.setdefault(pattern.tobytes(), len(known))
+                    if number == len(votes):
+                        votes.append(pattern)
+                        counts.append(0)
+                    counts[number] += int(times[place])
+                    places[place] = number
+                numbers.append(places[inverse])
+            width = table.shape[1] if functions is None else len(functions)
+        return cls(
+            np.array(votes, np.int8).reshape(len(votes), width),
+            np.array(counts, np.int64),
+            np.concatenate([np.zeros(0, np.int32), *numbers]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.votes)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return int(self.counts.sum())
+
+    def truths(self, truth: NDArray[np.int8], classes: int) -> NDArray[np.int64]:
+        """``(p, classes)`` rows of each pattern by what is true of them; unknown ones in none.
+
+        Args:
+            truth: ``(m,)`` places of classes, −1 for unknown.
+            classes: how many there are.
+        """
+        known = truth >= 0
+        place = self.number[known].astype(np.int64) * classes + truth[known]
+        counts = np.bincount(place, minlength=len(self) * classes)
+        return counts.reshape(len(self), classes).astype(np.int64)
+
+
+def _distinct(
+    votes: Votes,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """First row of each distinct row, the distinct row of each row, and how often it occurs.
+
+    Rows are read as numbers, which sort far faster than rows of bytes do: four votes of 8 bits
+    behind the place that the votes before them have among the distinct ones.
+    """
+    inverse = np.zeros(len(votes), np.int64)
+    first: NDArray[np.intp] = np.zeros(1, np.intp)
+    times: NDArray[np.intp] = np.array([len(votes)], np.intp)
+    for begin in range(0, votes.shape[1], 4):
+        code = inverse
+        for column in votes[:, begin : begin + 4].T:
+            code = code << 8 | (column.astype(np.int64) + 1)
+        _, first, inverse, times = np.unique(
+            code, return_index=True, return_inverse=True, return_counts=True
+        )
+        inverse = inverse.reshape(-1)
+    return first, inverse, times
