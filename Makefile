@@ -89,6 +89,16 @@ bench: ## Measure beside other tools, which are installed under out/; OPTIONS="-
 	.venv-tflite-runtime/bin/python $(PIP) --no-deps --editable .
 	@touch $@
 
+# Snorkel, to compare with. PyTorch comes first, without CUDA where such a build is to be had: the
+# usual one is gigabytes more.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+.venv-snorkel/.complete: pyproject.toml
+	$(PYTHON) -m venv .venv-snorkel
+	.venv-snorkel/bin/python $(PIP) --index-url $(TORCH_INDEX) torch || \
+		.venv-snorkel/bin/python $(PIP) torch
+	.venv-snorkel/bin/python $(PIP) --editable '.[snorkel]'
+	@touch $@
+
 install: ## Install the sensor with its systemd units, as root (PREFIX, DESTDIR, EXTRAS=signatures)
 	@systemd/install.sh
 
@@ -99,6 +109,6 @@ deb: ## Build a Debian package of the same, with Debian's own Python: out/multa_
 	@packaging/deb.sh
 
 clean: ## Remove environments, caches and build output
-	rm -rf .venv .venv-test .venv-tflite-runtime build dist out *.egg-info .coverage
+	rm -rf .venv .venv-test .venv-tflite-runtime .venv-snorkel build dist out *.egg-info .coverage
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
