@@ -8,7 +8,7 @@ from reference import Frame
 from reference_decode import Packet
 
 from sensor.capture.block import GATHER_BYTES, PacketBlock
-from sensor.packets.headers import Headers
+from sensor.packets.headers import PROBE_TYPES, Headers
 
 FOREIGN = 0xA5
 """What lies in the buffer between the frames: nothing that reads past a frame goes unseen."""
@@ -61,16 +61,19 @@ def headers_of(packets: Sequence[Timed]) -> Headers:
     types = {"timestamp_ns": np.int64, "version": np.uint8, "protocol": np.uint8}
     types |= {"tcp_flags": np.uint8, "ttl": np.uint8} | dict.fromkeys(list(values)[1:], np.uint64)
     for entry in fields(Headers):
-        if entry.name not in values:
+        if entry.name not in (*values, *PROBE_TYPES):
             values[entry.name] = [getattr(packet, entry.name) for _, packet in packets]
+    none = {name: np.zeros((len(packets), 0), kind) for name, kind in PROBE_TYPES.items()}
     return Headers(
-        **{name: np.array(column, types.get(name, np.uint16)) for name, column in values.items()}
+        **{name: np.array(column, types.get(name, np.uint16)) for name, column in values.items()},
+        **none,
     )
 
 
 def packets_of(headers: Headers) -> list[Timed]:
     """The inverse of `headers_of`; what was not asked for is 0."""
-    columns = [getattr(headers, entry.name) for entry in fields(Headers)]
+    names = [entry.name for entry in fields(Headers) if entry.name not in PROBE_TYPES]
+    columns = [getattr(headers, name) for name in names]
     columns = [column.tolist() if column.ndim == 1 else [0] * len(headers) for column in columns]
     return [
         (time, Packet(version, protocol, a << 64 | b, c << 64 | d, *rest))

@@ -142,4 +142,6 @@ def packets_behind(rows) -> Headers:
         tcp_flags=zeros.astype(np.uint8),
         ttl=np.zeros((count, 0), np.uint8),
         tcp_window=np.zeros((count, 0), np.uint16),
+        sequence_numbers=np.zeros((count, 0), np.uint64),
+        tcp_timestamps=np.zeros((count, 0), np.uint64),
     )

@@ -19,14 +19,15 @@ from sensor.packets.encapsulation import strip
 from sensor.packets.fragments import FragmentMemory
 from sensor.packets.gather import Index
 from sensor.packets.headers import (
+    ASKED_FOR,
     COLUMN_TYPES,
     DECODED,
     OFFLOADED_BYTES,
-    OPTIONAL_TYPES,
     REFUSALS,
     Headers,
 )
 from sensor.packets.link import read_links
+from sensor.packets.probe_numbers import read_sequence_numbers, read_timestamps
 from sensor.packets.slow import SlowPath
 from sensor.packets.transport import Segments, read_segments, read_windows
 
@@ -46,8 +47,8 @@ class Decoder:
         """Begins to decode a stream.
 
         Args:
-            optional: which of `sensor.packets.headers.OPTIONAL_TYPES` to decode; a schema's are
-                `FeatureSchema.optional`.
+            optional: which of `sensor.packets.headers.ASKED_FOR` to decode; a schema's are
+                `FeatureSchema.decoded`.
         """
         self._optional = frozenset(optional)
         self.decoded = 0
@@ -103,7 +104,7 @@ def _merge(
     kept = int(np.count_nonzero(keep))
     place = np.where(keep, np.cumsum(keep) - 1, -1)
     columns: dict[str, Any] = {
-        name: np.empty((kept, 0) if name in OPTIONAL_TYPES and name not in optional else kept, kind)
+        name: np.empty((kept, 0) if name in ASKED_FOR and name not in optional else kept, kind)
         for name, kind in COLUMN_TYPES.items()
         if name != "timestamp_ns"
     }
@@ -125,4 +126,8 @@ def _merge(
             merged.ttl[to] = layer.ttl[good]
         if "tcp_window" in optional:
             merged.tcp_window[to] = read_windows(layer)[good]
+        if "sequence_numbers" in optional:
+            merged.sequence_numbers[to] = read_sequence_numbers(layer)[good]
+        if "tcp_timestamps" in optional:
+            merged.tcp_timestamps[to] = read_timestamps(block, layer)[good]
     return merged, place

@@ -63,7 +63,13 @@ REFUSAL_CODES = {reason: code for code, reason in enumerate(REFUSALS, start=1)}
 """Refusals as they stand in columns, where `DECODED` stands for none."""
 
 OPTIONAL_TYPES: dict[str, type[np.unsignedinteger]] = {"ttl": np.uint8, "tcp_window": np.uint16}
-"""Columns of `Headers` that are decoded only where they are asked for."""
+"""Columns of `Headers` that are decoded only where they are asked for, and that rows may have."""
+
+PROBE_TYPES: dict[str, type[np.unsignedinteger]] = {
+    "sequence_numbers": np.uint64,
+    "tcp_timestamps": np.uint64,
+}
+"""Columns that tell which packet answers which, decoded only where they are asked for."""
 
 COLUMN_TYPES: dict[str, type[np.generic]] = {
     "timestamp_ns": np.int64,
@@ -79,8 +85,12 @@ COLUMN_TYPES: dict[str, type[np.generic]] = {
     "payload_length": np.uint16,
     "tcp_flags": np.uint8,
     **OPTIONAL_TYPES,
+    **PROBE_TYPES,
 }
 """All columns of `Headers`, in order."""
+
+ASKED_FOR = frozenset({*OPTIONAL_TYPES, *PROBE_TYPES})
+"""Those of them that are decoded only where they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +116,12 @@ class Headers:
             ``(packets, 0)`` where nobody asks for it.
         tcp_window: uint16, as on the wire and not scaled; 0 where no TCP header is read;
             ``(packets, 0)`` where nobody asks for it.
+        sequence_numbers: uint64; of TCP the sequence number in the high half and the
+            acknowledgement number in the low one, of an ICMP or ICMPv6 echo request or reply 1 in
+            the high half, identifier and sequence number in the low one; 0 for all others and
+            for later fragments, ``(packets, 0)`` where nobody asks for it.
+        tcp_timestamps: uint64; TSval of the TCP timestamps option (RFC 7323) in the high half,
+            TSecr in the low one; 0 without the option, ``(packets, 0)`` where nobody asks for it.
     """
 
     timestamp_ns: NDArray[np.int64]
@@ -122,6 +138,8 @@ class Headers:
     tcp_flags: NDArray[np.uint8]
     ttl: NDArray[np.uint8]
     tcp_window: NDArray[np.uint16]
+    sequence_numbers: NDArray[np.uint64]
+    tcp_timestamps: NDArray[np.uint64]
 
     def __len__(self) -> int:
         return int(self.timestamp_ns.size)

@@ -37,7 +37,7 @@ from reference import Frame
 from reference_decode import ReferenceDecoder
 
 from sensor.packets.decode import Decoder
-from sensor.packets.headers import OPTIONAL_TYPES, REFUSALS
+from sensor.packets.headers import ASKED_FOR, OPTIONAL_TYPES, PROBE_TYPES, REFUSALS
 
 SIZES = (1, 7, 500, 16_384)
 
@@ -223,7 +223,9 @@ def test_offloaded_packets_are_counted() -> None:
     assert decoder.offloaded == 3
 
 
-@pytest.mark.parametrize("optional", [(), ("ttl",), ("tcp_window",), ("ttl", "tcp_window")])
+@pytest.mark.parametrize(
+    "optional", [(), ("ttl",), ("tcp_window",), ("ttl", "tcp_window"), tuple(PROBE_TYPES)]
+)
 def test_empty_block_and_column_types(optional: tuple[str, ...]) -> None:
     """Columns that nobody asks for hold no bytes."""
     decoder = Decoder(optional)
@@ -233,12 +235,13 @@ def test_empty_block_and_column_types(optional: tuple[str, ...]) -> None:
     types = {"timestamp_ns": np.int64, "version": np.uint8, "protocol": np.uint8}
     types |= {"tcp_flags": np.uint8, "ttl": np.uint8}
     words = ("source_high", "source_low", "destination_high", "destination_low")
+    words += tuple(PROBE_TYPES)
     for headers in (empty, one):
         for name in headers.__slots__:
             wanted = np.uint64 if name in words else types.get(name, np.uint16)
             column = getattr(headers, name)
             assert column.dtype == wanted, name
-            absent = name in OPTIONAL_TYPES and name not in optional
+            absent = name in ASKED_FOR and name not in optional
             assert column.shape == ((len(headers), 0) if absent else (len(headers),)), name
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.packets.headers import COLUMN_TYPES, OPTIONAL_TYPES, Headers
+from sensor.packets.headers import ASKED_FOR, COLUMN_TYPES, Headers
 
 ROWS = 8_192
 """Packets that a slot holds."""
@@ -25,12 +25,12 @@ class SharedColumns:
         """Reserves the memory: 0.4 MiB a slot.
 
         Args:
-            optional: which of `OPTIONAL_TYPES` the packets have.
+            optional: which of `ASKED_FOR` the packets have.
         """
         kept = {
             name: np.dtype(kind)
             for name, kind in COLUMN_TYPES.items()
-            if name not in OPTIONAL_TYPES or name in optional
+            if name not in ASKED_FOR or name in optional
         }
         size = ROWS * sum(each.itemsize for each in kept.values())
         memory = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE + SLOTS * size), np.uint8)
