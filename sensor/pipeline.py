@@ -173,7 +173,8 @@ def _finish(lanes: Lanes, stream: int) -> Iterator[Decided]:
 
 def _decided(lane: Lane, batch: SequenceBatch, stream: int, *, finishing: bool = False) -> Decided:
     lane.count(batch)
-    return Decided(lane, batch, lane.table.clock_ns, stream, finishing=finishing)
+    table = lane.table
+    return Decided(lane, batch, table.clock_ns, stream, table.take_ends(), finishing)
 
 
 def _in_order(events: Iterable[IncidentEvent]) -> list[IncidentEvent]:

@@ -20,10 +20,12 @@ from reference_flows import Conversation, Conversations, Entry, Part, Slots
 from sensor.model.schema import FeatureSchema
 
 __all__ = [
+    "End",
     "Frame",
     "Packet",
     "ReferenceTable",
     "Row",
+    "ends_of",
     "read_capture",
     "read_pcap",
     "reference_rows",
@@ -86,6 +88,27 @@ class Row:
         return max(self.ip_length) > OFFLOAD_BYTES
 
 
+@dataclass
+class End:
+    """A flow of `FlowEnds` in Python's own integers."""
+
+    flow_ordinal: int
+    start_ns: int
+    last_ns: int
+    ended_ns: int
+    end_reason: str
+    whole: bool
+    packets: list[int]
+    octets: list[int]
+    midstream: bool
+    version: int
+    protocol: int
+    source: int
+    destination: int
+    source_port: int
+    destination_port: int
+
+
 class Item(NamedTuple):
     """What a sequence keeps of a packet."""
 
@@ -114,6 +137,7 @@ class Flow(Entry):
     early: int = 0
     rows: int = 0
     sequence: list[Item] = field(default_factory=list)
+    sizes: dict[int, list[int]] = field(default_factory=lambda: {1: [], -1: []})
 
 
 class ReferenceTable:
@@ -123,6 +147,7 @@ class ReferenceTable:
         clock: flow clock of the stream.
         clock_steps: streams that ended because the clock was set back.
         rows: that were decided in the stream so far.
+        ends: of flows in the stream so far; of all streams, in order, after `finish`.
         flows: that occupy a slot.
         skipped: full sequences that the schema leaves out.
     """
@@ -139,11 +164,13 @@ class ReferenceTable:
         self.skipped = self.clock_steps = 0
         self._begun = 0
         self._finished: list[Row] = []
+        self._finished_ends: list[End] = []
         self._start_stream()
 
     def _start_stream(self) -> None:
         self.clock = self.decoded = self._behind = 0
         self.rows: list[Row] = []
+        self.ends: list[End] = []
         idle_ns = self.schema.idle_timeout_ms * 1_000_000
         limits = (self.slots, self.evict_every, idle_ns)
         self.flows = Slots(*limits)
@@ -181,10 +208,16 @@ class ReferenceTable:
     def finish(self) -> list[Row]:
         """Silence without end (rule 2), then all rows in release order, stream by stream."""
         self._finish_stream()
+        self.ends = self._finished_ends
         return self._finished
 
     def _finish_stream(self) -> None:
+        heard_ns = self.clock
         self.tick(FOREVER_NS)
+        for end in self.ends:
+            silent = end.end_reason == "idle" and end.ended_ns < heard_ns
+            end.whole = not end.midstream and (silent or end.end_reason == "closed")
+        self._finished_ends += sorted(self.ends, key=lambda end: (end.ended_ns, end.flow_ordinal))
         key = lambda row: (row.decided_ns, row.flow_ordinal, row.row)  # noqa: E731
         self._finished += sorted(self.rows, key=key)
 
@@ -199,7 +232,7 @@ class ReferenceTable:
             return
         self._add(flow, time_ns, packet, self._direction(flow, part, packet))
         if self.schema.key == "five_tuple" and part.conversation.closed:
-            self._emit_rest(flow, "closed", self.clock)
+            self._end(flow, "closed", self.clock)
             flow.closed = True
 
     def _key(self, conversation: Conversation, packet: Packet) -> Any:
@@ -246,6 +279,7 @@ class ReferenceTable:
         rest = (packet.tcp_flags, packet.ttl, packet.tcp_window)
         flow.sequence.append(Item(time_ns, *lengths, gap_us, direction, *rest))
         flow.packets += 1
+        flow.sizes[direction].append(packet.ip_length)
         flow.sides.add(direction)
         flow.greatest_ns = max(flow.greatest_ns, time_ns)
         if len(flow.sequence) == self.schema.n:
@@ -259,9 +293,29 @@ class ReferenceTable:
             flow.early = len(flow.sequence)
 
     def _end(self, flow: Flow, reason: str, decided_ns: int) -> None:
-        """The flow has left its slot."""
-        if not flow.closed:
-            self._emit_rest(flow, reason, decided_ns)
+        """The flow closes, or leaves its slot."""
+        if flow.closed:
+            return
+        self._emit_rest(flow, reason, decided_ns)
+        self.ends.append(
+            End(
+                flow_ordinal=flow.ordinal,
+                start_ns=flow.start_ns,
+                last_ns=flow.greatest_ns,
+                ended_ns=decided_ns,
+                end_reason=reason,
+                whole=False,  # told when the stream ends
+                packets=[len(flow.sizes[side]) for side in (1, -1)],
+                octets=[sum(flow.sizes[side]) for side in (1, -1)],
+                midstream=flow.conversation.midstream,
+                version=flow.conversation.version,
+                protocol=flow.protocol,
+                source=flow.owner[0],
+                destination=flow.peer[0],
+                source_port=flow.owner[1],
+                destination_port=flow.peer[1],
+            )
+        )
 
     def _emit_rest(self, flow: Flow, reason: str, decided_ns: int) -> None:
         enough = flow.early + 1 if flow.index == 0 else self.schema.repeat_min_packets
@@ -346,3 +400,14 @@ def rows_of(batch: Any) -> list[Row]:
         values["end_reason"] = END_REASONS[values["end_reason"]]
         rows.append(Row(**values))
     return rows
+
+
+def ends_of(batch: Any) -> list[End]:
+    """The flows of a `FlowEnds`, to be compared with those of the reference."""
+    columns = {entry.name: getattr(batch, entry.name).tolist() for entry in fields(batch)}
+    columns["end_reason"] = [END_REASONS[reason] for reason in columns["end_reason"]]
+    for end in ("source", "destination"):
+        words = zip(columns.pop(f"{end}_high"), columns.pop(f"{end}_low"), strict=True)
+        columns[end] = [high << 64 | low for high, low in words]
+    each = zip(*columns.values(), strict=True)
+    return [End(**dict(zip(columns, values, strict=True))) for values in each]

@@ -60,6 +60,10 @@ class Segments:
         """Which positions are packets of flows that are open, closing ones included."""
         return np.arange(self.order.size) <= self.closing[self.of_packet]
 
+    def gained(self) -> Index:
+        """How many packets of each segment count."""
+        return np.maximum(np.minimum(self.stop, self.closing + 1) - self.start, 0)
+
     def sides(self, outward: Mask, counted: Mask) -> Flags:
         """Directions seen by each segment: bit 1 from the owner, bit 2 to it.
 

@@ -19,10 +19,10 @@ FLOW = np.dtype(
         ("seen", np.uint8),
     ]
 )
-"""State of a flow. `last_ns` is the greatest time of its packets, `sequence_*` the times of the
-first and last packets of the open sequence, `early_ns` the deadline of the early row (forever
-once it is decided), `early_length` what that row held, `owner_forward` whether packets of the
-key's forward side come from the owner, `seen` the directions seen (bits 1, 2)."""
+"""State of a flow. `last_ns` is the greatest time of the packets that count, `sequence_*` the times
+of the first and last packets of the open sequence, `early_ns` the deadline of the early row
+(forever once it is decided), `early_length` what that row held, `owner_forward` whether packets of
+the key's forward side come from the owner, `seen` the directions seen (bits 1, 2)."""
 
 ORIGIN = np.dtype(
     [

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from sensor.flows.context import ContextWindows
 from sensor.flows.conversations import Conversations, OfConversations
+from sensor.flows.endings import Endings, ended_of, in_order
+from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.epochs import part_of
 from sensor.flows.keying import FiveTuple, Keyed, Keying
 from sensor.flows.rows import Ends, PacketStore, Pieces, RowPlan, plan_rows, unwanted
@@ -44,7 +46,9 @@ class FlowTable:
         clock_steps: how often the stream began anew, as its clock was set back.
     """
 
-    def __init__(self, schema: FeatureSchema, slots: int = DEFAULT_SLOTS) -> None:
+    def __init__(
+        self, schema: FeatureSchema, slots: int = DEFAULT_SLOTS, *, ends: bool = False
+    ) -> None:
         """Makes an empty table.
 
         Args:
@@ -53,6 +57,7 @@ class FlowTable:
                 been asked for them).
             slots: flows that are held at once, at least 65,536; as many conversations are held
                 beside them where the key gathers several.
+            ends: whether to count what all packets of flows come to, for `take_ends`.
         """
         self.schema = schema
         self.clock_ns = 0
@@ -68,6 +73,7 @@ class FlowTable:
         self._optional = schema.optional
         self._store = PacketStore(schema.n, self._slots.size, self._optional)
         self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
+        self._endings = Endings(self._slots.size) if ends else None
 
     @property
     def active(self) -> int:
@@ -105,8 +111,25 @@ class FlowTable:
             released.append(self._advance(clock_ns))
         return SequenceBatch.concatenate(released) if released else self._none
 
+    def keep_ends(self) -> None:
+        """Counts what all packets of flows come to from now on, for `take_ends`.
+
+        Flows that have begun before are not whole.
+        """
+        if not self._endings:
+            self._endings = Endings(self._slots.size, self.flows)
+
+    def take_ends(self) -> FlowEnds:
+        """Flows that have ended, of what was decided since this was last asked.
+
+        To be asked after every batch of rows, where ends are wanted: they wait here.
+        """
+        return self._endings.take() if self._endings else NO_ENDS
+
     def finish(self) -> Iterator[SequenceBatch]:
         """The rows that are left, in batches; the stream's end is silence without end."""
+        if self._endings:
+            self._endings.heard = False
         while (due := self._slots.due[self._slots.due < FOREVER]).size > FINISHED_FLOWS:
             yield self._advance(int(np.partition(due, FINISHED_FLOWS)[FINISHED_FLOWS]) + 1)
         yield self._advance(FOREVER)
@@ -117,6 +140,8 @@ class FlowTable:
         self.clock_ns = self._ticked_ns = 0
         self._slots.restart()
         self._keying.restart()
+        if self._endings:
+            self._endings.heard = True
 
     # ------------------------------------------------------------------ packets
 
@@ -131,7 +156,8 @@ class FlowTable:
         )
         replaced = self._replaced(segments, now)
         flow, begun, origin = self._open(segments, keyed, time, clock)
-        pieces = self._number(segments, flow, headers, keyed.forward, sorted_clock)
+        outward = keyed.forward[segments.order] == flow["owner_forward"][segments.of_packet]
+        pieces = self._number(segments, flow, headers, outward, sorted_clock)
         due = self._slots.due_elsewhere(segments, now)
 
         last_clock = sorted_clock[segments.stop - 1]
@@ -141,6 +167,11 @@ class FlowTable:
         plan = plan_rows(self.schema, flow, pieces, ends, now)
         of_rows = self._origins(plan.segment, segments, begun, origin)
         rows = self._store.rows(plan, flow, of_rows, segments.slot, pieces)
+        if self._endings:
+            totals = self._endings.count(segments, headers.ip_length, outward, pieces.gained)
+            over, how = ended_of(ends)
+            of_ends = self._origins(over, segments, begun, origin)
+            self._endings.add(how, take(flow, over), of_ends, take(totals, over))
         # of a slot's flows only the last one stays, and only its origin is asked for again
         last = np.flatnonzero(segments.final[begun])
         put(self._origin, segments.slot[begun[last]], take(origin, last))
@@ -205,31 +236,28 @@ class FlowTable:
         segments: Segments,
         flow: NDArray[np.void],
         headers: Headers,
-        forward: NDArray[np.bool_],
+        outward: NDArray[np.bool_],
         clock: Index,
     ) -> Pieces:
         """Numbers the packets of each flow and works out their fields."""
         order, of_packet = segments.order, segments.of_packet
-        counted = segments.counted()
-        self.trailing += order.size - int(np.count_nonzero(counted))
+        counted, gained = segments.counted(), segments.gained()
+        self.trailing += order.size - int(gained.sum())
         time = headers.timestamp_ns[order]
         gap = np.empty(order.size, np.int64)
         gap[1:] = time[1:] - time[:-1]
         gap[segments.start] = time[segments.start] - flow["last_ns"]
-        last = np.maximum(time[segments.stop - 1], flow["last_ns"])
+        # (nobody asks for that of a flow that had closed before the block)
+        last = np.maximum(time[segments.start + np.maximum(gained, 1) - 1], flow["last_ns"])
         for segment in dict.fromkeys(of_packet[gap < 0].tolist()):
             # packets out of order: the time since the flow's latest packet so far
             part = slice(int(segments.start[segment]), int(segments.stop[segment]))
             latest = np.maximum.accumulate(np.append(flow["last_ns"][segment], time[part]))
             gap[part] = time[part] - latest[:-1]
-            last[segment] = latest[-1]
+            last[segment] = latest[gained[segment]]
         flow["last_ns"] = last
-        outward = forward[order] == flow["owner_forward"][of_packet]
         flow["seen"] |= segments.sides(outward, counted)
         number = np.arange(order.size) + (flow["packets"] - segments.start)[of_packet]
-        gained = segments.stop - segments.start
-        if not counted.all():
-            gained = np.add.reduceat(counted, segments.start, dtype=np.int64)
         wanted, elsewhere = counted, unwanted(number, self.schema)
         if elsewhere.size:
             ending = number[elsewhere] % self.schema.n == self.schema.n - 1
@@ -304,6 +332,11 @@ class FlowTable:
         plan = plan_rows(self.schema, flow, pieces, ends, now)
         origin = take(self._origin, slots[plan.segment])
         rows = self._store.rows(plan, flow, origin, slots, pieces)
+        if self._endings:
+            over, how = ended_of(ends)
+            over_slots = slots[over]
+            totals = self._endings.of(over_slots)
+            self._endings.add(how, take(flow, over), take(self._origin, over_slots), totals)
         if (ends.clock == FOREVER).any():
             flow["rows"] += plan.rows
             flow["early_ns"] = plan.early_ns
@@ -326,24 +359,18 @@ class FlowTable:
     def _release(self, rows: list[SequenceBatch], now: int) -> SequenceBatch:
         """Rows decided before now, in order; the others wait, as more may be decided with them."""
         self.clock_ns = now
+        if self._endings:
+            self._endings.release(now)
         some = [batch for batch in (self._pending, *rows) if len(batch)]
         if not some:
             return self._none
         batch = SequenceBatch.concatenate(some)
-        if not _in_order(batch):
+        if not in_order(batch.decided_ns, batch.flow_ordinal):
             batch = batch.take(np.lexsort((batch.row, batch.flow_ordinal, batch.decided_ns)))
         ready = int(np.searchsorted(batch.decided_ns, now))
         # a view would hold on to the memory of the rows that are released
         self._pending = batch.take(np.arange(ready, len(batch)) if ready else slice(None))
         return batch.take(slice(ready))
-
-
-def _in_order(batch: SequenceBatch) -> bool:
-    """Whether rows are in order already, as those of a flood are: sorting would copy them all."""
-    decided, ordinal = batch.decided_ns, batch.flow_ordinal
-    later = decided[1:] > decided[:-1]
-    later |= (decided[1:] == decided[:-1]) & (ordinal[1:] > ordinal[:-1])
-    return bool(later.all())
 
 
 def _keying(schema: FeatureSchema, slots: int, idle_ns: int) -> Keying:

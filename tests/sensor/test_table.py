@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 
 import pytest
 from blocks import Timed, headers_of
-from reference import ReferenceTable, Row, rows_of
+from reference import ReferenceTable, Row, ends_of, rows_of
 from traffic import Mixture, flood_packets, random_packets
 
 from sensor.flows.sequences import SequenceBatch
@@ -47,16 +47,20 @@ def ending(table: FlowTable) -> SequenceBatch:
     return SequenceBatch.concatenate([*table.finish()])
 
 
-def expected(packets: Sequence[Timed], schema: FeatureSchema) -> list[Row]:
-    table = ReferenceTable(schema)
+def expected(
+    packets: Sequence[Timed], schema: FeatureSchema, table: ReferenceTable | None = None
+) -> list[Row]:
+    table = table or ReferenceTable(schema)
     for time_ns, packet in packets:
         table.packet(time_ns, packet)
     return table.finish()
 
 
-def assembled(packets: Sequence[Timed], schema: FeatureSchema, size: int) -> list[Row]:
+def assembled(
+    packets: Sequence[Timed], schema: FeatureSchema, size: int, table: FlowTable | None = None
+) -> list[Row]:
     """Rows of the table; asserts after each block that what could be released was (rule 2)."""
-    table = FlowTable(schema)
+    table = table or FlowTable(schema)
     rows: list[Row] = []
     clock = 0
     for piece in pieces(packets, size):
@@ -152,12 +156,17 @@ def test_flood_evicts_by_probation_then_silence(key: str) -> None:
     """Under `service` all of it is one flow, but its conversations are evicted."""
     schema = replace(DEFAULT, key=key)
     packets = flood_packets(80_000, 1_000, pool=50_000 if key == "five_tuple" else 150_000)
-    wanted = expected(packets, schema)
+    reference = ReferenceTable(schema)
+    wanted = expected(packets, schema, reference)
     assert any(row.context_saturated for row in wanted)
     evicted = sum(row.end_reason == "evicted" for row in wanted)
     assert evicted == 0 if key == "service" else evicted > 500
+    ends = {end.whole for end in reference.ends if end.end_reason == "evicted"}
+    assert ends == (set() if key == "service" else {False})
     for size in (5_000, 65_536) if key == "five_tuple" else (20_000,):
-        assert_same(assembled(packets, schema, size), wanted)
+        table = FlowTable(schema, ends=True)
+        assert_same(assembled(packets, schema, size, table), wanted)
+        assert ends_of(table.take_ends()) == reference.ends
 
 
 def test_context_is_saturated_from_the_edge_of_the_window_on() -> None:
