@@ -19,6 +19,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/service/forwarding/destination.py": "a protocol; tests/sensor/test_courier.py has one",
     "sensor/capture/block.py": "columns without rules; every capture source's tests read them",
     "sensor/packets/slow_headers.py": "tests/sensor/test_slow.py, through the slow path",
+    "sensor/commands.py": "tests/sensor/test_cli.py and tests/trainer/test_trainer_cli.py",
     "sensor/lane.py": "tests/sensor/test_exchange.py and test_pipeline.py, through whole chains",
     "sensor/alerts/task_incidents.py": "tests/sensor/test_incidents.py, through the tracker",
     "sensor/service/session.py": "tests/sensor/test_lifecycle.py and test_reload.py, as a process",

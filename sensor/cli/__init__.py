@@ -1,19 +1,18 @@
 """The command `multa-sensor`, a file per command.
 
 Data goes to standard output, messages to standard error. Whatever a person can mend ends in one
-line and in the exit status of its kind (`docs/exit-status.md`). Commands are loaded when they are
-called, so that help answers at once.
+line and in the exit status of its kind (`docs/exit-status.md`).
 """
 
 import contextlib
-import importlib
 import os
 import sys
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
 import sensor
+from sensor.commands import INTERRUPTED, Commands
 from sensor.errors import MultaError, UsageError
 from sensor.streams import claim_standard_streams, visible, write_soon
 from sensor.unexpected import explained
@@ -40,45 +39,11 @@ COMMANDS = {
 }
 """One line of help for every command; its module has its name."""
 
-INTERRUPTED = 128 + 2
-"""As shells report a program that SIGINT ended."""
-
-PIPE_CLOSED = 128 + 13
-"""As shells report a program that SIGPIPE ended."""
-
-
-class _Commands(click.Group):
-    """Loads a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command = getattr(importlib.import_module(f"sensor.cli.{cmd_name}"), cmd_name)
-        return command if isinstance(command, click.Command) else None
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Ends quietly where click would write a line."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
-        except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            ctx.exit(PIPE_CLOSED)
-        return result
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
 
 @click.group(
-    cls=_Commands,
+    cls=Commands,
+    package="sensor.cli",
+    texts=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=False,
 )

@@ -31,6 +31,7 @@ LABELS = 1_000_000
 """Labels that are read: nobody has said that often what they think."""
 
 _CHUNK = 1 << 16
+_BEGINNING = b'{"alert_id": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def append(path: Path, label: Label) -> None:
     """Adds a label, with one write.
 
     Raises:
-        OutputError, PermissionDeniedError: the file can't be written.
+        OutputError, PermissionDeniedError: the file can't be written, or holds something else.
     """
     line = json.dumps(label.document()).encode() + b"\n"
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -83,6 +84,11 @@ def append(path: Path, label: Label) -> None:
         descriptor = os.open(path, flags, 0o640)
         try:
             _share(path, descriptor)
+            if not _holds_labels(descriptor):
+                raise OutputError(
+                    f"{path}: holds something else than labels, and is left as it is; name "
+                    "another file with --labels"
+                )
             if _is_torn(descriptor):
                 line = b"\n" + line
             written = os.write(descriptor, line)
@@ -155,6 +161,13 @@ def _share(path: Path, descriptor: int) -> None:
     status = os.fstat(descriptor)
     if os.geteuid() == 0 and stat.S_ISREG(status.st_mode) and not status.st_size:
         os.fchown(descriptor, -1, path.absolute().parent.stat().st_gid)
+
+
+def _holds_labels(descriptor: int) -> bool:
+    """Whether the file begins as labels do, as far as it goes: the first may be torn."""
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return True
+    return _BEGINNING.startswith(os.pread(descriptor, len(_BEGINNING), 0))
 
 
 def _is_torn(descriptor: int) -> bool:

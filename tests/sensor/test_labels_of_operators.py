@@ -55,6 +55,16 @@ def test_labels_come_back_and_the_last_of_an_alert_counts(path):
     assert stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
 
 
+@pytest.mark.parametrize(
+    "content", [b"{}\n", b'{"timestamp": "2026"}\n', b"\0", b"alert_id,value\n"]
+)
+def test_a_file_that_holds_something_else_is_left_as_it_is(path, content):
+    path.write_bytes(content)
+    with pytest.raises(OutputError, match="holds something else than labels"):
+        append(path, FIRST)
+    assert path.read_bytes() == content
+
+
 def test_a_label_after_a_torn_line_stands_on_a_line_of_its_own(path):
     path.write_bytes(json.dumps(FIRST.document()).encode()[:40])
     append(path, OTHER)

@@ -65,6 +65,20 @@ def test_help_and_version_need_no_tensorflow():
         assert sensor.__version__ in answer.stdout or "Usage: multa-trainer" in answer.stdout
 
 
+def test_a_reader_that_closed_the_pipe_ends_a_command_quietly():
+    reading, writing = os.pipe()
+    os.close(reading)
+    program = "import sys; from trainer.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "lab", "scenarios"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_every_option_has_a_help_line(capsys):
     for name in COMMANDS:
         assert run(name, "-h") == 0

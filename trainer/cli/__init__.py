@@ -1,11 +1,6 @@
-"""The command `multa-trainer`, a file per command group.
-
-Commands are loaded when they are called, so that help and the commands that need no TensorFlow
-answer at once.
-"""
+"""The command `multa-trainer`, a file per command group."""
 
 import contextlib
-import importlib
 import logging
 import os
 import signal
@@ -17,50 +12,35 @@ from types import FrameType
 import click
 
 import sensor
+from sensor.commands import INTERRUPTED, Commands
 from sensor.errors import HostError, MultaError, UsageError
 from sensor.streams import claim_standard_streams, visible
 from sensor.unexpected import explained
 
 COMMANDS = {
-    "lab": ("trainer.cli.lab", "Record labelled captures in a small network of namespaces."),
-    "extract": ("trainer.cli.extract", "Make a dataset of captures and labels."),
-    "sources": ("trainer.cli.sources", "Make a dataset of captures that others have published."),
-    "feedback": ("trainer.cli.feedback", "Make a dataset of alerts that operators have labelled."),
-    "tune": ("trainer.cli.tune", "Find the smallest network that is good enough."),
-    "train": ("trainer.cli.train", "Train networks on a dataset and freeze their thresholds."),
-    "add-task": ("trainer.cli.add_task", "Add a task to a run, or refuse where others suffer."),
-    "evaluate": ("trainer.cli.evaluate", "Compare a run with its baselines on held-out traffic."),
-    "export": ("trainer.cli.export", "Write the model bundle of a run."),
-    "sign": ("trainer.cli.sign", "Sign a model bundle with an ed25519 key."),
-    "proof": ("trainer.cli.proof", "Measure detection on captures of other networks."),
-    "reproduce": ("trainer.cli.reproduce", "Make a paper's tables and figures again."),
-    "recipe": ("trainer.cli.recipe", "Go from recordings to a bundle in one step."),
+    "lab": "Record labelled captures in a small network of namespaces.",
+    "extract": "Make a dataset of captures and labels.",
+    "sources": "Make a dataset of captures that others have published.",
+    "feedback": "Make a dataset of alerts that operators have labelled.",
+    "tune": "Find the smallest network that is good enough.",
+    "train": "Train networks on a dataset and freeze their thresholds.",
+    "add-task": "Add a task to a run, or refuse where others suffer.",
+    "evaluate": "Compare a run with its baselines on held-out traffic.",
+    "export": "Write the model bundle of a run.",
+    "sign": "Sign a model bundle with an ed25519 key.",
+    "proof": "Measure detection on captures of other networks.",
+    "reproduce": "Make a paper's tables and figures again.",
+    "recipe": "Go from recordings to a bundle in one step.",
 }
-"""Module and one line of help for every command."""
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
+"""One line of help for every command; its module has its name."""
 
 
-class _Commands(click.Group):
-    """Loads a command's module when the command is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 -- click's
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
-        return command if isinstance(command, click.Command) else None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    package="trainer.cli",
+    texts=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(sensor.__version__, prog_name="multa-trainer")
 def commands() -> None:
     """Make model bundles for multa-sensor out of labelled captures."""
@@ -78,7 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         with _ended_by_signals():
-            commands.main(arguments, prog_name="multa-trainer", standalone_mode=False)
+            # What is returned is the status of an early end; commands themselves return nothing.
+            status = commands.main(arguments, prog_name="multa-trainer", standalone_mode=False)
     except click.exceptions.Exit as request:
         sys.exit(request.exit_code)
     except (KeyboardInterrupt, click.Abort):
@@ -98,11 +79,11 @@ def main(arguments: list[str] | None = None) -> None:
                 "as in `pip install '.[trainer]'`"
             )
         )
-    except BrokenPipeError:
-        # The reader has seen enough; leave nothing for the interpreter to flush into the pipe.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 -- the last place where it can become one line
         _fail(explained(error))
+    else:
+        if status:
+            sys.exit(status)
 
 
 @contextlib.contextmanager
