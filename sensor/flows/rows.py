@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.sequences import END_REASONS, SequenceBatch
+from sensor.flows.sequences import END_REASONS, ROW_TYPES, SequenceBatch
 from sensor.flows.slots import FOREVER
 from sensor.flows.state import INHERITED
 from sensor.hops import hop
 from sensor.model.schema import FeatureSchema
-from sensor.packets.headers import OPTIONAL_TYPES
 
 Index = NDArray[np.int64]
 
@@ -61,7 +60,7 @@ class Pieces:
 
 def packet_type(optional: Collection[str] = ()) -> "np.dtype[np.void]":
     """A packet as a record of what rows have of it, for a schema's `optional`."""
-    return np.dtype([*_TYPES.items(), *((name, OPTIONAL_TYPES[name]) for name in optional)])
+    return np.dtype([*_TYPES.items(), *((name, ROW_TYPES[name]) for name in optional)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +279,7 @@ class PacketStore:
         packets = np.concatenate((held, further)).view(self.packet)
         columns: dict[str, Any] = {
             name: np.zeros((rows, 0), dtype)
-            for name, dtype in OPTIONAL_TYPES.items()
+            for name, dtype in ROW_TYPES.items()
             if name not in (self.packet.names or ())
         }
         for name in self.packet.names or ():

@@ -20,6 +20,16 @@ END_REASONS = ("full", "early", "closed", "idle", "evicted")
 The end of a stream is silence without end (`docs/semantics.md` 2): open flows end ``idle``.
 """
 
+MEASURED_TYPES: dict[str, type[np.unsignedinteger]] = {
+    "rtt": np.uint32,
+    "rtt_gap": np.uint32,
+    "answered": np.uint8,
+}
+"""Columns of rows whose steps are measurements of round-trip times instead of packets."""
+
+ROW_TYPES = {**OPTIONAL_TYPES, **MEASURED_TYPES}
+"""Columns that only rows of some schemas have."""
+
 CONTEXT_COLUMNS = ("srv_1s", "srv_10s", "src_1s", "src_10s", "dst_1s", "dst_10s")
 """Order of the columns of `SequenceBatch.context`."""
 
@@ -38,6 +48,10 @@ class SequenceBatch:
         tcp_flags: ``(b, n)`` uint8.
         ttl: ``(b, n)`` uint8, or ``(b, 0)`` where the schema has no such field.
         tcp_window: ``(b, n)`` uint16, or ``(b, 0)`` likewise.
+        rtt: ``(b, n)`` uint32 round-trip times in µs, 0 where there was no answer, or ``(b, 0)``
+            where rows are of packets (`sensor.latency`); likewise the next two.
+        rtt_gap: ``(b, n)`` uint32 ms since the measurement before.
+        answered: ``(b, n)`` uint8, 1 where there was an answer.
         length: ``(b,)`` uint16 packets in the row.
         context: ``(b, 6)`` uint32 counts of flows, columns as `CONTEXT_COLUMNS`.
         context_saturated: ``(b,)`` bool: more flows began within the window than are remembered.
@@ -63,6 +77,9 @@ class SequenceBatch:
     tcp_flags: NDArray[np.uint8]
     ttl: NDArray[np.uint8]
     tcp_window: NDArray[np.uint16]
+    rtt: NDArray[np.uint32]
+    rtt_gap: NDArray[np.uint32]
+    answered: NDArray[np.uint8]
     length: NDArray[np.uint16]
     context: NDArray[np.uint32]
     context_saturated: NDArray[np.bool_]
@@ -90,8 +107,8 @@ class SequenceBatch:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Which of `sensor.packets.headers.OPTIONAL_TYPES` the rows have."""
-        return tuple(name for name in OPTIONAL_TYPES if getattr(self, name).shape[1])
+        """Which of `ROW_TYPES` the rows have."""
+        return tuple(name for name in ROW_TYPES if getattr(self, name).shape[1])
 
     @property
     def offloaded(self) -> NDArray[np.bool_]:
@@ -126,7 +143,7 @@ class SequenceBatch:
 
 
 def _shape(name: str, n: int, optional: Collection[str]) -> tuple[int, ...]:
-    if name in OPTIONAL_TYPES:
+    if name in ROW_TYPES:
         return (n,) if name in optional else (0,)
     if name in ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags"):
         return (n,)
@@ -139,7 +156,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "interarrival_us": np.uint32,
     "direction": np.int8,
     "tcp_flags": np.uint8,
-    **OPTIONAL_TYPES,
+    **ROW_TYPES,
     "length": np.uint16,
     "context": np.uint32,
     "context_saturated": np.bool_,

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
-from sensor.model.fields import CONTEXT_FIELDS, FIELDS, Field
+from sensor.model.fields import CONTEXT_FIELDS, SEQUENCE_FIELDS, Field
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import ICMP, ICMPV6
 
@@ -258,7 +258,7 @@ def _grids(schema: FeatureSchema) -> tuple[list[_Grid], list[tuple[_Grid, _Place
         flow.setdefault(grid(CONTEXT_FIELDS[name]), []).append(place)
     column = [CONTEXT_COLUMNS.index(name) for name in schema.context]
     return (
-        [grid(FIELDS[name]) for name in schema.fields],
+        [grid(SEQUENCE_FIELDS[name]) for name in schema.fields],
         [
             (each, _places(places), _places([column[place] for place in places]))
             for each, places in flow.items()
@@ -276,7 +276,9 @@ def _places(numbers: list[int]) -> _Places:
 def _inputs(schema: FeatureSchema, steps: int, length: int) -> tuple[_Inputs, _Inputs]:
     """How rows with room for `steps` packets become `length` steps of x, and c."""
     fields = [
-        (i, column) for i, name in enumerate(schema.fields) for column in _values(FIELDS[name]).T
+        (i, column)
+        for i, name in enumerate(schema.fields)
+        for column in _values(SEQUENCE_FIELDS[name]).T
     ]
     values = np.concatenate([np.zeros(256, np.float32), *(column for _, column in fields)])
     places = np.zeros((length, len(fields)), np.intp)

@@ -17,6 +17,7 @@ from sensor.model.fields import (
     CONTEXT_FIELDS,
     DEFAULT_FIELDS,
     FIELDS,
+    LATENCY_FIELDS,
     OPTIONAL_FIELDS,
     Field,
 )
@@ -25,6 +26,7 @@ from sensor.model.schema import DECODER_REVISION, FLOW_REVISION, KEYS, FeatureSc
 _EXAMPLES = {
     "bytes": (0, 1, 40, 60, 576, 1_500, 9_000, 65_535),
     "µs": (0, 1, 100, 1_000, 20_000, 1_000_000, 30_000_000, 60_000_000),
+    "ms": (0, 1, 10, 100, 1_000, 60_000, 240_000, 3_600_000),
     "flows": (0, 1, 2, 10, 30, 100, 1_000, 65_535),
 }
 """Raw values that are worked out in the page, by unit."""
@@ -100,6 +102,17 @@ _COMBINED = """## Combined fields of a packet
 They are not in the default schema either, and say again what fields of it say, for networks with
 few inputs: the traffic classes are told from two channels, inter-arrival time and length with
 direction. They cost nothing where no schema names them.
+"""
+
+_LATENCY = """## Fields of a measurement
+
+With the key `peer_latency` a step of a sequence is no packet but a measurement of a round-trip time
+that the sensor took from packets that passed it ([latency.md](latency.md)), and a row is the window
+of the last n measurements of a series: the newest one last, older ones before it, padding before
+the first. A schema with this key has these fields and `valid`, which is 1 for a measurement, and
+no context; its policies, `decide_after_ms`, `idle_timeout_ms` and `repeat` entries mean nothing. A
+round-trip time is told from one 10 to 20 % longer, from 10 µs to a minute, a gap from twice that,
+from a millisecond to an hour.
 """
 
 _KEYS = {
@@ -207,6 +220,8 @@ def page() -> str:
         *_fields({name: FIELDS[name] for name in COMBINED_FIELDS}),
         _CONTEXT,
         *_fields(CONTEXT_FIELDS),
+        _LATENCY,
+        *_fields(LATENCY_FIELDS),
         _SEQUENCES.format(entries=_entries(schema), repeat_all=schema.repeat_all),
         "## Keys\n",
         "A key says which packets are one flow, and so whose direction is +1.\n",

@@ -3,6 +3,8 @@
 A leaf, as `sensor.model.schema` is, which chooses among them. `docs/features.md` is made of this.
 """
 
+from collections import ChainMap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -204,6 +206,56 @@ COMBINED_FIELDS = ("signed_length",)
 
 DEFAULT_FIELDS = tuple(name for name in FIELDS if name not in (*OPTIONAL_FIELDS, *COMBINED_FIELDS))
 """Those of the default schema, in its order."""
+
+LATENCY_FIELDS: dict[str, Field] = {
+    "rtt": Field(
+        1,
+        "µs",
+        ("rtt",),
+        "log2p1",
+        60_000_000,
+        8,
+        256,
+        "Round-trip time of the measurement; 0 where there was no answer.",
+        caveat="It is that of the part of the path behind the sensor: a gateway sees the time to a "
+        "server and back in one series and that to its own device in another. What a host needs "
+        "to answer is part of it: a delayed acknowledgement adds up to 40 ms to the times of kind "
+        "`timestamp`, which is why each kind of measurement is a series of its own. 0 is also less "
+        "than a microsecond, so read it with `answered`.",
+    ),
+    "rtt_gap": Field(
+        1,
+        "ms",
+        ("rtt_gap",),
+        "log2p1",
+        3_600_000,
+        4,
+        128,
+        "Time since the series' measurement before; 0 for its first.",
+        caveat="Nobody measures on purpose: the gaps are those of the traffic, and say when a host "
+        "is used. A series that is pinged once in four minutes and one of a busy server have "
+        "nothing in common but their scale. A measurement without an answer is known when its "
+        "time is over, 3 s after it began, and has its place there.",
+    ),
+    "answered": Field(
+        1,
+        "bool",
+        ("answered",),
+        "bits",
+        1,
+        1,
+        1,
+        "1 where there was an answer, 0 where there was none within 3 s.",
+        (1,),
+        "Only connections (`syn`) and echo requests (`echo`) can lack an answer; of the other "
+        "kinds what was not answered is no measurement. A filter that drops silently, a host that "
+        "is switched off and a path that is down look alike.",
+    ),
+}
+"""Fields of a measurement of a round-trip time, where rows are windows of these; with ``valid``."""
+
+SEQUENCE_FIELDS: Mapping[str, Field] = ChainMap(FIELDS, LATENCY_FIELDS)
+"""Every field of a step of a sequence, be it a packet or a measurement."""
 
 CONTEXT_FIELDS: dict[str, Field] = {
     f"{scope}_{window}s": Field(

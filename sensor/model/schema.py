@@ -11,12 +11,26 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from sensor.errors import BundleError
-from sensor.model.fields import CONTEXT_FIELDS, DEFAULT_FIELDS, FIELDS, OPTIONAL_FIELDS, Field
+from sensor.model.fields import (
+    CONTEXT_FIELDS,
+    DEFAULT_FIELDS,
+    FIELDS,
+    LATENCY_FIELDS,
+    OPTIONAL_FIELDS,
+    SEQUENCE_FIELDS,
+    Field,
+)
 
 SENSOR_SIGNATURES = range(1_000, 1_100)
 """EVE signature ids of the sensor's own alerts, which no task of a bundle may take."""
 
 KEYS = ("five_tuple", "service", "source", "host_pair")
+"""What the packets of a flow have in common."""
+
+PEER_LATENCY = "peer_latency"
+"""The key of sequences whose steps are no packets: windows of the round-trip times of a peer, of
+`sensor.model.fields.LATENCY_FIELDS` and ``valid``, without context."""
+
 POLICIES = ("first", "repeat")
 DECODER_REVISION = 2
 FLOW_REVISION = 2
@@ -28,9 +42,9 @@ class FeatureSchema:
 
     Attributes:
         lengths: sequence lengths that the model has a signature for, ascending; the last is n.
-        fields: names in `FIELDS`, in channel order.
+        fields: names in `FIELDS` or, for `PEER_LATENCY`, in `LATENCY_FIELDS`, in channel order.
         context: names in `CONTEXT_FIELDS`, in channel order.
-        key: flow key.
+        key: flow key, or `PEER_LATENCY`, for which policies, times and repeats mean nothing.
         policies: sequence policies that the tasks use between them.
         decide_after_ms: age at which a flow with fewer than n packets is scored as it is.
         idle_timeout_ms: silence after which a flow has ended.
@@ -57,12 +71,19 @@ class FeatureSchema:
     @property
     def channels(self) -> tuple[str, ...]:
         """Names of the model's per-packet inputs, in order."""
-        return tuple(channel for name in self.fields for channel in FIELDS[name].channels)
+        return tuple(channel for name in self.fields for channel in SEQUENCE_FIELDS[name].channels)
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Those of the fields that are decoded and kept only because they are named here."""
-        return tuple(name for name in OPTIONAL_FIELDS if name in self.fields)
+        """Those of the fields that rows have columns for only because they are named here."""
+        return tuple(name for name in (*OPTIONAL_FIELDS, *LATENCY_FIELDS) if name in self.fields)
+
+    @property
+    def decoded(self) -> tuple[str, ...]:
+        """Columns of decoded packets (`Headers`) that are asked for to make these rows."""
+        if self.key == PEER_LATENCY:
+            return ("sequence_numbers", "tcp_timestamps")
+        return self.optional
 
     def canonical(self) -> bytes:
         """RFC 8785 form of everything that decides a feature's value (ASCII keys, integers)."""
@@ -82,7 +103,7 @@ class FeatureSchema:
             "idle_timeout_ms": self.idle_timeout_ms,
             "repeat_min_packets": self.repeat_min_packets,
             "repeat_all": self.repeat_all,
-            "fields": [{"id": name, **definition(FIELDS[name])} for name in self.fields],
+            "fields": [{"id": name, **definition(SEQUENCE_FIELDS[name])} for name in self.fields],
             "context": [{"id": name, **definition(CONTEXT_FIELDS[name])} for name in self.context],
         }
         return json.dumps(
@@ -122,9 +143,13 @@ class FeatureSchema:
                 key: tuple(v) if isinstance(v, list) else v for key, v in body.items()
             }
             schema = cls(**entries)
-            foreign = [name for name in schema.fields if name not in FIELDS]
-            foreign += [name for name in schema.context if name not in CONTEXT_FIELDS]
-            foreign += [schema.key] if schema.key not in KEYS else []
+            measured = schema.key == PEER_LATENCY
+            steps, context = (
+                ({*LATENCY_FIELDS, "valid"}, ()) if measured else (FIELDS, CONTEXT_FIELDS)
+            )
+            foreign = [name for name in schema.fields if name not in steps]
+            foreign += [name for name in schema.context if name not in context]
+            foreign += [schema.key] if schema.key not in (*KEYS, PEER_LATENCY) else []
             foreign += [name for name in schema.policies if name not in POLICIES]
             numbers = [*schema.lengths, schema.decide_after_ms, schema.idle_timeout_ms]
             numbers += [schema.repeat_min_packets, schema.repeat_all]

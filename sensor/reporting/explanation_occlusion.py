@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
+from sensor.flows.sequences import CONTEXT_COLUMNS, ROW_TYPES, SequenceBatch
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.inference import calibrate
-from sensor.packets.headers import ICMP, ICMPV6, OPTIONAL_TYPES
+from sensor.packets.headers import ICMP, ICMPV6
 
 GAP_US = 60_000_000
 """The clip of a gap."""
@@ -51,7 +51,7 @@ _PACKET_COLUMNS = (
     "interarrival_us",
     "direction",
     "tcp_flags",
-    *OPTIONAL_TYPES,
+    *ROW_TYPES,
 )
 
 

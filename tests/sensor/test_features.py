@@ -8,7 +8,7 @@ from command import ROOT
 
 from sensor.model import features
 from sensor.model.encoding import encode
-from sensor.model.fields import CONTEXT_FIELDS, FIELDS
+from sensor.model.fields import CONTEXT_FIELDS, FIELDS, LATENCY_FIELDS
 from sensor.model.golden import empty_rows
 from sensor.model.schema import FeatureSchema
 
@@ -24,9 +24,9 @@ def test_the_committed_page_is_what_the_command_writes():
     assert f"`{COMMAND}`" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
-@pytest.mark.parametrize("name", [*FIELDS, *CONTEXT_FIELDS])
+@pytest.mark.parametrize("name", [*FIELDS, *CONTEXT_FIELDS, *LATENCY_FIELDS])
 def test_every_field_is_described_in_full(name):
-    field = (FIELDS | CONTEXT_FIELDS)[name]
+    field = (FIELDS | CONTEXT_FIELDS | LATENCY_FIELDS)[name]
     text = PAGE.read_text()
     assert field.meaning.endswith(".")
     assert field.caveat.endswith(".")
@@ -63,6 +63,9 @@ def test_examples_worked_out_by_hand():
     assert "| 1,000 | 20 | 0.3125 | 861 to 1,216 |" in text
     assert "| 0 | 0 | 0 | no other |" in text
     assert "| 65,535 | 128 | 1 | 62,757 and more |" in text
+    # 8·log2(20001) = 114.3, 2^(113.5/8) − 1 = 18,656.3, 2^(114.5/8) − 1 = 20,345.1
+    assert "| 20,000 | 114 | 0.4453 | 18,657 to 20,345 |" in text
+    assert "| 240,000 | 71 | 0.5547 | 202,140 to 240,386 |" in text
     assert "| 60,000,000 | 52 | 0.8125 | 56,431,603 and more |" in text
 
 

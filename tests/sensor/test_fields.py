@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 from feature_rows import random_rows
 
-from sensor.flows.sequences import SequenceBatch
+from sensor.errors import BundleError
+from sensor.flows.sequences import MEASURED_TYPES, SequenceBatch
 from sensor.model.encoding import encode
 from sensor.model.fields import (
     COMBINED_FIELDS,
     CONTEXT_FIELDS,
     DEFAULT_FIELDS,
     FIELDS,
+    LATENCY_FIELDS,
     OPTIONAL_FIELDS,
 )
-from sensor.model.schema import FeatureSchema
-from sensor.packets.headers import OPTIONAL_TYPES
+from sensor.model.schema import PEER_LATENCY, FeatureSchema
+from sensor.packets.headers import OPTIONAL_TYPES, PROBE_TYPES
 
 WIDE = FeatureSchema(fields=tuple(FIELDS))
 
@@ -45,9 +47,9 @@ def test_the_decoder_knows_the_same_optional_columns():
         assert np.iinfo(kind).max == FIELDS[name].clip
 
 
-@pytest.mark.parametrize("name", [*FIELDS, *CONTEXT_FIELDS])
+@pytest.mark.parametrize("name", [*FIELDS, *CONTEXT_FIELDS, *LATENCY_FIELDS])
 def test_codes_fit_a_byte_and_scales_are_powers_of_two(name):
-    field = (FIELDS | CONTEXT_FIELDS)[name]
+    field = (FIELDS | CONTEXT_FIELDS | LATENCY_FIELDS)[name]
     assert field.scale & (field.scale - 1) == 0
     if field.transform == "log2p1":
         assert round(field.steps * np.log2(1 + field.clip)) <= 255
@@ -112,3 +114,59 @@ def test_the_paper_of_traffic_classes_has_its_two_channels():
     assert schema.channels == fields
     assert (schema.optional, schema.n) == ((), 60)
     assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema
+
+
+MEASURED = FeatureSchema(
+    lengths=(4,), fields=("rtt", "rtt_gap", "answered", "valid"), context=(), key=PEER_LATENCY
+)
+
+
+def test_measurements_have_fields_of_their_own():
+    assert MEASURED.channels == MEASURED.fields
+    assert MEASURED.optional == tuple(LATENCY_FIELDS) == tuple(MEASURED_TYPES)
+    assert MEASURED.decoded == tuple(PROBE_TYPES)
+    assert WIDE.decoded == WIDE.optional
+    assert FeatureSchema.from_manifest(MEASURED.to_manifest(), "m") == MEASURED
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        replace(MEASURED, key="five_tuple"),
+        replace(MEASURED, fields=("rtt", "direction", "valid")),
+        replace(MEASURED, context=("srv_1s",)),
+        replace(WIDE, key=PEER_LATENCY),
+        replace(WIDE, fields=("valid", "rtt")),
+    ],
+)
+def test_packets_and_measurements_do_not_mix(mixed):
+    with pytest.raises(BundleError, match="does not implement"):
+        FeatureSchema.from_manifest(mixed.to_manifest(), "m")
+
+
+def test_measurements_on_the_grid_by_hand():
+    """8·log2(11) = 27.7, 8·log2(6e7) = 206.7; 4·log2(3.6e6) = 87.1, 4·log2(2) = 4."""
+    batch = random_rows(4, 1, seed=1, optional=MEASURED.optional)
+    batch.length[:] = 3
+    batch.rtt[0] = [10, 0, 4_000_000_000, 0]
+    batch.rtt_gap[0] = [0, 4_000_000, 1, 0]
+    batch.answered[0] = [1, 0, 1, 0]
+    x, _ = encode(MEASURED, batch).expand()
+    assert x[0].tolist() == [
+        [0, 0, 0, 0],
+        [28 / 256, 0, 1, 1],
+        [0, 87 / 128, 0, 1],
+        [207 / 256, 4 / 128, 1, 1],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "least", "most", "apart"), [("rtt", 10, 6e7, 1.2), ("rtt_gap", 1, 3.6e6, 2)]
+)
+def test_times_of_all_magnitudes_are_told_apart(name, least, most, apart):
+    values = least * apart ** np.arange(int(np.log(most / least) / np.log(apart)) + 1)
+    batch = random_rows(1, values.size, seed=1, optional=MEASURED.optional)
+    batch.length[:] = 1
+    getattr(batch, name)[:, 0] = np.round(values)
+    codes = encode(replace(MEASURED, lengths=(1,)), batch).codes[:, 0, MEASURED.fields.index(name)]
+    assert (np.diff(codes.astype(int)) > 0).all()

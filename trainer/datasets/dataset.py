@@ -22,9 +22,8 @@ from numpy.typing import NDArray
 
 import sensor
 from sensor.errors import BundleError, LabelError, MissingInputError, OutputError
-from sensor.flows.sequences import SequenceBatch
+from sensor.flows.sequences import ROW_TYPES, SequenceBatch
 from sensor.model.schema import FeatureSchema
-from sensor.packets.headers import OPTIONAL_TYPES
 
 FORMAT = 1
 """Version of the folder's layout."""
@@ -114,8 +113,8 @@ class Dataset:
 
     def without_optional_fields(self) -> "Dataset":
         """The same rows, as the schema without its optional fields makes them."""
-        names = tuple(name for name in self.schema.fields if name not in OPTIONAL_TYPES)
-        columns = {name: np.zeros((len(self), 0), dtype) for name, dtype in OPTIONAL_TYPES.items()}
+        names = tuple(name for name in self.schema.fields if name not in ROW_TYPES)
+        columns = {name: np.zeros((len(self), 0), dtype) for name, dtype in ROW_TYPES.items()}
         return replace(
             self,
             schema=replace(self.schema, fields=names),
@@ -253,7 +252,7 @@ def _read_source(
         )
     absent = {
         name: np.zeros((record.rows, 0), dtype)
-        for name, dtype in OPTIONAL_TYPES.items()
+        for name, dtype in ROW_TYPES.items()
         if name not in columns
     }
     return SequenceBatch(**columns, **absent), labels
@@ -262,7 +261,7 @@ def _read_source(
 def _columns(schema: FeatureSchema) -> list[str]:
     """Columns that rows of the schema have."""
     names = [column.name for column in fields(SequenceBatch)]
-    return [name for name in names if name not in OPTIONAL_TYPES or name in schema.optional]
+    return [name for name in names if name not in ROW_TYPES or name in schema.optional]
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
