@@ -69,9 +69,8 @@ class Endings:
             outwards = _between(values, start, stop)
             totals[name][:, 0] += outwards
             totals[name][:, 1] += all_ - outwards
-        # of a slot's flows only the last one stays
-        final = np.flatnonzero(segments.final)
-        put(self._totals, segments.slot[final], take(totals, final))
+        # of several flows of a slot the last assignment stays, which is that of the last one
+        put(self._totals, segments.slot, totals)
         return totals
 
     def of(self, slots: NDArray[np.int32]) -> NDArray[np.void]:

@@ -73,7 +73,14 @@ class FlowTable:
         self._optional = schema.optional
         self._store = PacketStore(schema.n, self._slots.size, self._optional)
         self._none = self._pending = SequenceBatch.empty(schema.n, self._optional)
-        self._endings = Endings(self._slots.size) if ends else None
+        self._endings: Endings | None = None
+        if ends:
+            self.keep_ends()
+
+    @property
+    def keeps_ends(self) -> bool:
+        """Whether `take_ends` gives any."""
+        return self._endings is not None
 
     @property
     def active(self) -> int:
@@ -114,7 +121,8 @@ class FlowTable:
     def keep_ends(self) -> None:
         """Counts what all packets of flows come to from now on, for `take_ends`.
 
-        Flows that have begun before are not whole.
+        Of flows that have begun before only the packets from now on are counted, and they are not
+        whole.
         """
         if not self._endings:
             self._endings = Endings(self._slots.size, self.flows)
@@ -122,7 +130,7 @@ class FlowTable:
     def take_ends(self) -> FlowEnds:
         """Flows that have ended, of what was decided since this was last asked.
 
-        To be asked after every batch of rows, where ends are wanted: they wait here.
+        To be asked after every batch of rows where they are kept, as they wait here.
         """
         return self._endings.take() if self._endings else NO_ENDS
 

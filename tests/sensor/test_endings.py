@@ -72,6 +72,7 @@ def ends_by_block(packets, schema, size) -> tuple[list[End], FlowTable]:
         found += ends_of(decided.ends)
     assert len(streams) == table.clock_steps + 1
     assert not len(table.take_ends())
+    assert not table._endings._waiting
     return found, table
 
 
@@ -190,3 +191,21 @@ def test_a_table_that_is_not_asked_tells_nothing():
     table = FlowTable(SHORT)
     table.add(headers_of(random_packets(1, 500, MIXTURES["busy"])))
     assert len(table.take_ends()) == 0
+
+
+def test_flows_that_had_begun_before_ends_were_kept_are_not_whole():
+    """The first one has two packets before and two after; the second one begins after."""
+    table = FlowTable(FeatureSchema(lengths=(4,), idle_timeout_ms=10_000))
+    first = flow((1, 1, SYN, 60), (2, -1, ACK, 60), (3, 1, ACK, 100), (4, -1, RST, 40))
+    assert not table.keeps_ends
+    table.add(headers_of(first[:2]))
+    for _ in range(2):  # asked again it goes on
+        table.keep_ends()
+        table.add(headers_of(first[2:3]))
+        first = first[1:]
+    table.add(headers_of(flow((5, 1, SYN, 60), (6, -1, RST, 40), port=1)))
+    for _ in table.finish():
+        pass
+    one, other = ends_of(table.take_ends())
+    assert (one.packets, one.octets, one.start_ns, one.whole) == ([1, 1], [100, 40], SECOND, False)
+    assert (other.packets, other.octets, other.whole) == ([1, 1], [60, 40], True)
