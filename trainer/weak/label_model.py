@@ -1,16 +1,21 @@
 """From votes that contradict each other to a probability of each class.
 
-The model is that of A. P. Dawid and A. M. Skene (Maximum Likelihood Estimation of Observer
-Error-Rates Using the EM Algorithm, 1979): given the true class, functions vote independently of
-each other, each with error rates of its own. What is true nobody says; the rates and the classes'
-shares are those that make the votes most likely, found by expectation maximization over distinct
-patterns of votes. Four rules keep it to what the functions' authors mean:
+Rows are of a few *kinds*, each of which belongs to a class; given a row's kind, functions vote
+independently of each other, each with rates of its own. What kind a row is nobody says: the rates
+and the kinds' shares are those that make the votes most likely, found by expectation maximization
+over distinct patterns of votes. With one kind a class that is the model of A. P. Dawid and
+A. M. Skene (Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm, 1979).
 
-- It begins with the authors' confidence, which also counts as much as `PRIOR_ROWS` rows do.
-- A vote for a class never speaks against it: where rates say so, it says nothing.
-- Silence of a function that votes for some of the classes only speaks for the others. Silence of
-  one that votes for all of them says nothing: it is not sure.
-- Rows on which nobody votes count for nothing while it learns, unless silence speaks.
+One kind a class is not always enough. Two functions that look at the same bucket are wrong
+together, and of all that can be told apart by votes such company may be what shows most: it would
+be taken for the class. So kinds are added, each begun at the pattern of votes that is most too
+frequent, as long as the Bayesian information criterion says that the votes bear them out
+(G. Schwarz, Estimating the Dimension of a Model, 1978). Which class a kind belongs to is for the
+functions' authors to say: that which its votes speak for, each with its author's confidence. Their
+word also counts as much as `PRIOR_ROWS` rows of each kind.
+
+Silence of a function that votes for some of the classes only is heard, as it speaks for the
+others. Silence of one that votes for all of them says that it is not sure, and nothing else.
 """
 
 from collections.abc import Sequence
@@ -28,38 +33,45 @@ from trainer.weak.patterns import Patterns
 Floats = NDArray[np.float64]
 
 PRIOR_ROWS = 10.0
-"""What an author's word weighs, in rows of each class."""
+"""What the authors' word weighs, in rows of each kind."""
+
+MOST_KINDS = 12
+"""Greatest number of kinds."""
 
 STEPS = 1_000
 """Greatest number of steps; they end when nothing changes any more."""
 
-_LEAST = 1e-12
-"""Rate of what was never seen."""
-
 SETTLED = 1e-6
 """Greatest change of a rate or share in the last step."""
+
+SILENCE = 0.25
+"""What silence weighs beside a vote, when the class of a kind is decided."""
+
+_LEAST = 1e-12
+"""Rate of what was never seen."""
 
 
 @dataclass(frozen=True)
 class LabelModel:
-    """How functions vote, given the class.
+    """How functions vote, given the kind of row.
 
     Attributes:
         task: what they vote on.
         names: of the functions.
-        balance: ``(classes,)`` share of each class.
-        rates: ``(functions, 1 + classes, classes)``; ``[f, 1 + v, y]`` is the probability that
-            function f votes v where the class is y, ``[f, 0, y]`` that it abstains.
+        classes: ``(kinds,)`` class of each kind.
+        shares: ``(kinds,)`` share of the rows.
+        rates: ``(functions, 1 + classes, kinds)``; ``[f, 1 + v, k]`` is the probability that
+            function f votes v on rows of kind k, ``[f, 0, k]`` that it abstains, which is 0 where
+            its silence is not heard.
         speaks: ``(functions,)`` whether its silence is heard.
-        steps: that it took to settle.
     """
 
     task: Task
     names: tuple[str, ...]
-    balance: Floats
+    classes: NDArray[np.intp]
+    shares: Floats
     rates: Floats
     speaks: NDArray[np.bool_]
-    steps: int
 
     def probabilities(self, votes: Votes) -> Floats:
         """Probability ``(p, classes)`` of each class.
@@ -72,15 +84,22 @@ class LabelModel:
         """
         if votes.shape[1:] != (len(self.names),):
             raise LabelError(
-                f"{task_line(self.task)}: learnt from votes of {len(self.names)} functions, asked "
+                f"task {self.task.name}: learnt from votes of {len(self.names)} functions, asked "
                 f"about those of {votes.shape[1]}; apply the same functions"
             )
-        return _expected(_indicators(votes, self.speaks), self.rates, self.balance)
+        shown = _shown(votes, self.speaks, len(self.task.classes))
+        expected, _ = _expected(shown, self.rates, self.shares)
+        return expected @ self._belongs
+
+    @property
+    def balance(self) -> Floats:
+        """``(classes,)`` share of each class."""
+        return self.shares @ self._belongs
 
     @property
     def accuracies(self) -> Floats:
         """``(functions,)`` share of each function's votes that the model takes for right."""
-        joint = self.rates[:, 1:, :] * self.balance
+        joint = (self.rates[:, 1:, :] * self.shares) @ self._belongs
         voted = joint.sum(axis=(1, 2))
         right = np.trace(joint, axis1=1, axis2=2)
         found: Floats = np.divide(right, voted, out=np.full(len(voted), np.nan), where=voted > 0)
@@ -92,12 +111,24 @@ class LabelModel:
             "task": self.task.name,
             "classes": list(self.task.classes),
             "balance": self.balance.tolist(),
-            "functions": {
-                name: {"rates": rates.tolist(), "silence": bool(speaks)}
-                for name, rates, speaks in zip(self.names, self.rates, self.speaks, strict=True)
-            },
-            "steps": self.steps,
+            "functions": dict(zip(self.names, self.accuracies.tolist(), strict=True)),
+            "kinds": [
+                {
+                    "class": self.task.classes[of_class],
+                    "share": float(share),
+                    "rates": dict(zip(self.names, rates.tolist(), strict=True)),
+                }
+                for of_class, share, rates in zip(
+                    self.classes.tolist(), self.shares, np.moveaxis(self.rates, 2, 0), strict=True
+                )
+            ],
         }
+
+    @property
+    def _belongs(self) -> Floats:
+        """``(kinds, classes)`` 1 for the class of each kind."""
+        belongs: Floats = np.eye(len(self.task.classes))[self.classes]
+        return belongs
 
 
 def fit(
@@ -116,32 +147,18 @@ def fit(
         LabelError: there is no vote at all, or the balance is none.
     """
     task = functions[0].task
-    classes = len(task.classes)
-    votes, counts = patterns.votes, patterns.counts.astype(np.float64)
-    if not (votes != ABSTAIN).any():
-        raise LabelError(f"{task_line(task)}: no function votes on any row; nothing can be learnt")
-    shares = _given(task, balance)
-    confidence = np.array([function.confidence for function in functions])
-    speaks = _speaks(votes, classes)
-    indicators = _indicators(votes, speaks)
-    prior = _authors(confidence, indicators, counts, classes)
-    balance_now = np.full(classes, 1 / classes) if shares is None else shares
-    expected = _expected(indicators, _first_rates(confidence, classes), balance_now)
-    # Where nobody votes, the first guess knows nothing but the balance that it assumes.
-    voted = (votes != ABSTAIN).any(axis=1)
-    rates, balance_now = _rates(expected[voted], indicators[voted], counts[voted], prior, shares)
-    heard = indicators.any(axis=(1, 2))
-    indicators, counts = indicators[heard], counts[heard]
-    steps, settled = 0, False
-    while steps < STEPS and not settled:
-        steps += 1
-        before = rates, balance_now
-        expected = _expected(indicators, rates, balance_now)
-        rates, balance_now = _rates(expected, indicators, counts, prior, shares)
-        changes = (np.abs(rates - before[0]).max(), np.abs(balance_now - before[1]).max())
-        settled = max(changes) < SETTLED
+    if not (patterns.votes != ABSTAIN).any():
+        raise LabelError(f"task {task.name}: no function votes on any row; nothing can be learnt")
+    given = _given(task, balance)
+    learner = _Learner.of(patterns, functions, given)
+    best = learner.settled(learner.begun())
+    while best.shares.size < MOST_KINDS:
+        more = learner.settled(learner.with_another(best))
+        if more.criterion >= best.criterion:
+            break
+        best = more
     names = tuple(function.name for function in functions)
-    return LabelModel(task, names, balance_now, rates, speaks, steps)
+    return LabelModel(task, names, best.classes, best.shares, best.rates, learner.speaks)
 
 
 def majority(votes: Votes, classes: int) -> Floats:
@@ -164,9 +181,128 @@ def hard(probabilities: Floats, confidence: float) -> NDArray[np.int8]:
     return np.where(sure, best, ABSTAIN).astype(np.int8)
 
 
-def task_line(task: Task) -> str:
-    """A task for a message."""
-    return f"task {task.name}"
+@dataclass(frozen=True)
+class _State:
+    """Kinds as they have been learnt so far.
+
+    Attributes:
+        classes, shares, rates: as in `LabelModel`.
+        expected: ``(p, kinds)`` probability of each kind for each pattern.
+        likelihoods: ``(p,)`` logarithm of each pattern's own probability.
+        criterion: of Schwarz; the lower the better.
+    """
+
+    classes: NDArray[np.intp]
+    shares: Floats
+    rates: Floats
+    expected: Floats
+    likelihoods: Floats
+    criterion: float
+
+
+@dataclass(frozen=True)
+class _Learner:
+    """What does not change while kinds are learnt.
+
+    Attributes:
+        shown: ``(p, functions, 1 + classes)``: which symbol each function shows.
+        counts: ``(p,)`` rows of each pattern.
+        speaks: as in `LabelModel`.
+        words: ``(functions, 1 + classes, classes)`` how much each symbol speaks for each class.
+        prior: ``(functions, 1 + classes, classes)`` counts that stand for the authors' word.
+        balance: ``(classes,)`` if it is known.
+    """
+
+    shown: Floats
+    counts: Floats
+    speaks: NDArray[np.bool_]
+    words: Floats
+    prior: Floats
+    balance: Floats | None
+
+    @classmethod
+    def of(
+        cls, patterns: Patterns, functions: Sequence[LabelingFunction], balance: Floats | None
+    ) -> "_Learner":
+        """Weighs the authors' words."""
+        classes = len(functions[0].task.classes)
+        votes, counts = patterns.votes, patterns.counts.astype(np.float64)
+        confidence = np.array([function.confidence for function in functions])
+        ever = np.stack([(votes == value).any(axis=0) for value in range(classes)], axis=1)
+        speaks = np.array([0 < each.sum() < classes for each in ever], bool)
+        shown = _shown(votes, speaks, classes)
+        weight = np.log(confidence * (classes - 1) / (1 - confidence))
+        words = np.zeros((len(functions), 1 + classes, classes))
+        words[:, 0] = np.where(ever, 0.0, SILENCE * weight[:, None]) * speaks[:, None]
+        place = np.arange(classes)
+        words[:, 1 + place, place] = weight[:, None]
+        seen = np.einsum("pfs,p->fs", shown, counts)
+        prior = seen[:, :, None] * np.exp(words)
+        total = prior.sum(axis=1, keepdims=True)
+        prior = np.divide(prior, total, out=np.zeros_like(prior), where=total > 0)
+        return cls(shown, counts, speaks, words, PRIOR_ROWS * prior, balance)
+
+    def begun(self) -> Floats:
+        """One kind a class, by the authors' words alone: ``(p, classes)`` probabilities."""
+        said = np.exp(np.tensordot(self.shown, self.words, axes=2))
+        found: Floats = said / said.sum(axis=1, keepdims=True)
+        return found
+
+    def with_another(self, state: _State) -> Floats:
+        """Probabilities of one kind more, which begins at what is most too frequent."""
+        excess = self.counts * (np.log(self.counts / self.counts.sum()) - state.likelihoods)
+        at = int(excess.argmax())
+        alike = np.tensordot(self.shown, self.shown[at], axes=2)
+        taken = 0.9 * np.exp(2 * (alike - alike[at]))[:, None]
+        return np.concatenate([state.expected * (1 - taken), taken], axis=1)
+
+    def settled(self, expected: Floats) -> _State:
+        """Rates and shares from given probabilities on, until nothing changes any more."""
+        classes = np.arange(expected.shape[1]) % self.words.shape[2]
+        rates = self._rates(expected, classes)
+        shares = np.zeros(expected.shape[1])
+        for _ in range(STEPS):
+            before = rates, shares
+            classes = self._classes(rates)
+            rates = self._rates(expected, classes)
+            shares = self._shares(expected, classes)
+            changes = (np.abs(rates - before[0]).max(), np.abs(shares - before[1]).max())
+            if max(changes) < SETTLED:
+                break
+            expected, likelihoods = _expected(self.shown, rates, shares)
+        rows = self.counts.sum()
+        free = (self.shown.any(axis=0).sum(axis=1) - 1).clip(0).sum() + 1
+        criterion = free * shares.size * np.log(rows) - 2 * float(self.counts @ likelihoods)
+        return _State(classes, shares, rates, expected, likelihoods, criterion)
+
+    def _classes(self, rates: Floats) -> NDArray[np.intp]:
+        """The class for which the votes of each kind speak most; each class has a kind."""
+        said = np.einsum("fsk,fsy->ky", rates, self.words)
+        classes: NDArray[np.intp] = said.argmax(axis=1)
+        for missing in np.setdiff1d(np.arange(said.shape[1]), classes).tolist():
+            others = np.bincount(classes, minlength=said.shape[1])[classes] > 1
+            lead = said[:, missing] - said.max(axis=1)
+            classes[np.where(others, lead, -np.inf).argmax()] = missing
+        return classes
+
+    def _rates(self, expected: Floats, classes: NDArray[np.intp]) -> Floats:
+        """Rates under which what is expected is most likely."""
+        flat = self.shown.reshape(len(self.shown), -1)
+        found = (flat.T @ (expected * self.counts[:, None])).reshape(*self.shown.shape[1:], -1)
+        found += self.prior[:, :, classes]
+        total = found.sum(axis=1, keepdims=True)
+        rates: Floats = np.divide(found, total, out=np.zeros_like(found), where=total > 0)
+        return rates
+
+    def _shares(self, expected: Floats, classes: NDArray[np.intp]) -> Floats:
+        """Shares of the kinds; where the classes' are given, these add up to them."""
+        found: Floats = self.counts @ expected + 1
+        found = found / found.sum()
+        if self.balance is not None:
+            sums = np.bincount(classes, found, minlength=len(self.balance))
+            found = found * (self.balance / np.where(sums > 0, sums, 1))[classes]
+            found = found / found.sum()
+        return found
 
 
 def _given(task: Task, balance: Sequence[float] | None) -> Floats | None:
@@ -175,86 +311,25 @@ def _given(task: Task, balance: Sequence[float] | None) -> Floats | None:
     shares = np.asarray(balance, np.float64)
     if shares.shape != (len(task.classes),) or not (shares > 0).all():
         raise LabelError(
-            f"{task_line(task)}: the balance must be a share above 0 for each of "
+            f"task {task.name}: the balance must be a share above 0 for each of "
             f"{', '.join(task.classes)}"
         )
     return shares / float(shares.sum())
 
 
-def _speaks(votes: Votes, classes: int) -> NDArray[np.bool_]:
-    """Whose silence is heard: who never votes for some class."""
-    ever = [(votes == value).any(axis=0) for value in range(classes)]
-    speaks: NDArray[np.bool_] = ~np.all(ever, axis=0) & np.any(ever, axis=0)
-    return speaks
-
-
-def _indicators(votes: Votes, speaks: NDArray[np.bool_]) -> Floats:
-    """``(p, functions, 1 + symbols)``: which symbol each function shows; 0 throughout if none."""
-    classes = int(votes.max(initial=0)) + 1
+def _shown(votes: Votes, speaks: NDArray[np.bool_], classes: int) -> Floats:
+    """``(p, functions, 1 + classes)``: 1 at the symbol that each function shows, if it does."""
     shown = np.stack([votes == value for value in range(ABSTAIN, classes)], axis=2)
     shown[:, ~speaks, 0] = False
     return shown.astype(np.float64)
 
 
-def _first_rates(confidence: Floats, classes: int) -> Floats:
-    """Rates that say what the authors say: votes are right with their confidence."""
-    wrong = (1 - confidence) / (classes - 1)
-    rates = np.repeat(wrong[:, None, None], classes + 1, axis=1).repeat(classes, axis=2)
-    place = np.arange(classes)
-    rates[:, 1 + place, place] = confidence[:, None]
-    rates[:, 0, :] = 1
-    return rates
-
-
-def _authors(confidence: Floats, indicators: Floats, counts: Floats, classes: int) -> Floats:
-    """Counts ``(functions, 1 + classes, classes)`` that stand for the authors' word."""
-    seen = np.zeros((len(confidence), classes + 1))
-    seen[:, : indicators.shape[2]] = np.einsum("pfs,p->fs", indicators, counts)
-    rates = seen[:, :, None] * _first_rates(confidence, classes)
-    total = rates.sum(axis=1, keepdims=True)
-    prior: Floats = np.divide(rates, total, out=np.zeros_like(rates), where=total > 0)
-    return PRIOR_ROWS * prior
-
-
-def _rates(
-    expected: Floats,
-    indicators: Floats,
-    counts: Floats,
-    prior: Floats,
-    shares: Floats | None,
-) -> tuple[Floats, Floats]:
-    """Rates and balance under which what is expected is most likely."""
-    weights = expected * counts[:, None]
-    found = prior.copy()
-    symbols = indicators.shape[1:]
-    shown = indicators.reshape(len(indicators), -1).T @ weights
-    found[:, : symbols[1]] += shown.reshape(*symbols, -1)
-    total = found.sum(axis=1, keepdims=True)
-    rates = np.divide(found, total, out=np.ones_like(found), where=total > 0)
-    _no_vote_against_itself(rates, found)
-    if shares is not None:
-        return rates, shares
-    balance = weights.sum(axis=0) + 1
-    return rates, balance / balance.sum()
-
-
-def _no_vote_against_itself(rates: Floats, found: Floats) -> None:
-    """Where a vote is likelier under another class than under its own, it says nothing."""
-    for value in range(rates.shape[2]):
-        own = rates[:, 1 + value, value]
-        against = (rates[:, 1 + value, :] > own[:, None]).any(axis=1)
-        if against.any():
-            pooled = found[against, 1 + value].sum(axis=1) / found[against].sum(axis=(1, 2))
-            rates[against, 1 + value, :] = pooled[:, None]
-
-
-def _expected(indicators: Floats, rates: Floats, balance: Floats) -> Floats:
-    """Probability of each class ``(p, classes)``."""
-    symbols = indicators.shape[2]
-    # A symbol that no row has shown has rate 0, and can be asked about later.
-    logs = np.log(np.maximum(rates[:, :symbols], _LEAST))
-    flat = indicators.reshape(len(indicators), -1)
-    joint = flat @ logs.reshape(flat.shape[1], -1) + np.log(balance)
-    weights = np.exp(joint - joint.max(axis=1, keepdims=True))
-    found: Floats = weights / weights.sum(axis=1, keepdims=True)
-    return found
+def _expected(shown: Floats, rates: Floats, shares: Floats) -> tuple[Floats, Floats]:
+    """Probability of each kind ``(p, kinds)``, and ``(p,)`` logarithms of the patterns' own."""
+    # A vote that a function has never given has rate 0, and may be asked about later.
+    logs = np.log(np.maximum(rates, _LEAST)).reshape(-1, shares.size)
+    joint = shown.reshape(len(shown), -1) @ logs + np.log(shares)
+    most = joint.max(axis=1, keepdims=True)
+    weights = np.exp(joint - most)
+    total = weights.sum(axis=1, keepdims=True)
+    return weights / total, (most + np.log(total))[:, 0]

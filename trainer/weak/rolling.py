@@ -133,13 +133,20 @@ def quantile(ordered: Floats, share: float) -> Floats:
 
 
 def earlier(values: Floats, rows: int) -> Floats:
-    """The values of so many rows before; NaN where there is no such row."""
-    return np.concatenate([np.full(min(rows, len(values)), np.nan), values[: len(values) - rows]])
+    """The values of so many rows before; NaN where there is no such row.
+
+    Args:
+        values: ``(..., m)``.
+        rows: how far before.
+    """
+    moved = np.full_like(values, np.nan)
+    moved[..., rows:] = values[..., : max(0, values.shape[-1] - rows)]
+    return moved
 
 
 def later(values: Floats, rows: int) -> Floats:
     """The values of so many rows after; NaN where there is no such row."""
-    return earlier(values[::-1], rows)[::-1]
+    return earlier(values[..., ::-1], rows)[..., ::-1]
 
 
 def _padded(values: Floats, before: int, after: int) -> Floats:
