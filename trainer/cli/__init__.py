@@ -29,6 +29,7 @@ COMMANDS = {
     "export": "Write the model bundle of a run.",
     "sign": "Sign a model bundle with an ed25519 key.",
     "proof": "Measure detection on captures of other networks.",
+    "latency": "Generate, read and show series of round-trip times.",
     "reproduce": "Make a paper's tables and figures again.",
     "recipe": "Go from recordings to a bundle in one step.",
 }

@@ -14,10 +14,10 @@ from sensor.errors import SeriesError
 from trainer.latency.series import LatencySeries
 
 WINDOW = 15
-"""Measurements of the running median that is taken for the level. It follows whatever lasts for
-more than half of them, so no swell of the base is left."""
+"""Measurements around and with each one, whose median is taken for the level. It follows whatever
+lasts for more than half of them, so no swell of the base is left."""
 
-CLIP = 3.0
+MOST = 3.0
 """Spreads by which a cleaned measurement is away from its level at most."""
 
 LEAST = 2 * WINDOW
@@ -58,8 +58,9 @@ def spread(rtt_ms: NDArray[np.float64]) -> float:
 def cleaned(series: LatencySeries) -> LatencySeries:
     """A real series with one level, without outliers; what has no answer stays so.
 
-    Every measurement keeps its distance from a running median, at most `CLIP` spreads of it; the
-    level is the median of all.
+    Every measurement keeps its distance from the median of its neighbours, or has that of the
+    regular measurement before it if its own is more than `MOST` spreads; the level is the median
+    of all.
 
     Raises:
         SeriesError: there are too few answers.
@@ -71,11 +72,14 @@ def cleaned(series: LatencySeries) -> LatencySeries:
     windows = np.lib.stride_tricks.sliding_window_view(
         np.pad(values, WINDOW // 2, mode="reflect"), WINDOW
     )
-    around = values - np.median(windows, axis=1)
+    # Without the measurement itself, which would often be its own median.
+    around = values - np.median(np.delete(windows, WINDOW // 2, axis=1), axis=1)
     level = float(np.median(values))
-    most = min(CLIP * spread(around + level), level / 2)
+    regular = np.abs(around) <= min(MOST * spread(around + level), level / 2)
+    places, outliers = np.flatnonzero(regular), np.flatnonzero(~regular)
+    around[outliers] = around[places[np.searchsorted(places, outliers) - 1]]
     rtt_ms = np.full(len(series), np.nan)
-    rtt_ms[rows] = level + np.clip(around, -most, most)
+    rtt_ms[rows] = level + around
     return LatencySeries(series.name, series.time_ns, rtt_ms, {"outage": _lost(rtt_ms)})
 
 
