@@ -48,9 +48,10 @@ def test_bytes_packets_and_duration_count_far_beyond_the_row(tmp_path):
     ]
     flows = whole_flows(capture(tmp_path / "a.pcap", packets), SCHEMA)
     assert (len(flows.rows), flows.rows.length[0]) == (1, 60)
-    assert (flows.packets[0], flows.bytes[0]) == (100, 55_000)
-    assert flows.duration_ns[0] == 9_900_000_000
-    assert flows.bandwidth_bps[0] == pytest.approx(8 * 55_000 / 9.9)
+    ends = flows.ends
+    assert (ends.packets.tolist(), ends.octets.tolist()) == ([[50, 50]], [[5_000, 50_000]])
+    assert ends.duration_ns[0] == 9_900_000_000
+    assert ends.bandwidth_bps[0] == pytest.approx(8 * 55_000 / 9.9)
 
 
 def test_a_five_tuple_that_is_used_again_is_another_flow(tmp_path):
@@ -59,15 +60,15 @@ def test_a_five_tuple_that_is_used_again_is_another_flow(tmp_path):
     packets += [udp_packet(1_130 + 2 * k, 5_000, 172) for k in range(20)]
     packets += [udp_packet(1_000.5 + k, 5_000, 52, ends=("fd00::7", "fd00::1")) for k in range(9)]
     flows = whole_flows(capture(tmp_path / "a.pcap", packets), SCHEMA)
-    order = np.argsort(flows.rows.flow_start_ns)
-    assert flows.packets[order].tolist() == [10, 9, 20]
-    assert flows.bytes[order].tolist() == [1_000, 900, 4_000]
-    assert (flows.duration_ns[order] // 10**9).tolist() == [9, 8, 38]
+    assert np.array_equal(flows.rows.flow_start_ns, flows.ends.start_ns)
+    assert flows.ends.packets.tolist() == [[10, 0], [9, 0], [20, 0]]
+    assert flows.ends.octets[:, 0].tolist() == [1_000, 900, 4_000]
+    assert (flows.ends.duration_ns // 10**9).tolist() == [9, 8, 38]
     # 1,009 + 120 lies before the end of the capture at 1,168, and so does 1,008.5 + 120
-    assert flows.truncated[order].tolist() == [False, False, True]
+    assert flows.ends.whole.tolist() == [True, True, False]
 
 
-def test_which_flows_are_truncated(tmp_path):
+def test_which_flows_are_whole(tmp_path):
     """By the end of each: the capture ends at 1,060 s, within 120 s of all last packets."""
     hello = [(SYN, False), (SYN | ACK, True), (ACK, False)]
 
@@ -88,10 +89,10 @@ def test_which_flows_are_truncated(tmp_path):
     ]
     flows = whole_flows(capture(tmp_path / "a.pcap", packets), SCHEMA)
     row = by_port(flows)
-    found = {port: bool(flows.truncated[row[port]]) for port in range(1, 7)}
-    assert found == {1: False, 2: True, 3: False, 4: True, 5: True, 6: True}
-    # The acknowledgement behind the second FIN is the flow's, though the flow table drops it.
-    assert flows.packets[row[1]] == 6
+    found = {port: bool(flows.ends.whole[row[port]]) for port in range(1, 7)}
+    assert found == {1: True, 2: False, 3: True, 4: False, 5: False, 6: False}
+    # The acknowledgement behind the second FIN trails: neither row nor totals have it.
+    assert flows.ends.packets[row[1]].tolist() == [3, 2]
     assert flows.rows.length[row[1]] == 5
 
 
@@ -100,7 +101,7 @@ def test_a_slow_flow_has_the_row_that_was_decided_last(tmp_path):
     packets = [udp_packet(1_000 + 4 * k, 5_000, 10) for k in range(8)]
     flows = whole_flows(capture(tmp_path / "a.pcap", packets), SCHEMA)
     assert flows.rows.length.tolist() == [8]
-    assert flows.packets.tolist() == [8]
+    assert flows.ends.packets.tolist() == [[8, 0]]
 
 
 def test_a_capture_that_ends_within_a_record_is_refused(tmp_path):

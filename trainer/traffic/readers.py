@@ -3,6 +3,8 @@
 - ``quic``: recordings of the lab's services (`multa-trainer lab set quic`); classes are those of
   the label files, parts those of the set. Their clients close every session before the recording
   ends, so all labelled flows are whole.
+- ``labelled``: captures of anybody with label files that declare classes, as `multa-trainer
+  extract` takes them; dealt out by capture. What has no class is learnt from all the same.
 - ``sentinel``: IoT Sentinel (M. Miettinen et al., ICDCS 2017), a folder a device, which is the
   class; dealt out by capture file.
 - ``ndpi``: nDPI's example captures with the category that nDPI gave to each flow
@@ -17,8 +19,8 @@ import contextlib
 import csv
 import ipaddress
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ from sensor.errors import (
     UsageError,
 )
 from sensor.flows.sequences import SequenceBatch
-from trainer.datasets.extraction import LABELS, parse_recordings
+from trainer.datasets.extraction import LABELS, Recording, parse_recordings
 from trainer.datasets.labels import Labeller, read_labels
 from trainer.lab.recording_set import read_set, shipped_sets
 from trainer.tasks import KNOWN
@@ -81,9 +83,38 @@ def read(argument: str) -> Material:
 
 
 def _quic(folder: Path) -> Material:
-    recordings = parse_recordings([str(folder)], benign=False)
+    return services(parse_recordings([str(folder)], benign=False))
+
+
+def services(recordings: Sequence[Recording]) -> Material:
+    """Recordings of the lab's services, in their parts of the set if all of them are of it.
+
+    Raises:
+        MultaError: a capture or its labels can't be read.
+    """
     parts = read_set("quic").parts() if "quic" in shipped_sets() else {}
     in_set = all(recording.name in parts for recording in recordings)
+    sources, classes = _with_classes(recordings)
+    if in_set:
+        sources = [replace(source, part=parts[source.name]) for source in sources]
+    return _material(
+        "quic",
+        "services over real QUIC in the lab: one server, stack and certificate; sources are "
+        "recordings",
+        [replace(source, whole=True) for source in sources],
+        classes,
+        labelled_alone=True,
+    )
+
+
+def _labelled(folder: Path) -> Material:
+    sources, classes = _with_classes(parse_recordings([str(folder)], benign=False))
+    about = "captures with labels; sources are captures"
+    return _material("labelled", about, sources, classes)
+
+
+def _with_classes(recordings: Sequence[Recording]) -> tuple[list[_Source], tuple[str, ...]]:
+    """Captures whose label files declare the same classes, and these."""
     sources: list[_Source] = []
     classes: tuple[str, ...] = ()
     for recording in recordings:
@@ -93,21 +124,13 @@ def _quic(folder: Path) -> Material:
         ):
             raise LabelError(
                 f"{labels.path}:1: must declare {TASKS[-1]} with the classes of the other "
-                "recordings; record it with `multa-trainer lab set quic`"
+                f"recordings, as in `# covered: {TASKS[-1]}{{music|video}}`"
             )
         flows = whole_flows(recording.capture, SCHEMA)
         given = Labeller(labels, TASKS[-1:]).label(flows.rows)[:, 0]
         names = [classes[place] if place >= 0 else "" for place in given]
-        part = parts[recording.name] if in_set else ""
-        sources.append(_Source(recording.name, flows, names, whole=True, part=part))
-    return _material(
-        "quic",
-        "services over real QUIC in the lab: one server, stack and certificate; sources are "
-        "recordings",
-        sources,
-        classes,
-        labelled_alone=True,
-    )
+        sources.append(_Source(recording.name, flows, names))
+    return sources, classes
 
 
 def _sentinel(folder: Path) -> Material:
@@ -164,6 +187,7 @@ def _requet(folder: Path) -> Material:
 
 _READERS: dict[str, Callable[[Path], Material]] = {
     "quic": _quic,
+    "labelled": _labelled,
     "sentinel": _sentinel,
     "ndpi": _ndpi,
     "requet": _requet,
@@ -239,7 +263,7 @@ def _material(
         raise MissingInputError(f"{name}: no flow of {LEAST_PACKETS} packets is in the captures")
     flows = [source.flows for source in sources]
     whole = [
-        (~each.truncated | source.whole)[rows]
+        (each.ends.whole | source.whole)[rows]
         for source, each, rows in zip(sources, flows, chosen, strict=True)
     ]
     part = _parts(sources, labels)
@@ -250,8 +274,8 @@ def _material(
         about=about,
         classes=classes,
         rows=SequenceBatch.concatenate([each.rows.take(rows) for each, rows in pairs]),
-        bandwidth_bps=np.concatenate([each.bandwidth_bps[rows] for each, rows in pairs]),
-        duration_s=np.concatenate([each.duration_ns[rows] / 1e9 for each, rows in pairs]),
+        bandwidth_bps=np.concatenate([each.ends.bandwidth_bps[rows] for each, rows in pairs]),
+        duration_s=np.concatenate([each.ends.duration_ns[rows] / 1e9 for each, rows in pairs]),
         whole=np.concatenate(whole),
         label=np.concatenate(labels),
         source=np.repeat(np.arange(len(sources)), counts),
@@ -262,7 +286,7 @@ def _material(
 
 def _chosen(source: _Source, *, capped: bool) -> NDArray[np.intp]:
     """Flows of enough packets, at most `MOST` of each class where that is asked for."""
-    rows = np.flatnonzero(source.flows.packets >= LEAST_PACKETS)
+    rows = np.flatnonzero(source.flows.ends.packets.sum(axis=1) >= LEAST_PACKETS)
     if not capped:
         return rows
     generator = np.random.default_rng([SEED, *source.name.encode()])
