@@ -71,16 +71,20 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         return {task: scores[task] for task in self.spec["tasks"]}
 
     def _experts_together(self, steps: list[Any]) -> list[Any]:
-        """Final states ``(b, u)`` of the experts; i, f, g and o are the LSTM's gates."""
+        """What the experts hand on, each ``(b, …)``; i, f, g and o are the LSTM's gates."""
         width = self.spec["experts"] * self.spec["units"]
         # The first step has no state: its zeros are padding and the forget gate forgets nothing.
         joined = tf.pad(steps[0], [[0, 0], [0, width]])
         cell = None
+        passed: list[Any] = []
         for t in range(len(steps)):
             i, f, g, o = tf.split(tf.matmul(joined, self.block), 4, axis=1)
             cell, state = _step(cell, i, f, g, o)
+            passed.append(state)
             if t + 1 < len(steps):
                 joined = tf.concat([steps[t + 1], state], axis=1)
+        if self.spec["pooled"]:
+            return self._pooled(passed)
         return list(tf.split(state, self.spec["experts"], axis=1))
 
     def _experts_apart(self, steps: list[Any]) -> list[Any]:
@@ -88,6 +92,7 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         experts, units = self.spec["experts"], self.spec["units"]
         cell = None
         states: list[Any] = []
+        passed: list[Any] = []
         for step in steps:
             read = tf.matmul(step, self.packet)
             if states:
@@ -95,8 +100,18 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
                 read += tf.concat(list(parts), axis=1)
             i, f, g, o = tf.split(tf.reshape(read, [-1, experts, 4 * units]), 4, axis=2)
             cell, state = _step(cell, i, f, g, o)
+            passed.append(state)
             states = [tf.reshape(s, [-1, units]) for s in tf.split(state, experts, axis=1)]
-        return states
+        return self._pooled(passed) if self.spec["pooled"] else states
+
+    def _pooled(self, states: list[Any]) -> list[Any]:
+        """``(b, 2u)`` of each expert: the greatest of its states and 0, and their sum over n."""
+        experts, units = self.spec["experts"], self.spec["units"]
+        peak = tf.nn.relu(reduce(tf.maximum, states))
+        mean = reduce(operator.add, states) * (1 / max(self.spec["lengths"]))
+        both = [tf.reshape(each, [-1, experts, units]) for each in (peak, mean)]
+        parts = tf.split(tf.concat(both, axis=2), experts, axis=1)
+        return [tf.reshape(part, [-1, 2 * units]) for part in parts]
 
     def _task(self, task: str, states: list[Any], sees: list[Any], beside: list[Any]) -> Any:
         """Score of a task; its gate sees some tensors, its tower reads others beside the mix."""

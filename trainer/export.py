@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,8 +25,9 @@ from sensor.model.bundle import Bundle
 from sensor.model.encoding import Encoded, encode, named
 from sensor.model.golden import TOLERANCE, GoldenVectors
 from sensor.model.inference import Inference, calibrate
-from sensor.model.schema import FeatureSchema, TaskSpec
+from sensor.model.schema import AnnotationSpec, FeatureSchema, TaskSpec
 from sensor.model.verification import verify
+from trainer.datasets.labels import MASKED
 from trainer.models.wiring import SHARED, Wiring
 
 GOLDEN_ROWS = 64
@@ -37,6 +38,9 @@ MAX_SCORE_DIFFERENCE = 0.2
 
 MAX_AUC_DIFFERENCE = 0.005
 """Largest |AUC Keras − AUC TFLite| of a task that is exported."""
+
+MAX_ACCURACY_DIFFERENCE = 0.01
+"""Largest |accuracy Keras − accuracy TFLite| of a categorical task that is exported."""
 
 _CONVERSION_TIMEOUT_S = 600
 
@@ -75,6 +79,7 @@ def convert(
         "lengths": schema.lengths,
         "tasks": tasks,
         "quantization": quantization,
+        "pooled": layers[experts[0]].return_sequences,
         "gates": "states" if any(name.startswith("gate_input") for name in layers) else "context",
         "experts_of": wiring.experts_of(tasks, len(experts) // len(wiring.groups_of(tasks))),
         "fed": {task: wiring.fed(task) for task in tasks},
@@ -117,7 +122,10 @@ def converted_scores(
     *,
     plain_kernels: bool = False,
 ) -> NDArray[np.float32]:
-    """Raw scores ``(b, tasks)`` of the converted network, as the sensor will see them."""
+    """Raw scores ``(b, columns)`` of the converted network, as the sensor will see them.
+
+    A binary task has one column, a categorical one a column for each class.
+    """
     names = list(task_names)
     inference = Inference(
         tflite, encoded.schema, names, "the converted model", plain_kernels=plain_kernels
@@ -128,7 +136,7 @@ def converted_scores(
 def keras_scores(
     model: keras.Model, encoded: Encoded, task_names: Sequence[str]
 ) -> NDArray[np.float32]:
-    """Raw scores ``(b, tasks)`` of the trained network; identical rows are computed once."""
+    """Raw scores ``(b, columns)`` of the trained network; identical rows are computed once."""
     first, inverse = encoded.unique_rows()
     x, c = encoded.expand(first)
     outputs = model.predict(named(x, c), batch_size=1_024, verbose=0)
@@ -141,23 +149,29 @@ def parity(
     found: NDArray[np.float32],
     tasks: Sequence[TaskSpec],
     labels: NDArray[np.float32] | None,
+    annotations: Sequence[AnnotationSpec] = (),
 ) -> dict[str, dict[str, float]]:
     """How far the converted network is from the trained one, by task.
 
     Args:
-        expected: ``(b, tasks)`` scores of Keras.
-        found: ``(b, tasks)`` scores of TFLite.
-        tasks: the columns.
-        labels: ``(b, tasks)`` 1, 0, or NaN where unknown.
+        expected: ``(b, columns)`` scores of Keras.
+        found: ``(b, columns)`` scores of TFLite.
+        tasks: the first columns.
+        labels: ``(b, tasks + annotations)`` 1, 0, or NaN where unknown; of a categorical task the
+            place of the class.
+        annotations: the other columns.
 
     Returns:
         For every task ``max_difference``, ``mean_difference``, ``decisions_changed`` (share of
-        rows on another side of the threshold) and, where labels hold both classes, ``auc_keras``
-        and ``auc_tflite``.
+        rows on another side of the threshold, or of which another class is told, or none) and,
+        where labels hold both classes, ``auc_keras`` and ``auc_tflite``; of a categorical task
+        ``accuracy_keras`` and ``accuracy_tflite``, if a label is known.
     """
     difference = np.abs(expected.astype(np.float64) - found)
     threshold = np.array([task.threshold for task in tasks])
-    changed = (calibrate(tasks, expected) >= threshold) != (calibrate(tasks, found) >= threshold)
+    binary = [scores[:, : len(tasks)] for scores in (expected, found)]
+    sides = [calibrate(tasks, scores) >= threshold for scores in binary]
+    changed = sides[0] != sides[1]
     report = {}
     for i, task in enumerate(tasks):
         figures = {
@@ -171,7 +185,32 @@ def parity(
             figures["auc_keras"] = float(roc_auc_score(truth, expected[known, i]))
             figures["auc_tflite"] = float(roc_auc_score(truth, found[known, i]))
         report[task.name] = figures
+    for i, (annotation, columns) in enumerate(_columns(tasks, annotations), len(tasks)):
+        best = [scores[:, columns].argmax(axis=1) for scores in (expected, found)]
+        told = [
+            np.where(scores[:, columns].max(axis=1) >= annotation.abstain_below, place, MASKED)
+            for scores, place in zip((expected, found), best, strict=True)
+        ]
+        figures = {
+            "max_difference": float(difference[:, columns].max()),
+            "mean_difference": float(difference[:, columns].mean()),
+            "decisions_changed": float((told[0] != told[1]).mean()),
+        }
+        if labels is not None and (known := ~np.isnan(labels[:, i])).any():
+            for name, place in zip(("keras", "tflite"), best, strict=True):
+                figures[f"accuracy_{name}"] = float((place == labels[:, i])[known].mean())
+        report[annotation.name] = figures
     return report
+
+
+def _columns(
+    tasks: Sequence[TaskSpec], annotations: Sequence[AnnotationSpec]
+) -> Iterator[tuple[AnnotationSpec, slice]]:
+    """Each categorical task with the columns of its classes."""
+    begin = len(tasks)
+    for annotation in annotations:
+        yield annotation, slice(begin, begin + len(annotation.classes))
+        begin += len(annotation.classes)
 
 
 def export(
@@ -186,6 +225,7 @@ def export(
     out: Path,
     *,
     version: str,
+    annotations: Sequence[AnnotationSpec] = (),
     labels: NDArray[np.float32] | None = None,
     tflite: bytes | None = None,
 ) -> Bundle:
@@ -203,7 +243,9 @@ def export(
         model_card: Markdown.
         out: the bundle's folder; its name is the bundle's.
         version: of the model.
-        labels: ``(rows, tasks)`` of `golden_rows`: 1, 0, or NaN where unknown; for the AUC.
+        annotations: categorical tasks, which are the network's last outputs.
+        labels: ``(rows, tasks + annotations)`` of `golden_rows`: 1, 0, or NaN where unknown; of a
+            categorical task the place of the class. For AUC and accuracy.
         tflite: result of `convert` for this model, where thresholds were chosen on its scores, or
             where the network has a wiring of its own.
 
@@ -213,15 +255,15 @@ def export(
         HostError: the conversion failed.
         OutputError: the folder can't be written.
     """
-    tasks = tuple(tasks)
-    names = [task.name for task in tasks]
+    tasks, annotations = tuple(tasks), tuple(annotations)
+    names = [task.name for task in tasks] + [annotation.name for annotation in annotations]
     tflite = convert(model, schema) if tflite is None else tflite
     encoded = encode(schema, golden_rows)
     scores = converted_scores(tflite, encoded, names)
-    report = parity(keras_scores(model, encoded, names), scores, tasks, labels)
+    report = parity(keras_scores(model, encoded, names), scores, tasks, labels, annotations)
     _check_parity(report, out)
     plain = converted_scores(tflite, encoded, names, plain_kernels=True)
-    chosen = choose_golden(encoded, scores, plain, tasks)
+    chosen = choose_golden(encoded, scores, plain, tasks, annotations)
     if not chosen.size:
         raise BundleError(
             f"{out}: no row scores alike on both runtimes and away from the thresholds; give more "
@@ -232,6 +274,7 @@ def export(
         version=version,
         schema=schema,
         tasks=tasks,
+        annotations=annotations,
         model=tflite,
         golden=GoldenVectors.of(golden_rows.take(chosen), encoded.packed[chosen], scores[chosen]),
         card=model_card,
@@ -248,32 +291,46 @@ def choose_golden(
     scores: NDArray[np.float32],
     plain: NDArray[np.float32],
     tasks: Sequence[TaskSpec],
+    annotations: Sequence[AnnotationSpec] = (),
 ) -> NDArray[np.intp]:
     """Rows fit for golden vectors, at most `GOLDEN_ROWS`, spread over lengths and scores.
 
     A row is fit if both kinds of kernels agree on it within a tenth of the tolerance, and if a
-    change by the tolerance leaves it on its side of every threshold.
+    change by the tolerance leaves it on its side of every threshold, and each categorical task
+    with its class.
     """
     threshold = np.array([task.threshold for task in tasks])
-    side = calibrate(tasks, scores) >= threshold
+    binary = scores[:, : len(tasks)]
+    side = calibrate(tasks, binary) >= threshold
     fit = (np.abs(scores - plain) <= TOLERANCE / 10).all(axis=1)
     for shift in (-2 * TOLERANCE, 2 * TOLERANCE):
-        moved = np.clip(scores + np.float32(shift), 0, 1)
+        moved = np.clip(binary + np.float32(shift), 0, 1)
         fit &= ((calibrate(tasks, moved) >= threshold) == side).all(axis=1)
+    best = []
+    for annotation, columns in _columns(tasks, annotations):
+        ordered = np.sort(scores[:, columns], axis=1)
+        fit &= ordered[:, -1] - ordered[:, -2] > 4 * TOLERANCE
+        fit &= np.abs(ordered[:, -1] - annotation.abstain_below) > 2 * TOLERANCE
+        best.append(scores[:, columns].argmax(axis=1))
     first, _ = encoded.unique_rows()
     rows = np.sort(first[fit[first]])
     # By length, then by which tasks are positive: taken at even steps, every kind is there.
-    order = np.lexsort((*scores[rows].T, *side[rows].T, encoded.length[rows]))
+    kinds = [*side[rows].T, *(each[rows] for each in best)]
+    order = np.lexsort((*scores[rows].T, *kinds, encoded.length[rows]))
     steps = np.linspace(0, rows.size - 1, min(rows.size, GOLDEN_ROWS)).astype(np.intp)
     return rows[order[steps]]
 
 
 def _check_parity(report: dict[str, dict[str, float]], out: Path) -> None:
     for task, figures in report.items():
-        apart = abs(figures.get("auc_keras", 0.0) - figures.get("auc_tflite", 0.0))
+        apart = {
+            name: abs(figures.get(f"{name}_keras", 0.0) - figures.get(f"{name}_tflite", 0.0))
+            for name in ("auc", "accuracy")
+        }
         for what, value, bound in (
             ("a score", figures["max_difference"], MAX_SCORE_DIFFERENCE),
-            ("the AUC", apart, MAX_AUC_DIFFERENCE),
+            ("the AUC", apart["auc"], MAX_AUC_DIFFERENCE),
+            ("the accuracy", apart["accuracy"], MAX_ACCURACY_DIFFERENCE),
         ):
             if not value <= bound:
                 raise BundleError(

@@ -17,12 +17,14 @@ OPERATORS = {
     9: ("FULLY_CONNECTED", 9),
     14: ("LOGISTIC", 1),
     18: ("MUL", 1),
+    19: ("RELU", 1),
     22: ("RESHAPE", 1),
     25: ("SOFTMAX", 1),
     28: ("TANH", 1),
     34: ("PAD", 1),
     45: ("STRIDED_SLICE", 1),
     49: ("SPLIT", 1),
+    55: ("MAXIMUM", 1),
     88: ("UNPACK", 1),
 }
 """Builtin operators that a model may use, by number in the schema: name, and the highest version

@@ -61,6 +61,18 @@ CASES = {
         2e-3,
         1,
     ),
+    "states that are pooled": (
+        {"experts": 2, "units": 12, "pooling": "peak_mean"},
+        "float16",
+        2e-3,
+        1,
+    ),
+    "states that are pooled, a matrix an expert": (
+        {"experts": 3, "units": 20, "pooling": "peak_mean"},
+        "float16",
+        2e-3,
+        3,
+    ),
     "one expert without towers": (
         {"experts": 1, "units": 6, "tower_units": ()},
         "float16",

@@ -39,11 +39,14 @@ def plain_lmmoe(model, x, c, length) -> dict[str, list[np.ndarray]]:
     for expert in sorted(layer.name for layer in model.layers if "expert_" in layer.name):
         kernel, recurrent = weights(expert)
         h = cell = np.zeros(len(recurrent))
+        peak = total = h
         for packet in x[len(x) - length :]:
             i, f, g, o = np.split(packet @ kernel + h @ recurrent, 4)
             cell = sigmoid(f) * cell + sigmoid(i) * np.tanh(g)
             h = sigmoid(o) * np.tanh(cell)
-        states.append(h)
+            peak, total = np.maximum(peak, h), total + h
+        pooled = any(layer.name.startswith("pooled_") for layer in model.layers)
+        states.append(np.concatenate([peak, total / len(x)]) if pooled else h)
     results = {}
     for task in TASKS:
         gate = np.ones(1)
@@ -71,6 +74,7 @@ def plain_lmmoe(model, x, c, length) -> dict[str, list[np.ndarray]]:
         {"experts": 3, "tower_units": ()},
         {"tower_units": (6, 4)},
         {"gates": "context"},
+        {"pooling": "peak_mean"},
     ],
 )
 def test_scores_and_gates_equal_the_plain_form_without_padding(inputs, sizes):
