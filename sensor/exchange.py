@@ -111,6 +111,7 @@ class Lanes:
         for schema, watches in groups:
             lane = lanes.get(schema.fingerprint()) or Lane(FlowTable(schema))
             lanes[schema.fingerprint()] = lane
+            lane.expect((*(each for of, each in self._in_force if of is lane), *watches))
             in_force += [(lane, watch) for watch in watches]
         before, after = self.watches, tuple(watch for _, watch in in_force)
         begun = tuple(pair for pair in in_force if pair[1] not in before)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 HOPS = ("read", "walk", "decode", "table", "lookup", "group", "context", "emit", "inference",
-        "alerts")  # fmt: skip
+        "annotate", "alerts")  # fmt: skip
 """In the order in which a packet meets them:
 
 - ``read``: bytes of files, and unpacking them; ``walk``: finding the records in them, or in a
@@ -21,7 +21,8 @@ HOPS = ("read", "walk", "decode", "table", "lookup", "group", "context", "emit",
 - ``decode``: headers; ``table``: flows, and the numbering of their packets;
 - ``lookup``: from keys to flows; ``group``: sorting packets by flow and cutting at their ends;
 - ``context``: how many flows began lately; ``emit``: deciding and filling rows;
-- ``inference``: encoding and scoring rows; ``alerts``: incidents and writing them.
+- ``inference``: encoding and scoring rows; ``annotate``: what is said of flows, and whether it
+  was right; ``alerts``: incidents and writing them.
 """
 
 P = ParamSpec("P")

@@ -6,7 +6,7 @@ whenever. So no row is lost, none is scored twice, and none by two bundles.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,6 +17,9 @@ from sensor.alerts.agreement import Agreement
 from sensor.alerts.event import IncidentEvent
 from sensor.alerts.home import HomeNetworks
 from sensor.alerts.incidents import IncidentTracker
+from sensor.annotations.annotator import Annotator, annotator_of, least_packets
+from sensor.annotations.flow_event import FlowEvents
+from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.sequences import END_REASONS, SequenceBatch
 from sensor.flows.table import FlowTable
 from sensor.model.schema import TaskSpec
@@ -28,6 +31,8 @@ SCORED_ROWS = 4_096
 
 class Detector(Protocol):
     """Scores rows: a bundle's network, or the counting rule.
+
+    One that annotates flows besides is an `sensor.annotations.annotator.Annotating`.
 
     Attributes:
         name: tells it apart from others of the run.
@@ -79,6 +84,7 @@ class Watch:
         since, to: it looks at what lies behind the one and before the other; None is always.
         scores: how many rows were given which scores.
         agreement: of a shadow with what is in force.
+        annotator: what it says of flows besides, where it has categorical tasks.
     """
 
     detector: Detector
@@ -89,10 +95,20 @@ class Watch:
     to: Boundary | None = None
     scores: ScoreCounts = field(init=False)
     agreement: Agreement | None = field(init=False)
+    annotator: Annotator | None = field(init=False)
 
     def __post_init__(self) -> None:
         self.scores = ScoreCounts(len(self.detector.tasks))
         self.agreement = Agreement() if self.shadow else None
+        self.annotator = annotator_of(self.detector)
+
+    def look(self, rows: SequenceBatch) -> NDArray[np.float32]:
+        """Its scores of rows ``(b, tasks)``; what it says of their flows is kept."""
+        annotator = self.annotator
+        scores = annotator.look(rows) if annotator else self.detector.score(rows)
+        self.scores.add(rows.decided_ns, scores)
+        self.tracker.add(rows, scores)
+        return scores
 
     def rows_of(self, batch: SequenceBatch) -> SequenceBatch:
         """Those rows that it looks at."""
@@ -116,6 +132,7 @@ class Lane:
         looked_at, looked_at_flows: the same of rows that were given to the detectors.
         to: where the whole lane ends, if it does.
         retired: counts of the detectors that are gone, as those of `counts`.
+        flow_events: of what is said of flows, since they were last taken out, in no order.
     """
 
     def __init__(
@@ -130,6 +147,33 @@ class Lane:
         self.decided_flows = self.looked_at = self.looked_at_flows = 0
         self.to: Boundary | None = None
         self.retired: Counter[str] = Counter()
+        self.flow_events: list[FlowEvents] = []
+        self._all_ends = table.keeps_ends  # as who made it wants them
+        self.expect(())
+
+    def expect(self, coming: Iterable[Watch]) -> None:
+        """Lets the table keep the ends that are wanted by its watches, and by those that come.
+
+        Called by the thread that captures, before these have any rows.
+        """
+        annotators = [each.annotator for each in (*self.watches, *coming) if each.annotator]
+        self._least_packets = least_packets(annotators)
+        if annotators:
+            self.table.keep_ends()
+
+    def take_ends(self) -> FlowEnds:
+        """Flows that have ended since this was last asked, of which something may have been said.
+
+        The thread that captures asks. The flows of a flood are too short for that, so none of them
+        goes any further.
+        """
+        ends = self.table.take_ends()
+        if self._all_ends:
+            return ends
+        if self._least_packets is None or not len(ends):
+            return NO_ENDS
+        long = ends.packets.sum(axis=1) >= self._least_packets
+        return ends if long.all() else ends.take(long)
 
     @property
     def detectors(self) -> tuple[Detector, ...]:
@@ -146,12 +190,15 @@ class Lane:
         self.decided += np.bincount(batch.end_reason, minlength=len(END_REASONS))
         self.decided_flows += _flows(batch)
 
-    def detect(self, batch: SequenceBatch, clock_ns: int) -> list[IncidentEvent]:
+    def detect(
+        self, batch: SequenceBatch, clock_ns: int, ends: FlowEnds = NO_ENDS
+    ) -> list[IncidentEvent]:
         """Scores rows of the table; the events that are then certain, in no order.
 
         Args:
             batch: the next rows.
             clock_ns: before which the table has decided everything.
+            ends: flows that have ended, with or after all of their rows.
         """
         for start in range(0, len(batch), SCORED_ROWS):
             rows = batch.take(slice(start, start + SCORED_ROWS))
@@ -159,13 +206,11 @@ class Lane:
             for watch in self.watches:
                 mine = watch.rows_of(rows)
                 if len(mine):
-                    scores = watch.detector.score(mine)
-                    watch.scores.add(mine.decided_ns, scores)
-                    watch.tracker.add(mine, scores)
-                    scored.append((watch, mine, scores))
+                    scored.append((watch, mine, watch.look(mine)))
             _compare(scored)
         self.looked_at += len(batch)
         self.looked_at_flows += _flows(batch)
+        self._annotate(ends)
         over = []
         for watch in self.watches:
             if watch.to is not None and watch.to.until_ns < clock_ns:
@@ -181,6 +226,14 @@ class Lane:
             self.watches = tuple(watch for watch in self.watches if watch not in over)
         return events
 
+    def _annotate(self, ends: FlowEnds) -> None:
+        for watch in self.watches:
+            if watch.annotator:
+                watch.annotator.end(ends)
+                events = watch.annotator.take_events()
+                if not watch.shadow:
+                    self.flow_events += events
+
     def close(self) -> list[IncidentEvent]:
         """The events that are left when no more rows come, as the whole lane has ended."""
         until_ns = self.to.until_ns if self.to else 0
@@ -192,6 +245,8 @@ class Lane:
         for watch in self.watches:
             watch.since = None
             watch.tracker.restart()
+            if watch.annotator:
+                watch.annotator.forget()
 
     def counts(self) -> Counter[str]:
         """What the detectors and their incidents have counted so far, those that are gone too.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from sensor.alerts.event import IncidentEvent
+from sensor.annotations.flow_event import FlowEvent, Said, Waiting
 from sensor.capture.block import PacketBlock
 from sensor.exchange import Change, Lanes
 from sensor.flows.ends import NO_ENDS, FlowEnds
@@ -98,11 +99,13 @@ class Detection:
         stream: how often the clock was set back before what was taken last.
     """
 
-    def __init__(self, lanes: Lanes) -> None:
+    def __init__(self, lanes: Lanes, *, flow_events: bool = False) -> None:
+        """Begins; `flow_events` says whether somebody takes them."""
         self._lanes = lanes
         self._clock_ns = dict.fromkeys(lanes, 0)
         self.stream = 0
         self._waiting: list[IncidentEvent] = []
+        self._flow_events = Waiting() if flow_events else None
 
     @property
     def clock_ns(self) -> int:
@@ -128,12 +131,26 @@ class Detection:
                 for lane in self._clock_ns:
                     lane.restart()
             self._clock_ns[decided.lane] = decided.clock_ns
-            self._waiting += decided.lane.detect(decided.batch, decided.clock_ns)
+            lane = decided.lane
+            self._waiting += lane.detect(decided.batch, decided.clock_ns, decided.ends)
+            self._keep_flow_events(lane)
         # An event of a lane that is ahead waits for what the others may yet find before it.
         self._waiting = _in_order(self._waiting)
         certain = bisect_left(self._waiting, self.clock_ns, key=lambda event: event.time_ns)
         events, self._waiting = self._waiting[:certain], self._waiting[certain:]
         return events
+
+    def take_flow_events(self) -> Iterator[tuple[Said, FlowEvent]]:
+        """What is certain by now and was not taken before, with who says it.
+
+        Over all calls they come in order of stream, time, detector, flow and kind.
+        """
+        return self._flow_events.release(self.clock_ns) if self._flow_events else iter(())
+
+    def _keep_flow_events(self, lane: Lane) -> None:
+        events, lane.flow_events = lane.flow_events, []
+        if self._flow_events:
+            self._flow_events.add(events)
 
     def _change(self, change: Change) -> None:
         change.apply()
@@ -141,6 +158,7 @@ class Detection:
             self._clock_ns.setdefault(lane, watch.since.clock_ns if watch.since else 0)
         for lane in change.gone:
             self._waiting += lane.close()
+            self._keep_flow_events(lane)
             del self._clock_ns[lane]
         self._lanes.forget(change.gone)
         if change.then:
@@ -173,8 +191,7 @@ def _finish(lanes: Lanes, stream: int) -> Iterator[Decided]:
 
 def _decided(lane: Lane, batch: SequenceBatch, stream: int, *, finishing: bool = False) -> Decided:
     lane.count(batch)
-    table = lane.table
-    return Decided(lane, batch, table.clock_ns, stream, table.take_ends(), finishing)
+    return Decided(lane, batch, lane.table.clock_ns, stream, lane.take_ends(), finishing)
 
 
 def _in_order(events: Iterable[IncidentEvent]) -> list[IncidentEvent]:

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, Protocol
 
 from sensor.alerts.community_id import address_bytes, community_id
 from sensor.alerts.event import (
@@ -42,6 +42,55 @@ _PROTOCOLS = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPV6: "IPv6-ICMP", SCTP: "
 """As Suricata spells them; it writes others as a number of three digits."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class NamedFlow(Protocol):
+    """Who a flow is: a scored row of it, or whatever else has these columns of `SequenceBatch`."""
+
+    @property
+    def version(self) -> int:
+        """Of IP, 4 or 6."""
+        ...
+
+    @property
+    def protocol(self) -> int:
+        """IANA number of the transport."""
+        ...
+
+    @property
+    def source_high(self) -> int:
+        """High word of the originator's address."""
+        ...
+
+    @property
+    def source_low(self) -> int:
+        """Its low word."""
+        ...
+
+    @property
+    def source_port(self) -> int:
+        """Its port, or type of ICMP."""
+        ...
+
+    @property
+    def destination_high(self) -> int:
+        """High word of the responder's address."""
+        ...
+
+    @property
+    def destination_low(self) -> int:
+        """Its low word."""
+        ...
+
+    @property
+    def destination_port(self) -> int:
+        """Its port, or code of ICMP or counterpart's type."""
+        ...
+
+    @property
+    def flow_start_ns(self) -> int:
+        """Time of the flow's first packet."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -85,10 +134,8 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
     address = address_text(*event.address)
     techniques = list(task.mitre_technique_id)
     return {
-        **_head(event, options),
-        "flow_id": flow_id(flow),
-        **flow_tuple(flow),
-        "community_id": community_id(flow.version, flow.protocol, *_endpoints(flow)),
+        **head(event.time_ns, "alert", options),
+        **flow_identity(flow),
         "flow": {
             "start": timestamp(flow.flow_start_ns),
             "pkts_toserver": flow.packets_from_originator,
@@ -178,7 +225,7 @@ def _home(event: IncidentEvent) -> dict[str, Any]:
 def _withheld(event: Withheld, options: Options) -> dict[str, Any]:
     counts = [(each.starts, each.updates, each.ends) for each in event.tasks]
     return {
-        **_head(event, options),
+        **head(event.time_ns, "alert", options),
         "alert": {
             "action": "allowed",
             "gid": GENERATOR_ID,
@@ -205,10 +252,11 @@ def _withheld(event: Withheld, options: Options) -> dict[str, Any]:
     }
 
 
-def _head(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any]:
+def head(time_ns: int, event_type: str, options: Options) -> dict[str, Any]:
+    """What the line of every event begins with."""
     return {
-        "timestamp": timestamp(event.time_ns),
-        "event_type": "alert",
+        "timestamp": timestamp(time_ns),
+        "event_type": event_type,
         **({"host": options.host} if options.host else {}),
         **({"in_iface": options.interface} if options.interface else {}),
         **({"pcap_filename": options.capture} if options.capture else {}),
@@ -216,9 +264,13 @@ def _head(event: IncidentEvent | Withheld, options: Options) -> dict[str, Any]:
 
 
 def _emitted(options: Options) -> dict[str, Any]:
-    if options.wall_clock_ns is None:
-        return {}
-    return {"emitted_at": timestamp(options.wall_clock_ns())}
+    emitted = emitted_at(options)
+    return {"emitted_at": emitted} if emitted else {}
+
+
+def emitted_at(options: Options) -> str:
+    """The time by the clock of this machine; empty in a replay."""
+    return timestamp(options.wall_clock_ns()) if options.wall_clock_ns else ""
 
 
 def timestamp(time_ns: int) -> str:
@@ -244,7 +296,7 @@ def alert_id(event: IncidentEvent) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
-def flow_id(flow: FlowEvidence) -> int:
+def flow_id(flow: NamedFlow) -> int:
     """A number for a flow, from its key and start; 53 bits, as JSON readers round longer ones."""
     ends = sorted(
         address_bytes(flow.version, high, low) + port.to_bytes(2, "big")
@@ -255,14 +307,23 @@ def flow_id(flow: FlowEvidence) -> int:
     return int.from_bytes(digest[:8], "big") >> 11
 
 
-def _endpoints(flow: FlowEvidence) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
+def _endpoints(flow: NamedFlow) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
     return (
         (flow.source_high, flow.source_low, flow.source_port),
         (flow.destination_high, flow.destination_low, flow.destination_port),
     )
 
 
-def flow_tuple(flow: FlowEvidence) -> dict[str, Any]:
+def flow_identity(flow: NamedFlow) -> dict[str, Any]:
+    """What every line about a flow calls it by."""
+    return {
+        "flow_id": flow_id(flow),
+        **flow_tuple(flow),
+        "community_id": community_id(flow.version, flow.protocol, *_endpoints(flow)),
+    }
+
+
+def flow_tuple(flow: NamedFlow) -> dict[str, Any]:
     """Ends and transport of a flow by EVE's keys: ports, or type and code of ICMP."""
     source = address_text(flow.version, flow.source_high, flow.source_low)
     destination = address_text(flow.version, flow.destination_high, flow.destination_low)

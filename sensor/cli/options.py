@@ -69,6 +69,12 @@ profile = click.option(
 stats = click.option(
     "--stats", metavar="FILE|-", help="Write one JSON object of counters at the end."
 )
+flows = click.option(
+    "--flows",
+    metavar="FILE",
+    help="Where goes what models say of flows, as JSON lines (docs/annotations.md); takes a model "
+    "with categorical tasks.",
+)
 summary = click.option(
     "--summary",
     is_flag=True,
@@ -232,6 +238,16 @@ def keep_apart(inputs: Sequence[str], *outputs: str | None) -> None:
         if identity in taken and not _is_device(path):
             raise UsageError(f"{path}: is {taken[identity]} already; choose another output")
         taken[identity] = path
+
+
+def require_file(option: str, path: str | None) -> None:
+    """Proves that an option names a file, if it is given.
+
+    Raises:
+        UsageError: it names standard output.
+    """
+    if path == STDOUT:
+        raise UsageError(f"{option} can't write to standard output; name a file or a pipe")
 
 
 def _is_device(path: str) -> bool:

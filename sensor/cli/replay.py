@@ -1,22 +1,24 @@
 """``multa-sensor replay``: detect in capture files."""
 
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from sensor import hops
-from sensor.alerts.sinks import STDOUT
+from sensor.alerts.sinks import STDOUT, AlertLog
 from sensor.capture.files import CaptureFiles
 from sensor.cli import options, say, visible
 from sensor.errors import MultaError, OutputError, UsageError
 from sensor.extract import raise_if_truncated
 from sensor.service.configured import detecting
 from sensor.service.evidence_store import EvidenceStore
+from sensor.service.flow_log import require_annotations
 from sensor.service.independent import replay_each
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.progress import with_progress
@@ -40,6 +42,7 @@ from sensor.service.summary import Summary
     metavar="FILE|-",
     help="Where alerts go, as JSON lines; a file is replaced.",
 )
+@options.flows
 @click.option(
     "--evidence",
     type=options.folder,
@@ -72,6 +75,7 @@ def replay(
     no_rule: bool,
     home_net: tuple[str, ...],
     output: str,
+    flows: str | None,
     evidence: Path | None,
     stats: str | None,
     profile: bool,
@@ -93,12 +97,14 @@ def replay(
       multa-sensor replay monday.pcap --home-net 192.168.1.0/24,2001:db8:1::/48 --summary
       multa-sensor replay monday.pcap --config /etc/multa/sensor.toml --summary
       multa-sensor replay monday.pcap -o alerts.json --evidence evidence
+      multa-sensor replay monday.pcap -m models/traffic-class -o alerts.json --flows flows.json
       multa-sensor replay monday.pcap -o alerts.json --profile
       multa-sensor replay --independent malware/*.pcap -o alerts.json --stats stats.jsonl
       tcpdump -w - -c 10000 | multa-sensor replay - --stats stats.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     given = options.detection(models, home_net, no_models=no_models, no_rule=no_rule)
-    options.keep_apart(files, output, stats)
+    options.require_file("--flows", flows)
+    options.keep_apart(files, output, flows, stats)
     if jobs and not independent:
         raise UsageError("--jobs needs --independent; one stream is read by one process")
     if independent:
@@ -108,26 +114,29 @@ def replay(
             )
         settings = options.settings(config, given)
         wanted = detecting(settings)
-        build_lanes(wanted)
+        lanes = build_lanes(wanted)
+        if flows:
+            require_annotations(lanes)
         severity, processes = settings.alerts.severity, jobs or os.cpu_count() or 1
-        alerts = _each(files, wanted, severity, source, output, stats, processes)
+        outputs = _Outputs(output, flows, stats)
+        alerts = _each(files, wanted, severity, source, outputs, processes)
         sys.exit(1 if fail_on_alert and alerts else 0)
     packets = CaptureFiles(files, options.opener(source))
     try:
         settings = options.settings(config, given)
         lanes = build_lanes(replace(detecting(settings), evidence=evidence is not None))
+        if flows:
+            require_annotations(lanes)
         profiled = hops.start() if profile else None
         statistics_file = options.open_statistics(stats, output)
-        log = options.open_fresh_log(output)
-        try:
+        with contextlib.ExitStack() as opened:
+            log, flow_log = _open_logs(output, flows, opened)
             told = Summary(lanes) if summary or sys.stderr.isatty() else None
             limit_bytes = settings.evidence.limit_mib << 20
             kept = EvidenceStore(evidence, limit_bytes) if evidence else None
-            run = Run(packets.counters, lanes, log, told, evidence=kept)
+            run = Run(packets.counters, lanes, log, told, evidence=kept, flow_log=flow_log)
             run.adopt(settings.allow, settings.alerts.severity)
             run.over(with_progress(packets, hidden=options.shares_terminal(output)))
-        finally:
-            log.close()
     finally:
         packets.close()
     if profiled:
@@ -146,23 +155,42 @@ def replay(
         sys.exit(1)
 
 
+def _open_logs(
+    output: str, flows: str | None, opened: contextlib.ExitStack
+) -> tuple[AlertLog, AlertLog | None]:
+    """The logs of alerts and of what is said of flows, which are closed with the stack."""
+
+    def fresh(path: str) -> AlertLog:
+        return opened.enter_context(contextlib.closing(options.open_fresh_log(path)))
+
+    return fresh(output), fresh(flows) if flows else None
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """What the options of their names say."""
+
+    output: str
+    flows: str | None
+    stats: str | None
+
+
 def _each(
     files: tuple[str, ...],
     wanted: Detecting,
     severity: Mapping[str, int],
     source: str,
-    output: str,
-    stats: str | None,
+    outputs: _Outputs,
     jobs: int,
 ) -> int:
     """Replays the files one by one, says what is wrong with any, and counts their alerts."""
-    statistics_file = options.open_statistics(stats, output)
-    log = options.open_fresh_log(output)
+    statistics_file = options.open_statistics(outputs.stats, outputs.output)
     lines, failures, alerts = [], list[MultaError](), 0
-    try:
+    with contextlib.ExitStack() as opened:
+        logs = _open_logs(outputs.output, outputs.flows, opened)
         open_file, jobs = options.opener(source), min(jobs, len(files))
-        replayed = replay_each(files, wanted, open_file, log, jobs, severity)
-        hidden = not sys.stderr.isatty() or options.shares_terminal(output)
+        replayed = replay_each(files, wanted, open_file, logs, jobs, severity)
+        hidden = not sys.stderr.isatty() or options.shares_terminal(outputs.output)
         with click.progressbar(
             replayed, len(files), file=sys.stderr, width=40, hidden=hidden
         ) as told:
@@ -171,8 +199,6 @@ def _each(
                 lines.append(json.dumps({"pcap_filename": each.path, **each.statistics}) + "\n")
                 if each.failure:
                     failures.append(each.failure)
-    finally:
-        log.close()
     if statistics_file:
         statistics_file.write_text("".join(lines))
     for failure in failures:

@@ -11,7 +11,6 @@ import click
 
 from sensor.alerts.sinks import OLD_SUFFIX, STDOUT
 from sensor.cli import completion, options, say_soon
-from sensor.errors import UsageError
 from sensor.service.config.settings import DEFAULT_PATH, Settings
 from sensor.service.session import Session, Wanted
 from sensor.service.signals import Signals
@@ -66,6 +65,7 @@ _PARAMETERS = {
     help="Where alerts go, as JSON lines; a file is appended to, and becomes FILE.old at 64 MiB. "
     "A configuration has a default of its own.",
 )
+@options.flows
 @click.option(
     "--record",
     metavar="FILE",
@@ -117,6 +117,7 @@ def run(
     no_models: bool,
     no_rule: bool,
     home_net: tuple[str, ...],
+    flows: str | None,
     record: str | None,
     stats: str | None,
     duration: float | None,
@@ -140,6 +141,7 @@ def run(
       multa-sensor run -i eth0 --duration 60 --record minute.pcap --stats -  -o alerts.json
       multa-sensor run -i eth1 -i wlan0 -o alerts.json
       multa-sensor run -i eth0 --workers 2 -o alerts.json
+      multa-sensor run -i br-lan -m models/traffic-class -o alerts.json --flows flows.json
     """  # noqa: D301 -- click's mark for lines to leave alone
     signals = Signals()
     with signals.handled():
@@ -147,16 +149,19 @@ def run(
         given = {
             "capture.interfaces": interfaces or None,
             "capture.promiscuous": False if no_promiscuous else None,
+            "flows.log": Path(flows) if flows else None,
             **options.given(_PARAMETERS),
             **options.detection(models, home_net, no_models=no_models, no_rule=no_rule),
         }
         settings = _settings(config, given)
         capture, output = settings.capture, settings.alerts.output
         require_sense(capture, record, count)
-        if record == STDOUT:
-            raise UsageError("--record can't write to standard output; name a file or a pipe")
+        options.require_file("--record", record)
+        options.require_file("--flows", flows)
         # What a full log becomes would replace whatever else has that name.
-        options.keep_apart((), output, f"{os.path.realpath(output)}{OLD_SUFFIX}", record, stats)
+        logs = [output, *([str(settings.flows.log)] if settings.flows.log else [])]
+        full = [f"{os.path.realpath(each)}{OLD_SUFFIX}" for each in logs]
+        options.keep_apart((), *logs, *full, record, stats)
         wanted = Wanted(
             record=record,
             open_statistics=partial(options.open_statistics, stats, output, waits=False),

@@ -45,6 +45,8 @@ class BundleDetector:
         self._least = np.repeat([each.least_packets for each in self.annotations], classes)
         first = [task.policy == "first" for task in self.tasks]
         self._first = np.array(first + [True] * sum(classes))
+        # Rows that are shorter than all that is annotated are nobody's, without binary tasks.
+        self._nobodys = 0 if self.tasks else int(self._least.min())
         # Rows are encoded by the room that they need. Those of one packet are what floods are made
         # of; those beyond the shortest signature hardly ever repeat, and are not looked up.
         shortest = bundle.schema.lengths[0]
@@ -64,11 +66,11 @@ class BundleDetector:
         """How many rows had to be computed; of identical ones in a batch one counts."""
         return self._inference.unique
 
-    @hop("inference")
     def score(self, batch: SequenceBatch) -> NDArray[np.float32]:
         """Calibrated scores ``(b, tasks)`` of the binary tasks, as `look` gives them."""
         return self.look(batch)[:, : len(self.tasks)]
 
+    @hop("inference")
     def look(self, batch: SequenceBatch) -> NDArray[np.float32]:
         """Calibrated scores and probabilities, the same however rows are batched.
 
@@ -86,6 +88,8 @@ class BundleDetector:
             width[width == 0] = 1
         if some and self._first.all():
             width[repeated] = len(self._widths)  # nobody looks at these
+        if self._nobodys:
+            width[batch.length < self._nobodys] = len(self._widths)
         for i, steps in enumerate(self._widths):
             rows = np.flatnonzero(width == i)
             if rows.size:

@@ -44,18 +44,15 @@ class ScoreCounts:
     Attributes:
         counts: of all rows so far, see `Counts`.
         hours: at most two of them: the last one that was left, then the running one.
+        rows: so far, each once.
     """
 
     def __init__(self, tasks: int) -> None:
         """Starts without rows, for so many tasks."""
         self.counts: Counts = np.zeros((tasks, BINS + 1), np.int64)
         self.hours: tuple[Hour, ...] = ()
+        self.rows = 0
         self._offset = np.arange(tasks) * (BINS + 1)
-
-    @property
-    def rows(self) -> int:
-        """Rows so far, each once."""
-        return int(self.counts[:1].sum())
 
     def add(self, decided_ns: NDArray[np.int64], scores: NDArray[np.float32]) -> None:
         """Counts the next rows.
@@ -64,6 +61,7 @@ class ScoreCounts:
             decided_ns: ``(b,)`` when they were decided, ascending (`SequenceBatch`).
             scores: ``(b, tasks)`` from 0 to 1; NaN where a row does not count for a task.
         """
+        self.rows += len(scores)
         hours = decided_ns // HOUR_NS
         start = 0
         while start < hours.size:

@@ -1,10 +1,11 @@
 """Whether the kernel may leave out what comes late in a connection (`docs/semantics.md` 33)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sensor.capture.cutoff import CutOff
 from sensor.errors import HostError, UsageError
 from sensor.exchange import Lanes
+from sensor.lane import Watch
 
 
 def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff | None:
@@ -16,8 +17,13 @@ def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff
         say: shows a person why there is no such filter, where the kernel has or permits none.
 
     Raises:
-        UsageError: a lane looks at packets late in a connection.
+        UsageError: a lane looks at packets late in a connection, or counts them.
     """
+    if names := measuring(lanes.watches):
+        raise UsageError(
+            f"--cut-off: {names} is compared with bandwidth and duration of whole flows, which "
+            "takes every packet; leave --cut-off out"
+        )
     for lane in lanes:
         schema = lane.table.schema
         if schema.policies != ("first",) or schema.key != "five_tuple":
@@ -36,3 +42,15 @@ def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff
             f"every packet is read, as the kernel takes no cut-off here ({error}; it takes CAP_BPF)"
         )
         return None
+
+
+def measuring(watches: Iterable[Watch]) -> str:
+    """Names of the detectors whose classes are ranges of what whole flows come to; empty if none.
+
+    The trial of a shadow counts too.
+    """
+    return ", ".join(
+        watch.detector.name
+        for watch in watches
+        if watch.annotator and any(each.measured for each in watch.annotator.annotations)
+    )

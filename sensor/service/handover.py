@@ -9,8 +9,8 @@ Nothing is shed without need: while the ring has room the capturing thread waits
 and the frames wait in the ring, as they would without threads. Rows are shed only where the queue
 is full *and* the ring is filling up, as then the choice is between rows, which were
 counted, and frames, which nobody would have seen. Rows of at most `SHORT_PACKETS` packets go, of
-which a flood is made; longer ones only where as many of these wait, so no flood pushes out the
-rows of connections.
+which a flood is made; longer ones, and the ends of flows that something may have been said of, only
+where as many of these wait, so no flood pushes out the rows of connections.
 """
 
 import ctypes
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.exchange import Change
+from sensor.flows.ends import NO_ENDS
 from sensor.pipeline import Decided
 
 ROWS = 4_096
@@ -53,6 +54,7 @@ class Handover:
     Attributes:
         shed: rows that were not handed over.
         shed_flows: how many of them were the first ones of their flows.
+        shed_ends: ends of flows that were not handed over.
     """
 
     def __init__(self, pressed: Callable[[], bool]) -> None:
@@ -61,7 +63,7 @@ class Handover:
         Args:
             pressed: whether the source is in danger of losing frames if it is not read soon.
         """
-        self.shed = self.shed_flows = 0
+        self.shed = self.shed_flows = self.shed_ends = 0
         self._pressed = pressed
         self._take: Callable[[Decided | Change], None] = lambda _: None
         self._queue: deque[Decided | Change | None] = deque()
@@ -139,11 +141,18 @@ class Handover:
     def _without_shed(self, decided: Decided | Change) -> Decided | Change | None:
         if isinstance(decided, Change):
             return decided
-        batch = decided.batch
-        kept = batch.take(_is_long(decided) if self._long < ROWS else slice(0))
+        batch, ends = decided.batch, decided.ends
+        if self._long < ROWS:
+            kept = batch.take(_is_long(decided))
+        else:
+            kept = batch.take(slice(0))
+            self.shed_ends += len(ends)
+            ends = NO_ENDS
         self.shed += len(batch) - len(kept)
         self.shed_flows += int(np.count_nonzero(batch.row == 0) - np.count_nonzero(kept.row == 0))
-        return replace(decided, batch=kept) if len(kept) or decided.finishing else None
+        if len(kept) or len(ends) or decided.finishing:
+            return replace(decided, batch=kept, ends=ends)
+        return None
 
     def _raise_failure(self) -> None:
         if self._failure:
@@ -174,11 +183,15 @@ class Handover:
 
 
 def _load(decided: Decided | Change) -> int:
-    return max(len(decided.batch), _LEAST_ROWS) if isinstance(decided, Decided) else _LEAST_ROWS
+    if not isinstance(decided, Decided):
+        return _LEAST_ROWS
+    return max(len(decided.batch) + len(decided.ends), _LEAST_ROWS)
 
 
 def _long_rows(decided: Decided | Change) -> int:
-    return int(np.count_nonzero(_is_long(decided))) if isinstance(decided, Decided) else 0
+    if not isinstance(decided, Decided):
+        return 0
+    return int(np.count_nonzero(_is_long(decided))) + len(decided.ends)
 
 
 def _is_long(decided: Decided) -> NDArray[np.bool_]:

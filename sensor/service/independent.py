@@ -48,7 +48,7 @@ def replay_each(
     paths: Sequence[str],
     detecting: Detecting,
     open_file: Opener,
-    log: AlertLog,
+    logs: tuple[AlertLog, AlertLog | None],
     jobs: int,
     severity: Mapping[str, int] | None = None,
 ) -> Iterator[Replayed]:
@@ -62,7 +62,8 @@ def replay_each(
         paths: of the captures.
         detecting: with what; the bundles have been proved before.
         open_file: of a path and of the bytes to read at a time.
-        log: takes the alerts; it stays the caller's to close.
+        logs: take the alerts, and what is said of flows if that is asked for; they stay the
+            caller's to close.
         jobs: processes.
         severity: of tasks, in place of their bundles'.
 
@@ -71,17 +72,19 @@ def replay_each(
         HostError: a process was ended by somebody else, such as the kernel for want of memory.
     """
     with tempfile.TemporaryDirectory(prefix="multa-") as folder:
-        alerts = [str(Path(folder, f"{place}.json")) for place in range(len(paths))]
+        kinds = [(log, kind) for log, kind in zip(logs, ("alerts", "flows"), strict=True) if log]
+        lines = [
+            [str(Path(folder, f"{place}.{kind}")) for _, kind in kinds]
+            for place in range(len(paths))
+        ]
         replay = partial(_replay, replace(detecting, proved=True), open_file, severity or {})
         # Forked, so that the runtime and numpy need not be loaded again.
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(jobs, context, _belong, (os.getpid(),)) as pool:
             try:
-                for replayed, path in zip(pool.map(replay, paths, alerts), alerts, strict=True):
-                    with Path(path).open("rb") as lines:
-                        for line in lines:
-                            log.write(line)
-                    Path(path).unlink()
+                for replayed, written in zip(pool.map(replay, paths, lines), lines, strict=True):
+                    for (log, _), path in zip(kinds, written, strict=True):
+                        _move(Path(path), log)
                     yield replayed
             except BrokenProcessPool:
                 raise HostError(
@@ -93,6 +96,13 @@ def replay_each(
                 for child in multiprocessing.active_children():
                     child.terminate()
                 raise
+
+
+def _move(path: Path, log: AlertLog) -> None:
+    with path.open("rb") as lines:
+        for line in lines:
+            log.write(line)
+    path.unlink()
 
 
 def _belong(parent: int) -> None:
@@ -108,15 +118,20 @@ def _belong(parent: int) -> None:
 
 
 def _replay(
-    detecting: Detecting, open_file: Opener, severity: Mapping[str, int], path: str, alerts: str
+    detecting: Detecting,
+    open_file: Opener,
+    severity: Mapping[str, int],
+    path: str,
+    lines: Sequence[str],
 ) -> Replayed:
-    log = AlertLog(alerts, strict=True)
+    log, *others = [AlertLog(each, strict=True) for each in lines]
     failure: MultaError | None = None
     run: Run | None = None
     try:
         packets = CaptureFiles([path], open_file)
         try:
-            run = Run(packets.counters, build_lanes(detecting), log)
+            flow_log = others[0] if others else None
+            run = Run(packets.counters, build_lanes(detecting), log, flow_log=flow_log)
             run.adopt(detecting.allow.rules if detecting.allow else (), severity)
             run.over(packets, path)
             run.statistics.truncated = packets.truncated
@@ -126,5 +141,6 @@ def _replay(
     except MultaError as error:
         failure = error
     finally:
-        log.close()
+        for each in (log, *others):
+            each.close()
     return Replayed(path, log.written, run.statistics.document() if run else {}, failure)

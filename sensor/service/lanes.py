@@ -54,6 +54,7 @@ def build_lanes(wanted: Detecting) -> Lanes:
     for schema, watches in build_groups(wanted):
         lane = Lane(FlowTable(schema))
         lane.watches = tuple(watches)
+        lane.expect(())
         lanes.append(lane)
     return Lanes(lanes)
 

@@ -99,15 +99,17 @@ class Attendant:
         statistics: Statistics,
         signals: Signals,
         say: Callable[[str], None],
-        shadow_log: AlertLog | None = None,
+        *others: AlertLog,
     ) -> None:
         """Takes the parts that it looks after; `say` shows a line to a person.
+
+        Whatever else is logged than alerts is opened anew with their log.
 
         Attributes:
             handover: between the threads of the run.
         """
         self._ring, self._log, self._recorder = ring, log, recorder
-        self._logs = [each for each in (log, shadow_log) if each]
+        self._logs = (log, *others)
         self._reload: Reload | None = None
         self._health: Health | None = None
         self._over = self._ending = False
@@ -190,6 +192,7 @@ class Attendant:
 
     def _look_at_handover(self) -> None:
         self._statistics.shed = shed = self.handover.shed
+        self._statistics.shed_ends = self.handover.shed_ends
         if more := self._shed.more(shed):
             self._say(
                 f"{more} rows were not looked at, as detection fell behind the packets "

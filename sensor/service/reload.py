@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from sensor.errors import ConfigurationError, MultaError
 from sensor.exchange import Group, Lanes
 from sensor.lane import Watch
+from sensor.service.beginnings import measuring
 from sensor.service.config.setting_tables import RELOAD, RESTART
 from sensor.service.config.settings import Settings, changes
 from sensor.service.configured import detecting
@@ -133,6 +134,11 @@ class Reload:
                 raise ConfigurationError(
                     f"{watches[0].detector.name}: has other features than the cut-off was made "
                     "for; restart the sensor to use it"
+                )
+            if self._started.capture.cut_off and (names := measuring(watches)):
+                raise ConfigurationError(
+                    f"{names}: is compared with whole flows, and the cut-off leaves packets out; "
+                    "restart the sensor without capture.cut_off to use it"
                 )
 
     def _schemas(self) -> list[object]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.sinks import AlertLog
+from sensor.annotations.flow_line import flow_line
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.exchange import Change, Lanes
 from sensor.packets.decode import Decoder
@@ -39,6 +40,7 @@ class Run:
         workers: Workers | None = None,
         evidence: EvidenceStore | None = None,
         shadow_log: AlertLog | None = None,
+        flow_log: AlertLog | None = None,
     ) -> None:
         """Prepares a run.
 
@@ -50,17 +52,19 @@ class Run:
             workers: who decode and count, if that is not done here.
             evidence: takes what incidents have kept, where they keep anything.
             shadow_log: where what shadows find goes, if anywhere; the caller's to close, too.
+            flow_log: where what is said of flows goes, likewise.
         """
         self._decoder = Decoder(optional_of(lanes))
         self._lanes, self._summary = lanes, summary
         self._teller = Teller(log, evidence)
         self._shadow = Teller(shadow_log) if shadow_log else None
         self._tellers = [each for each in (self._teller, self._shadow) if each]
-        self._detection = Detection(lanes)
+        self._flow_log = flow_log
+        self._detection = Detection(lanes, flow_events=flow_log is not None)
         self.allow: AllowList | None = None
         counts = workers.decoded if workers else self._decoder
         frames = workers.frames if workers else None
-        self.statistics = Statistics(capture, counts, lanes, log, frames)
+        self.statistics = Statistics(capture, counts, lanes, log, frames, flow_log)
 
     def over(self, blocks: Iterable[PacketBlock], capture: str = "") -> None:
         """Detects until the blocks end; what is written is a function of the packets.
@@ -161,6 +165,9 @@ class Run:
                     self._summary.add(event)
             elif self._shadow:
                 self._shadow.tell(event, stream)
+        if self._flow_log:
+            for said, about in self._detection.take_flow_events():
+                self._flow_log.write(flow_line(said, about, self._teller.options))
         # What the clock has made certain to be withheld.
         for teller in self._tellers:
             teller.pass_time(self._detection.clock_ns, self._detection.stream)

@@ -24,6 +24,7 @@ from sensor.service.config.settings import Settings
 from sensor.service.configured import detecting
 from sensor.service.devices.devices import Devices
 from sensor.service.evidence_store import EvidenceStore
+from sensor.service.flow_log import open_flow_log
 from sensor.service.footprint import release_code
 from sensor.service.health.coverage import label
 from sensor.service.health.health import Health
@@ -120,6 +121,9 @@ class Session:
             path = str(settings.models.shadow_log)
             shadow_log = AlertLog(path, strict=False, limit_bytes=limit_bytes, at_once=False)
             keep(contextlib.closing(shadow_log))
+        self._flow_log = flow_log = open_flow_log(settings, lanes)
+        if flow_log:
+            keep(contextlib.closing(flow_log))
         cutting = beginnings.cut_off(lanes, SNAP_BYTES, say) if capture.cut_off else None
         if cutting:
             keep(contextlib.closing(cutting))
@@ -133,12 +137,20 @@ class Session:
         kept = settings.evidence
         evidence = EvidenceStore(kept.directory, kept.limit_mib << 20) if kept.directory else None
         workers = ring if isinstance(ring, Workers) else None
-        self._run = Run(ring.counters, lanes, log, self._summary, workers, evidence, shadow_log)
+        self._run = Run(
+            ring.counters, lanes, log, self._summary, workers, evidence, shadow_log, flow_log
+        )
         self._statistics: Statistics = self._run.statistics
         self._neighbours = opener.neighbours
         self._adoption(settings)()
         self._attendant = Attendant(
-            ring, log, self._recorder, self._statistics, self._signals, say, shadow_log
+            ring,
+            log,
+            self._recorder,
+            self._statistics,
+            self._signals,
+            say,
+            *(each for each in (shadow_log, flow_log) if each),
         )
         self._attendant.reload_with(
             Reload(settings, self._read, lanes, optional, self._adoption, say)
@@ -155,6 +167,7 @@ class Session:
         )
         self._health.keeps(evidence)
         self._health.tries(shadow_log)
+        self._health.annotates(flow_log)
         self._health.allow_with(lambda: self._run.allow)
         self._health.include("shadow", lanes.agreement)
         self._attendant.tell_health_to(self._health)
@@ -191,6 +204,8 @@ class Session:
         lost, log, recorder = [], self._log, self._recorder
         if log.lost:
             lost.append(f"{log.path}: {log.lost} alerts could not be written and are lost")
+        if (flows := self._flow_log) and flows.lost:
+            lost.append(f"{flows.path}: {flows.lost} events could not be written and are lost")
         if recorder and recorder.unrecorded:
             lost.append(
                 f"{recorder.path}: {recorder.unrecorded} frames could not be recorded "

@@ -17,7 +17,8 @@ def configured(tmp_path):
         path.write_text(
             "[alerts]\noutput = 'log/alerts.json'\n[evidence]\ndirectory = 'evidence'\n"
             "[health]\nstatus = 'run/status.json'\nmetrics = ''\n"
-            f"[models]\nstore = 'store'\n{models}shadow_log = 'shadow.json'\n{more}"
+            f"[models]\nstore = 'store'\n{models}shadow_log = 'shadow.json'\n{more}\n"
+            "[flows]\nlog = 'log/flows.json'\n"
         )
         return list(findings(read(path)))
 
@@ -44,6 +45,7 @@ def test_everything_that_is_named_is_told(configured, tmp_path):
     ]
     told = dict(line.split(": ", 1) for line in lines[6:])
     assert told[f"models.shadow_log {tmp_path}/shadow.json"] == "ok (can be written)"
+    assert told[f"flows.log {tmp_path}/log/flows.json"] == "ok (can be written)"
     assert told[f"health.status {tmp_path}/run/status.json"].startswith(
         f"{tmp_path}/run is not there yet"
     )
@@ -52,7 +54,7 @@ def test_everything_that_is_named_is_told(configured, tmp_path):
     expired = [line for line in lines if "expired" in line]
     assert len(expired) == 1
     assert expired[0].endswith("has expired, so it matches nothing (old)")
-    assert len(lines) == 6 + 5 + 2 + 1
+    assert len(lines) == 6 + 6 + 2 + 1
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,8 @@ def test_settings_do_not_change():
 def test_without_a_file_nothing_is_written_but_alerts_on_standard_output():
     assert WITHOUT_A_FILE.alerts.output == "-"
     written = ("models.shadow_log", "evidence.directory", "health.status", "health.metrics")
-    assert [WITHOUT_A_FILE.value(key) for key in written] == [None] * 4
+    written = (*written, "flows.log")
+    assert [WITHOUT_A_FILE.value(key) for key in written] == [None] * 5
     same = set(DEFINITIONS) - {*written, "alerts.output"}
     assert all(WITHOUT_A_FILE.value(key) == Settings().value(key) for key in same)
 

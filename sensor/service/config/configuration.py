@@ -324,10 +324,12 @@ def _contradictions(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _shared_paths(settings: Settings) -> Iterator[tuple[str, str]]:
     taken: dict[str, str] = {}
-    output = settings.alerts.output
+    output, flows = settings.alerts.output, settings.flows.log
     places: list[tuple[str, object]] = [
         ("alerts.output", None if output == "-" else output),
         ("alerts.output", None if output == "-" else f"{output}.old"),
+        ("flows.log", flows),
+        ("flows.log", None if flows is None else f"{flows}.old"),
         *((key, settings.value(key)) for key in ("health.status", "health.metrics")),
         *((key, settings.value(key)) for key in ("forward.state", "evidence.directory")),
         *((key, settings.value(key)) for key in ("models.store", "models.shadow_log")),

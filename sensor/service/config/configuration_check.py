@@ -42,7 +42,7 @@ def findings(settings: Settings) -> Iterator[str]:
         yield f"leases {lease}: {state}"
     if settings.alerts.output != STDOUT:
         yield _file(settings, "alerts.output", Path(settings.alerts.output))
-    for name in ("models.shadow_log", "health.status", "health.metrics"):
+    for name in ("models.shadow_log", "flows.log", "health.status", "health.metrics"):
         if (path := settings.value(name)) is not None:
             yield _file(settings, name, path)
     for name in ("evidence.directory", "models.store"):

@@ -244,6 +244,29 @@ class Alerts:
 
 
 @dataclass(frozen=True, slots=True)
+class Flows:
+    """Where goes what bundles with categorical tasks say of flows."""
+
+    log: Path | None = field(
+        default=Path("/var/log/multa/flows.json"),
+        metadata=_about(
+            FilePath(optional=True, what="path of a file"),
+            "The flow log, as JSON lines; it is made when there is something to say. Without it "
+            "such bundles measure themselves all the same.",
+            RESTART,
+        ),
+    )
+    limit_mib: int = field(
+        default=64,
+        metadata=_about(
+            Whole(1, LIMIT_MIB, "MiB"),
+            "Greatest length of the log; before it would grow longer it becomes FILE.old.",
+            RESTART,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is kept of the packets behind an alert."""
 

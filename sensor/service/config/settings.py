@@ -13,6 +13,7 @@ from sensor.service.config.setting_tables import (
     Alerts,
     Capture,
     Evidence,
+    Flows,
     Forward,
     Health,
     Models,
@@ -81,6 +82,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     models: Models = field(default_factory=Models)
     alerts: Alerts = field(default_factory=Alerts)
+    flows: Flows = field(default_factory=Flows)
     evidence: Evidence = field(default_factory=Evidence)
     health: Health = field(default_factory=Health)
     forward: Forward = field(default_factory=Forward)
@@ -139,6 +141,7 @@ TABLES: Mapping[str, type] = {
     "network": NetworkSettings,
     "models": Models,
     "alerts": Alerts,
+    "flows": Flows,
     "evidence": Evidence,
     "health": Health,
     "forward": Forward,
@@ -182,6 +185,7 @@ WITHOUT_A_FILE = Settings().with_values(
     {
         "alerts.output": "-",
         "models.shadow_log": None,
+        "flows.log": None,
         "evidence.directory": None,
         "health.status": None,
         "health.metrics": None,

@@ -92,7 +92,7 @@ def _model(watch: Watch) -> dict[str, Any]:
     names = [task.name for task in watch.detector.tasks]
     counted = counts[:, :BINS].sum(axis=1).tolist()
     return {
-        "looked_at": int(counts[:1].sum()),
+        "looked_at": watch.scores.rows,
         "tasks": {
             name: {"scored": scored, "not_counted": rest}
             for name, scored, rest in zip(names, counted, counts[:, BINS].tolist(), strict=True)

@@ -21,6 +21,7 @@ from sensor.model.score_counts import BINS
 from sensor.quantities import number
 from sensor.service.evidence_store import EvidenceStore
 from sensor.service.handover import Handover
+from sensor.service.health import accuracy
 from sensor.service.health.blindness import Blindness
 from sensor.service.health.coverage import funnel, label, networks
 from sensor.service.health.drift import MUCH, Drift, in_words, latest
@@ -76,6 +77,7 @@ class Health:
         self._sections: dict[str, Callable[[], Any]] = {}
         self._evidence: EvidenceStore | None = None
         self._shadow_log: AlertLog | None = None
+        self._flow_log: AlertLog | None = None
         self._evidence_failures = Growth(LOSS_S, now)
         self._drifts: dict[Watch, Drift] = {}
         self._reloads: dict[str, Any] = {"ok": 0, "failed": 0, "model_failures": {}}
@@ -94,6 +96,10 @@ class Health:
     def tries(self, shadow_log: AlertLog | None) -> None:
         """Names the log of what shadows find, if there is one."""
         self._shadow_log = shadow_log
+
+    def annotates(self, flow_log: AlertLog | None) -> None:
+        """Names the log of what is said of flows, if there is one."""
+        self._flow_log = flow_log
 
     def allow_with(self, allow: Callable[[], AllowList | None]) -> None:
         """Names whose rules are told, and when they expire."""
@@ -200,13 +206,9 @@ class Health:
                     f"({failures:,} so far): make room, or see to its folder and permissions"
                 )
                 reasons.append(Reason("evidence", text))
-        if (log := self._shadow_log) and log.spooled:
-            text = (
-                f"{log.path}: what shadows find can't be written ({number(log.spooled, 'alert')} "
-                f"waiting in memory, {log.lost:,} lost): make room, or see to its folder and "
-                "permissions"
-            )
-            reasons.append(Reason("shadow log", text))
+        reasons += _unwritten("shadow log", self._shadow_log, "what shadows find", "alert")
+        reasons += _unwritten("flow log", self._flow_log, "what is said of flows", "event")
+        reasons += accuracy.reasons(document["statistics"]["annotations"])
         if allow := self._allow():
             reasons += of_rules(allow, wall_ns)
         for watch, drift in self._drifts.items():
@@ -230,6 +232,16 @@ class Health:
         lately = {key: last for key, last in self._told.items() if now - last < REPEAT_S}
         # What goes on is not told again, what begins again is after a while.
         self._told = {**lately, **dict.fromkeys(going_on, now)}
+
+
+def _unwritten(key: str, log: AlertLog | None, what: str, noun: str) -> list[Reason]:
+    if log is None or not log.spooled:
+        return []
+    text = (
+        f"{log.path}: {what} can't be written ({number(log.spooled, noun)} waiting in memory, "
+        f"{log.lost:,} lost): make room, or see to its folder and permissions"
+    )
+    return [Reason(key, text)]
 
 
 def _counted(evidence: EvidenceStore | None) -> dict[str, int] | None:

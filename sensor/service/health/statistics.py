@@ -15,6 +15,7 @@ from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.exchange import Lanes
 from sensor.flows.sequences import END_REASONS
+from sensor.service.health import accuracy
 from sensor.service.health.counts import DecoderCounts, FrameCounts
 from sensor.service.health.measures import Measures
 from sensor.service.health.recent import Recent
@@ -31,6 +32,7 @@ class Statistics:
         last_event_ns: time of the last one, by detector.
         measures: how long things took, where that is measured.
         shed: rows that were decided and not looked at.
+        shed_ends: ends of flows that nobody who had said something of these was told of.
         unrecorded: frames that should have been recorded and could not be.
         truncated: a line for each capture file that was cut.
     """
@@ -42,6 +44,7 @@ class Statistics:
         lanes: Lanes,
         log: AlertLog | None = None,
         frames: FrameCounts | None = None,
+        flow_log: AlertLog | None = None,
     ) -> None:
         """Starts the clock.
 
@@ -51,9 +54,10 @@ class Statistics:
             lanes: that decide and score rows; the first one's table counts flows and packets.
             log: of alerts.
             frames: where somebody else counts them.
+            flow_log: of what is said of flows.
         """
         self.frames = frames or FrameCounts()
-        self.unrecorded = self.shed = 0
+        self.unrecorded = self.shed = self.shed_ends = 0
         self.alerts: Counter[str] = Counter()
         self.incidents: Counter[str] = Counter()
         self.withheld: Counter[str] = Counter()
@@ -61,6 +65,7 @@ class Statistics:
         self.last_event_ns: dict[str, int] = {}
         self.truncated: list[str] = []
         self._capture, self._decoder, self._lanes, self._log = capture, decoder, lanes, log
+        self._flow_log = flow_log
         self.expect(lanes)
         self._started = time.monotonic()
 
@@ -102,7 +107,7 @@ class Statistics:
 
     def document(self) -> dict[str, Any]:
         """The object; `docs/statistics.md` says what each entry counts."""
-        log, counts = self._log, self._lanes.counts()
+        log, flow_log, counts = self._log, self._flow_log, self._lanes.counts()
         return {
             "version": sensor.__version__,
             "packets": self.packets,
@@ -136,6 +141,12 @@ class Statistics:
             "alerts_lost": log.lost if log else 0,
             "alert_log_failures": log.failures if log else 0,
             "alert_log_rotations": log.rotations if log else 0,
+            "annotations": accuracy.of_watches(self._lanes.watches),
+            "flow_ends_shed": self.shed_ends,
+            "flow_events_written": flow_log.written if flow_log else 0,
+            "flow_events_lost": flow_log.lost if flow_log else 0,
+            "flow_log_failures": flow_log.failures if flow_log else 0,
+            "flow_log_rotations": flow_log.rotations if flow_log else 0,
             "kernel_drops": self._capture.kernel_drops,
             "offload_frames": self._capture.offload_frames,
             "bypassed": self._capture.bypassed,
