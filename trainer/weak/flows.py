@@ -68,6 +68,13 @@ def _talks(given: Columns) -> NDArray[np.bool_]:
     return talks
 
 
+def _describes(given: Columns) -> NDArray[np.bool_]:
+    """UDP that begins with as many bytes as a device needs to say what it is."""
+    length = given["payload_length"][:, 0]
+    describes: NDArray[np.bool_] = (given["protocol"] == UDP) & (length >= 150) & (length <= 500)
+    return describes
+
+
 @labeling_function(SYN_DOS, reads=(*_SHAPE, "srv_1s"), confidence=0.9)
 def syn_to_a_busy_service(given: Columns) -> Votes:
     """A handshake that is never completed, with twenty others to the service in a second."""
@@ -101,14 +108,24 @@ def ssdp_among_many(given: Columns) -> Votes:
     return _only((given["protocol"] == UDP) & port & many)
 
 
-@labeling_function(
-    SSDP_FLOOD, reads=(*_ENDS, "direction", "payload_length", "dst_10s"), confidence=0.9
-)
+@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "payload_length", "dst_10s"), confidence=0.85)
 def ssdp_replies_unasked(given: Columns) -> Votes:
     """Answers from port 1900, as long as descriptions of devices are, and many to one host."""
-    length = given["payload_length"][:, 0]
-    reply = (given["protocol"] == UDP) & (given["source_port"] == SSDP) & (length >= 200)
-    return _only(reply & (given["dst_10s"] >= 10))
+    reply = _describes(given) & (given["source_port"] == SSDP)
+    return _only(reply & (given["dst_10s"] >= 50))
+
+
+@labeling_function(
+    SSDP_FLOOD,
+    reads=(*_ENDS, "direction", "length", "payload_length", "src_10s", "dst_10s"),
+    confidence=0.75,
+)
+def ssdp_replies_from_any_port(given: Columns) -> Votes:
+    """The same from another port, as some devices answer: several, to a host that never asked."""
+    silent = ~(given["direction"] == -1).any(axis=1) & (given["length"] >= 3)
+    many = np.maximum(given["src_10s"], given["dst_10s"]) >= 50
+    high = (given["source_port"] >= 1_024) & (given["destination_port"] >= 1_024)
+    return _only(_describes(given) & silent & many & high)
 
 
 @labeling_function(SSDP_FLOOD, reads=(*_ENDS, "srv_1s"), confidence=0.8)
@@ -118,11 +135,11 @@ def ssdp_searched_by_hundreds(given: Columns) -> Votes:
     return _only(search & (given["srv_1s"] >= 10))
 
 
-@labeling_function(SSDP_FLOOD, reads=_ENDS, confidence=0.95)
+@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "payload_length"), confidence=0.95)
 def no_ssdp_elsewhere(given: Columns) -> Votes:
-    """Neither end is port 1900 of UDP."""
+    """Neither end is port 1900 of UDP, and nothing looks like an answer."""
     port = (given["source_port"] == SSDP) | (given["destination_port"] == SSDP)
-    return _never((given["protocol"] != UDP) | ~port)
+    return _never((given["protocol"] != UDP) | ~(port | _describes(given)))
 
 
 @labeling_function(SSDP_FLOOD, reads=("srv_10s", "dst_10s"), confidence=0.8)
@@ -131,27 +148,26 @@ def no_ssdp_flood_alone(given: Columns) -> Votes:
     return _never(np.maximum(given["srv_10s"], given["dst_10s"]) <= 5)
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "srv_10s"), confidence=0.85)
+@labeling_function(SCAN, reads=(*_SHAPE, "src_1s", "srv_10s"), confidence=0.9)
 def scan_refused(given: Columns) -> Votes:
-    """Refused at once, of a source that asks twenty in ten seconds, each another service."""
+    """Refused at once, of a source that asks fifty in a second, and nobody else the service."""
     refused = (given["direction"] == -1) & (given["tcp_flags"] & RST != 0)
-    many = (given["src_10s"] >= 20) & (given["srv_10s"] * 4 <= given["src_10s"])
+    many = (given["src_1s"] >= 50) & (given["srv_10s"] <= 2)
     return _only(_opens(given) & refused.any(axis=1) & ~_talks(given) & many)
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "srv_10s"), confidence=0.85)
+@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "srv_10s"), confidence=0.8)
 def scan_unanswered(given: Columns) -> Votes:
-    """No answer, of a source that asks twenty in ten seconds, each another service."""
+    """A SYN without an answer, of a source that asks a hundred services in ten seconds."""
     silent = ~(given["direction"] == -1).any(axis=1)
-    many = (given["src_10s"] >= 20) & (given["srv_10s"] * 4 <= given["src_10s"])
-    return _only(silent & many)
+    return _only(_opens(given) & silent & (given["src_10s"] >= 100) & (given["srv_10s"] <= 2))
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_1s", "srv_1s"), confidence=0.75)
-def scan_fast(given: Columns) -> Votes:
-    """A source that begins ten short flows a second, of which few go to the same service."""
-    few = (given["length"] <= 4) & ~_talks(given)
-    return _only(few & (given["src_1s"] >= 10) & (given["srv_1s"] * 4 <= given["src_1s"]))
+@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "dst_10s", "srv_10s"), confidence=0.75)
+def scan_of_one_host(given: Columns) -> Votes:
+    """Of a source that asks one host for a hundred services in ten seconds."""
+    one = np.minimum(given["src_10s"], given["dst_10s"]) >= 100
+    return _only(_opens(given) & ~_talks(given) & one & (given["srv_10s"] <= 2))
 
 
 @labeling_function(SCAN, reads=_SHAPE, confidence=0.85)
@@ -160,7 +176,19 @@ def no_scan_talks(given: Columns) -> Votes:
     return _never(_talks(given))
 
 
-@labeling_function(SCAN, reads=("src_1s", "src_10s"), confidence=0.8)
+@labeling_function(SCAN, reads=_SHAPE, confidence=0.8)
+def no_scan_without_syn(given: Columns) -> Votes:
+    """No TCP that begins with a SYN, as nearly all scans are."""
+    return _never(~_opens(given))
+
+
+@labeling_function(SCAN, reads=("src_10s",), confidence=0.8)
 def no_scan_alone(given: Columns) -> Votes:
-    """The source has hardly begun another flow."""
-    return _never((given["src_1s"] <= 2) & (given["src_10s"] <= 8))
+    """The source has begun fewer than ten other flows in ten seconds."""
+    return _never(given["src_10s"] < 10)
+
+
+@labeling_function(SCAN, reads=("srv_10s",), confidence=0.8)
+def no_scan_of_a_used_service(given: Columns) -> Votes:
+    """Others go to the same service."""
+    return _never(given["srv_10s"] > 10)
