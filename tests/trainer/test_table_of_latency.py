@@ -68,6 +68,23 @@ def test_the_anomaly_benchmark(tmp_path: Path) -> None:
     assert (series.time_ns[0], series.rtt_ms.tolist()) == (DAY, [45.868])
 
 
+def test_the_sensors_own_table(tmp_path: Path) -> None:
+    path = tmp_path / "rtt.csv"
+    path.write_text(
+        "time,peer,port,kind,rtt_ms,from\n"
+        "100.250000000,192.0.2.1,443,syn,12.500000,10.0.0.2\n"
+        "101.000000000,2001:db8::1,0,echo,,10.0.0.2\n"
+        "102.000000000,192.0.2.1,443,syn,,10.0.0.3\n"
+    )
+    syn, echo = read_table(path)
+    assert (syn.name, echo.name) == ("rtt.csv 192.0.2.1 443 syn", "rtt.csv 2001:db8::1 0 echo")
+    assert syn.time_ns.tolist() == [100_250_000_000, 102_000_000_000]
+    assert np.array_equal(syn.rtt_ms, [12.5, NAN], equal_nan=True)
+    assert np.array_equal(echo.rtt_ms, [NAN], equal_nan=True)
+    with pytest.raises(SeriesError, match=r"rtt\.csv: 2 series; a table of marks has one"):
+        read_marked(path)
+
+
 def test_what_is_no_table() -> None:
     for text in ("", "\n", "one line of text\n", "a,b\nc,d\n", '{"a": 1,\n"b": 2}', "17\n18\n"):
         assert not is_table(text), text

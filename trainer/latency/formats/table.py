@@ -6,7 +6,8 @@ any number, all are round-trip times in milliseconds. By name:
 
 - ``cp``: 1 marks a change point, as in the hand-marked series of W. Shao et al., "One-to-One
   Matching of RTT and Path Changes", ITC 29, 2017 (github.com/WenqinSHAO/rtt);
-- ``loss``, ``median``, ``uptime`` and columns without a name are left out;
+- ``peer``, ``port`` and ``kind`` tell series apart, as `multa-sensor latency` writes them;
+- ``from``, ``loss``, ``median``, ``uptime`` and columns without a name are left out;
 - ``ping1`` … ``pingN``, as SmokePing keeps a round of pings, and names that end in ``_s`` are in
   seconds;
 - all others, such as ``rtt``, ``rtt_ms``, or ``value`` of the Numenta Anomaly Benchmark, are in
@@ -31,7 +32,9 @@ from trainer.latency.formats.columns import Columns
 from trainer.latency.formats.text import milliseconds, opened, time_ns
 from trainer.latency.series import LatencySeries
 
-_LEFT_OUT = {"", "loss", "lost", "median", "uptime"}
+_MARK = "cp"
+_KEY = ("peer", "port", "kind")
+_LEFT_OUT = {"", "loss", "lost", "median", "uptime", "from", _MARK, *_KEY}
 _SECONDS = re.compile(r"ping\d+|.*_s")
 _DELIMITERS = ";\t,"
 
@@ -56,10 +59,11 @@ class MarkedSeries:
 
 @dataclass(frozen=True)
 class _Layout:
-    """What the columns of a table are; `factors` are milliseconds in a unit."""
+    """What the columns of a table are, by place; `factors` are milliseconds in a unit."""
 
     width: int
     factors: dict[int, float]
+    key: tuple[int, ...] = ()
     mark: int | None = None
 
 
@@ -81,18 +85,43 @@ def _is_time(text: str) -> bool:
 
 
 def read_table(path: Path) -> Iterator[LatencySeries]:
-    """Reads the series of a table; its marks are left out."""
-    yield read_marked(path).series
-
-
-def read_marked(path: Path) -> MarkedSeries:
-    """Reads the series of a table, with its change points if it has any.
+    """Reads the series of a table; marks are left out.
 
     Raises:
         SeriesError: a line is damaged; it is named.
         MissingInputError: the file can't be read.
     """
-    columns, marks = Columns(), array("b")
+    for marked in _read(path):
+        yield marked.series
+
+
+def read_marked(path: Path) -> MarkedSeries:
+    """Reads the one series of a table, with its change points if it has any.
+
+    Raises:
+        SeriesError: a line is damaged, or there are several peers.
+        MissingInputError: the file can't be read.
+    """
+    found = list(_read(path))
+    if len(found) > 1:
+        raise SeriesError(f"{path}: {len(found)} series; a table of marks has one")
+    return found[0]
+
+
+class _Gathered:
+    """Rows of one series while the table is read."""
+
+    def __init__(self) -> None:
+        self.columns = Columns()
+        self.marks = array("b")
+
+    def marked(self, name: str) -> MarkedSeries:
+        marks = np.frombuffer(self.marks, np.int8)[self.columns.order()]
+        return MarkedSeries(self.columns.series(name), np.flatnonzero(marks))
+
+
+def _read(path: Path) -> Iterator[MarkedSeries]:
+    series: dict[tuple[str, ...], _Gathered] = {}
     layout: _Layout | None = None
     with opened(path) as file:
         delimiter = _delimiter(file.readline())
@@ -105,16 +134,15 @@ def read_marked(path: Path) -> MarkedSeries:
                     if is_header:
                         continue
                 if row:
-                    _add(row, layout, columns, marks, comma=delimiter != ",")
+                    _add(row, layout, series, comma=delimiter != ",")
         except (ValueError, csv.Error) as error:
             raise SeriesError(
                 f"{path}:{rows.line_num}: {error}; write a time and round-trip times a line"
             ) from None
-    if not columns:
+    if not series:
         raise SeriesError(f"{path}: no measurement in it")
-    order = columns.order()
-    marked = np.flatnonzero(np.frombuffer(marks, np.int8)[order]) if marks else np.zeros(0, np.intp)
-    return MarkedSeries(columns.series(path.name), marked)
+    for key in list(series):
+        yield series.pop(key).marked(" ".join([path.name, *key]))
 
 
 def _delimiter(line: str) -> str:
@@ -129,22 +157,27 @@ def _layout(row: list[str]) -> tuple[_Layout, bool]:
     factors = {
         place: 1000.0 if _SECONDS.fullmatch(name) else 1.0
         for place, name in enumerate(names)
-        if place and name != "cp" and name not in _LEFT_OUT
+        if place and name not in _LEFT_OUT
     }
     if not factors:
         raise ValueError("no column of round-trip times")
-    return _Layout(len(row), factors, names.index("cp") if "cp" in names else None), True
+    key = tuple(place for place, name in enumerate(names) if name in _KEY)
+    mark = names.index(_MARK) if _MARK in names else None
+    return _Layout(len(row), factors, key, mark), True
 
 
 def _add(
-    row: list[str], layout: _Layout, columns: Columns, marks: "array[int]", *, comma: bool
+    row: list[str], layout: _Layout, series: dict[tuple[str, ...], _Gathered], *, comma: bool
 ) -> None:
     if len(row) < layout.width or any(row[layout.width :]):
         raise ValueError(f"{len(row)} fields instead of {layout.width}")
     at_ns = time_ns(row[0].strip())
     mark = layout.mark is not None and bool(int(row[layout.mark]))
-    for place, factor in layout.factors.items():
-        text = row[place].replace(",", ".") if comma else row[place]
-        columns.add(at_ns, milliseconds(text) * factor)
-        if layout.mark is not None:
-            marks.append(mark)
+    rtts = [
+        milliseconds(row[place].replace(",", ".") if comma else row[place]) * factor
+        for place, factor in layout.factors.items()
+    ]
+    gathered = series.setdefault(tuple(row[place] for place in layout.key), _Gathered())
+    for rtt_ms in rtts:
+        gathered.columns.add(at_ns, rtt_ms)
+        gathered.marks.append(mark)
