@@ -18,6 +18,9 @@ TEXTS = {
     ),
     "ping.log": f"[{AT}.005000] 64 bytes from 192.0.2.1: icmp_seq=1 ttl=64 time=5.00 ms\n",
     "table.txt": f"\ufefftime;rtt\n{AT};5,0\n",
+    "sensor.jsonl": json.dumps(
+        {"time": AT, "peer": "192.0.2.1", "port": 0, "kind": "echo", "rtt_ms": 5, "from": "::1"}
+    ),
     "rrul.flent": json.dumps(
         {"raw_values": {"Ping (ms) ICMP": [{"seq": 1, "t": AT + 0.005, "val": 5.0}]}}
     ),

@@ -91,8 +91,8 @@ def show_command(files: tuple[Path, ...], plot: Path | None) -> None:
     """Tell what the series of files are like.
 
     Read are results of RIPE Atlas ping measurements (JSON), output of `ping -D`, tables of times
-    and round-trip times (CSV), data files of flent, and what `generate` writes; which of them a
-    FILE is, its contents tell.
+    and round-trip times (CSV), data files of flent, and what `generate` and `multa-sensor
+    latency` write; which of them a FILE is, its contents tell.
 
     \b
     Examples:

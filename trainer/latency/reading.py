@@ -7,6 +7,7 @@ from sensor.errors import MissingInputError, SeriesError
 from trainer.latency.formats.atlas import is_atlas, read_atlas
 from trainer.latency.formats.flent import is_flent, read_flent
 from trainer.latency.formats.ping import is_ping, read_ping
+from trainer.latency.formats.sensor_lines import is_sensor_lines, read_sensor_lines
 from trainer.latency.formats.table import is_table, read_table
 from trainer.latency.formats.text import opened
 from trainer.latency.series import LatencySeries
@@ -18,6 +19,7 @@ _HEAD = 1 << 16
 _Reader = Callable[[Path], Iterator[LatencySeries]]
 _FORMS: tuple[tuple[Callable[[str], bool], _Reader], ...] = (
     (is_ping, read_ping),
+    (is_sensor_lines, read_sensor_lines),
     (is_atlas, read_atlas),
     (is_flent, read_flent),
     (is_table, read_table),
@@ -59,6 +61,6 @@ def _reader(path: Path) -> _Reader:
             return reader
     raise SeriesError(
         f"{path}: no latency series; read are RIPE Atlas results, output of `ping -D`, tables of "
-        "times and round-trip times, flent's data files, and what `multa-trainer latency "
-        "generate` writes"
+        "times and round-trip times, flent's data files, and what `multa-sensor latency` and "
+        "`multa-trainer latency generate` write"
     )
