@@ -152,7 +152,7 @@ def test_sources_of_each_group_are_dealt_out():
 @pytest.mark.parametrize(
     ("argument", "error", "line"),
     [
-        ("quick:/", UsageError, "write KIND:FOLDER, KIND being one of quic, sentinel"),
+        ("quick:/", UsageError, "write KIND:FOLDER, KIND being one of quic, labelled, sentinel"),
         ("quic", UsageError, "write KIND:FOLDER"),
         ("quic:/nowhere", MissingInputError, "/nowhere: no such folder"),
         ("requet:{}", MissingInputError, "holds no captures of this data set"),
