@@ -18,10 +18,8 @@ from trainer.weak.rolling import (
     earlier,
     later,
     rolling_median,
-    rolling_minimum,
     rolling_moments,
     rolling_quantiles,
-    rolling_spread,
     rolling_sum,
 )
 
@@ -31,11 +29,14 @@ SWELL = Task("swell", ("normal", "swell"))
 
 READS = ("rtt_ms",)
 
-SMOOTHED = 3
-"""Rows on each side over which single values are smoothed away; a swell is longer."""
+BUCKET = 10
+"""Rows on each side that tell whether a swell is there."""
 
-LONG, STEP = 1_024, 16
+LONG, STEP = 512, 16
 """Rows on each side that are the background of a swell, and every how many of them is looked at."""
+
+NORMAL = 1.4826
+"""Standard deviations in a median distance from the median, of a normal distribution."""
 
 Votes = NDArray[np.integer]
 
@@ -62,33 +63,36 @@ def noise_two_deviations(given: Columns) -> Votes:
     return np.where(high, 1, ABSTAIN)
 
 
-@labeling_function(NOISE, reads=READS, before=10, after=10, confidence=0.9)
+@labeling_function(NOISE, reads=READS, before=25, after=25, confidence=0.9)
 def noise_above_median(given: Columns) -> Votes:
-    """Far from the median of its bucket, measured by how far others are, and by a fifth of it."""
-    middle, spread = rolling_spread(given["rtt_ms"], 10, 10)
-    above = given["rtt_ms"] - middle
-    # 1.4826 medians of distances are a standard deviation where values are normally distributed.
-    return _where(above > np.maximum(6 * 1.4826 * spread, 0.2 * middle), above < 3 * spread)
+    """Far above the median of its bucket, by what lies between the bucket's quarters.
+
+    That is 1.35 standard deviations of a normal distribution.
+    """
+    bucket = rolling_quantiles(given["rtt_ms"], 25, 25, (0.25, 0.5, 0.75))
+    above, between = given["rtt_ms"] - bucket[1], bucket[2] - bucket[0]
+    return _where(above > 7 * between, above < 3 * between)
 
 
-@labeling_function(NOISE, reads=READS, before=2, after=2, confidence=0.85)
+@labeling_function(NOISE, reads=READS, before=15, after=15, confidence=0.85)
 def noise_above_neighbours(given: Columns) -> Votes:
-    """Stands out from the four measurements around it."""
+    """Stands out from the four measurements around it, by the same measure."""
     rtt = given["rtt_ms"]
+    bucket = rolling_quantiles(rtt, 15, 15, (0.25, 0.75))
     around = np.sort(
         np.stack([earlier(rtt, 2), earlier(rtt, 1), later(rtt, 1), later(rtt, 2)]), axis=0
     )
     # The third of four is above one neighbour that is itself noise, and NaN if two are missing.
-    return _where(rtt > 1.25 * around[2], rtt < 1.1 * around[2])
+    above, between = rtt - around[2], bucket[1] - bucket[0]
+    return _where(above > 5 * between, above < 2 * between)
 
 
 @labeling_function(NOISE, reads=READS, before=33, confidence=0.75)
 def noise_above_past(given: Columns) -> Votes:
-    """Far above the 32 measurements before it; looks back alone."""
-    past = rolling_moments(given["rtt_ms"], 32, 0)
-    mean, deviation = earlier(past.mean, 1), earlier(past.deviation, 1)
-    above = given["rtt_ms"] - mean
-    return _where(above > np.maximum(4 * deviation, 0.2 * mean), above < 2 * deviation)
+    """Far above the 32 measurements before it, by what lies between their quarters; looks back."""
+    past = earlier(rolling_quantiles(given["rtt_ms"], 31, 0, (0.25, 0.5, 0.75)), 1)
+    above, between = given["rtt_ms"] - past[1], past[2] - past[0]
+    return _where(above > 8 * between, above < 3 * between)
 
 
 @labeling_function(NOISE, reads=READS, before=25, after=25, confidence=0.9)
@@ -133,61 +137,58 @@ def outage_goes_on(given: Columns) -> Votes:
     return _where(rolling_sum(silent, 2, 0) == 3, ~silent)
 
 
-def _smoothed(rtt: Floats) -> Floats:
-    return rolling_median(rtt, SMOOTHED, SMOOTHED)
+def _jitter(rtt: Floats, smooth: Floats) -> Floats:
+    """Deviation of single measurements from what is around them, over the long background."""
+    (distance,) = rolling_quantiles(np.abs(rtt - smooth), LONG, LONG, (0.5,), STEP)
+    found: Floats = NORMAL * distance
+    return found
 
 
-@labeling_function(
-    SWELL, reads=READS, before=LONG + SMOOTHED, after=LONG + SMOOTHED, confidence=0.9
-)
+@labeling_function(SWELL, reads=READS, before=LONG + BUCKET, after=LONG + BUCKET, confidence=0.9)
 def swell_above_background(given: Columns) -> Votes:
-    """A bucket's median above the low quarter of the long background, against its jitter."""
+    """A bucket's median above the lower third of the long background, against the jitter."""
     rtt = given["rtt_ms"]
-    smooth = _smoothed(rtt)
-    (background,) = rolling_quantiles(smooth, LONG, LONG, (0.25,), STEP)
-    (jitter,) = rolling_quantiles(np.abs(rtt - smooth), LONG, LONG, (0.5,), STEP)
-    above = smooth - background
-    return _where(
-        above > np.maximum(8 * jitter, 0.15 * background),
-        above < np.maximum(4 * jitter, 0.05 * background),
-    )
+    smooth = rolling_median(rtt, BUCKET, BUCKET)
+    (background,) = rolling_quantiles(smooth, LONG, LONG, (0.3,), STEP)
+    above, jitter = smooth - background, _jitter(rtt, smooth)
+    return _where(above > 1.5 * jitter, above < 0.9 * jitter)
 
 
-@labeling_function(SWELL, reads=READS, before=LONG, after=LONG, confidence=0.85)
+@labeling_function(SWELL, reads=READS, before=LONG, after=LONG, confidence=0.8)
 def swell_high_floor(given: Columns) -> Votes:
-    """Even the lowest around it is above what is usual; the lowest is usual in no swell."""
+    """Even the low ones of its bucket are above what is usual; in no swell they are usual."""
     rtt = given["rtt_ms"]
-    floor = rolling_minimum(rtt, 2, 2)
-    usual = rolling_quantiles(rtt, LONG, LONG, (0.25, 0.6), STEP)
-    return _where(floor > 1.15 * usual[1], floor < usual[0])
+    (floor,) = rolling_quantiles(rtt, BUCKET, BUCKET, (0.2,))
+    usual = rolling_quantiles(rtt, LONG, LONG, (0.3, 0.6), STEP)
+    return _where(floor > usual[1], floor < usual[0])
 
 
-@labeling_function(
-    SWELL, reads=READS, before=LONG + SMOOTHED, after=LONG + SMOOTHED, confidence=0.7
-)
+@labeling_function(SWELL, reads=READS, before=LONG, after=LONG, confidence=0.7)
 def swell_height(given: Columns) -> Votes:
     """The height of its bucket against that of all: far above the mean, or below it."""
-    smooth = _smoothed(given["rtt_ms"])
-    whole = rolling_moments(smooth, LONG, LONG)
-    return _where(smooth > whole.mean + whole.deviation, smooth < whole.mean)
+    bucket = rolling_moments(given["rtt_ms"], BUCKET, BUCKET)
+    whole = rolling_moments(given["rtt_ms"], LONG, LONG)
+    return _where(bucket.mean > whole.mean + whole.deviation, bucket.mean < whole.mean)
 
 
-@labeling_function(SWELL, reads=READS, before=8 + 256, confidence=0.65)
+@labeling_function(SWELL, reads=READS, before=LONG + 16, confidence=0.7)
 def swell_above_prior_buckets(given: Columns) -> Votes:
-    """The last eight against the buckets before them, as in the paper; looks back alone."""
+    """The last sixteen against the buckets before them, as in the paper; looks back alone."""
     rtt = given["rtt_ms"]
-    bucket = rolling_quantiles(rtt, 7, 0, (0.25,))[0]
-    prior = earlier(rolling_quantiles(rtt, 255, 0, (0.25, 0.5, 0.75), 4), 8)
-    above = bucket - prior[1]
-    return _where(
-        above > np.maximum(3 * (prior[2] - prior[0]), 0.15 * prior[1]), above < 0.05 * prior[1]
-    )
+    (bucket,) = rolling_quantiles(rtt, 15, 0, (0.5,))
+    prior = earlier(rolling_quantiles(rtt, LONG - 1, 0, (0.25, 0.4, 0.6), STEP), 16)
+    # Between the quarter and the median lies half of what lies between the quarters.
+    above, jitter = bucket - prior[1], prior[2] - prior[0]
+    return _where(above > 3 * jitter, above < 1.5 * jitter)
 
 
-@labeling_function(SWELL, reads=READS, before=24, after=24, confidence=0.6)
+@labeling_function(SWELL, reads=READS, before=170, after=170, confidence=0.7)
 def swell_edges(given: Columns) -> Votes:
-    """Above what was 24 rows before or comes 24 rows after, by a quarter: a short swell."""
-    smooth = rolling_median(given["rtt_ms"], 4, 4)
-    before, after = earlier(smooth, 20), later(smooth, 20)
-    lower = np.fmin(before, after)
-    return np.where(smooth > 1.25 * lower, 1, ABSTAIN)
+    """Above what was 160 rows before or comes 160 rows after; no swell is longer than both."""
+    rtt = given["rtt_ms"]
+    smooth = rolling_median(rtt, 10, 10)
+    lower = np.fmin(earlier(smooth, 160), later(smooth, 160))
+    higher = np.fmax(earlier(smooth, 160), later(smooth, 160))
+    quarters = rolling_quantiles(rtt, 24, 24, (0.25, 0.75))
+    between = quarters[1] - quarters[0]
+    return _where(smooth > lower + 1.5 * between, smooth < higher)
