@@ -49,6 +49,22 @@ def test_recordings_of_services(quic):
     assert np.bincount(quic.part).tolist() == [60, 20, 20]
 
 
+def test_labelled_captures_of_anybody(tmp_path):
+    """As recordings of services, but with flows that nobody labelled, and no promise of ends."""
+    for seed in range(5):
+        toy_services(tmp_path / f"mine-{seed}", seed)
+    material = readers.read(f"labelled:{tmp_path}")
+    assert (material.name, material.classes) == ("labelled", SERVICES)
+    assert np.bincount(material.label + 1).tolist() == [5, *[5 * SESSIONS] * 5]
+    assert np.bincount(material.part).tolist() == [63, 21, 21]
+    # UDP without 120 s of silence behind it may go on.
+    assert not material.whole.any()
+    labels = tmp_path / "mine-3/labels.csv"
+    labels.write_text(labels.read_text().replace("video", "films"))
+    with pytest.raises(LabelError, match=r"labels.csv:1: must declare traffic_class"):
+        readers.read(f"labelled:{tmp_path}")
+
+
 def test_dividers_know_the_training_part_alone(quic):
     labels = quic.labels("means")
     training = quic.part == TRAINING
@@ -152,7 +168,7 @@ def test_sources_of_each_group_are_dealt_out():
 @pytest.mark.parametrize(
     ("argument", "error", "line"),
     [
-        ("quick:/", UsageError, "write KIND:FOLDER, KIND being one of quic, labelled, sentinel"),
+        ("quick:/", UsageError, "write KIND:FOLDER, KIND being one of quic, sentinel"),
         ("quic", UsageError, "write KIND:FOLDER"),
         ("quic:/nowhere", MissingInputError, "/nowhere: no such folder"),
         ("requet:{}", MissingInputError, "holds no captures of this data set"),

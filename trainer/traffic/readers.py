@@ -3,13 +3,13 @@
 - ``quic``: recordings of the lab's services (`multa-trainer lab set quic`); classes are those of
   the label files, parts those of the set. Their clients close every session before the recording
   ends, so all labelled flows are whole.
-- ``labelled``: captures of anybody with label files that declare classes, as `multa-trainer
-  extract` takes them; dealt out by capture. What has no class is learnt from all the same.
 - ``sentinel``: IoT Sentinel (M. Miettinen et al., ICDCS 2017), a folder a device, which is the
   class; dealt out by capture file.
 - ``ndpi``: nDPI's example captures with the category that nDPI gave to each flow
   (``ndpi_flow_labels.csv``); dealt out by capture file.
 - ``requet``: YouTube sessions of Requet (C. Gutterman et al., MMSys 2019); no classes.
+- ``labelled``: captures of anybody with label files that declare classes, in the folders that
+  `multa-trainer extract` takes; dealt out by capture. Flows without a class are kept.
 
 Of the public sets a class counts that has enough sources and flows, and of one source and class at
 most `MOST` flows, drawn once: one long capture would otherwise be the class.
@@ -187,10 +187,10 @@ def _requet(folder: Path) -> Material:
 
 _READERS: dict[str, Callable[[Path], Material]] = {
     "quic": _quic,
-    "labelled": _labelled,
     "sentinel": _sentinel,
     "ndpi": _ndpi,
     "requet": _requet,
+    "labelled": _labelled,
 }
 KINDS = tuple(_READERS)
 
