@@ -14,6 +14,14 @@ def test_measurements_are_put_in_order_of_time() -> None:
     assert columns.order().tolist() == [1, 3, 0, 2]  # type: ignore[union-attr]
 
 
+def test_equal_times_stay_as_they_came() -> None:
+    columns = Columns()
+    columns.add(20, 0.5)
+    for k in range(100):
+        columns.add(10, 1.0 + k)
+    assert columns.series("lan").rtt_ms.tolist() == [*(1.0 + k for k in range(100)), 0.5]
+
+
 def test_rows_that_are_in_order_stay() -> None:
     columns = Columns()
     for at_ns in (10, 10, 20):
@@ -22,13 +30,13 @@ def test_rows_that_are_in_order_stay() -> None:
 
 
 def test_missing_numbers_were_sent_between_their_neighbours() -> None:
-    numbers, sent = np.array([3, 4, 7]), np.array([1000, 1200, 1860])
-    series = in_sequence("lan", numbers, sent, np.array([1.0, 2.0, 3.0]), 1, 9)
-    # One number takes 200 and 220: the median interval is 210, by which the ends are dated.
-    assert series.time_ns.tolist() == [580, 790, 1000, 1200, 1420, 1640, 1860, 2070, 2280]
+    numbers, sent = np.array([3, 4, 5, 8]), np.array([1000, 1200, 1410, 2310])
+    series = in_sequence("lan", numbers, sent, np.array([1.0, 2.0, 3.0, 4.0]), 1, 10)
+    # One number takes 200, 210 and 300: the median is 210, by which the ends are dated.
+    assert series.time_ns.tolist() == [580, 790, 1000, 1200, 1410, 1710, 2010, 2310, 2520, 2730]
     nan = np.nan
     assert np.array_equal(
-        series.rtt_ms, [nan, nan, 1.0, 2.0, nan, nan, 3.0, nan, nan], equal_nan=True
+        series.rtt_ms, [nan, nan, 1.0, 2.0, 3.0, nan, nan, 4.0, nan, nan], equal_nan=True
     )
 
 

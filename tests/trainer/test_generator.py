@@ -107,6 +107,19 @@ def test_low_swells_drown_in_the_jitter_of_single_measurements() -> None:
     assert hidden.mean() > 0.5
 
 
+def test_a_steady_path_is_raised_by_shares_of_its_level() -> None:
+    clean = LatencySeries("path", np.arange(200_000, dtype=np.int64), np.full(200_000, 100.0))
+    series = added(clean, 3)
+    noise, outage, swell = (series.truth[task] == 1 for task in TASKS)
+    # Its spread is a ten-thousandth of the level: 2 of them are 0.02 ms, 0.3 levels are 30 ms.
+    raised = series.rtt_ms - 100
+    assert 0.02 <= raised[noise & ~swell].min() < 1
+    assert 29 < raised[noise & ~swell].max() <= 30
+    assert 0.8 * 0.015 <= raised[swell & ~noise].min() < 0.03
+    assert 8 < raised[swell & ~noise].max() <= 12
+    assert (raised[~(noise | outage | swell)] == 0).all()
+
+
 def test_nothing_is_added_where_nothing_is_asked_for() -> None:
     clean = base(5_000)
     series = added(clean, 0, Features(noise=0, outage=0, swell=0))
