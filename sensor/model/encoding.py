@@ -218,9 +218,22 @@ def _raw(
         length = np.minimum(batch.ip_length[rows, :steps], _SIGN - np.uint16(1))
         signed: NDArray[np.uint16] = length | _SIGN * (batch.direction[rows, :steps] < 0)
         return signed
+    if name == "rtt_above":
+        return _above_least(batch.rtt[rows, :steps], batch.answered[rows, :steps] > 0)
     attribute = "interarrival_us" if name == "interarrival" else name
     column: NDArray[np.unsignedinteger] = getattr(batch, attribute)[rows, :steps]
     return column.view(np.uint8) if column.dtype == np.int8 else column
+
+
+def _above_least(
+    rtt: NDArray[np.uint32], answered: NDArray[np.bool_]
+) -> NDArray[np.unsignedinteger]:
+    """Thousandths ``(b, steps)`` by which round-trip times are above the least of their row."""
+    wide = rtt.astype(np.int64)
+    most = np.int64(np.iinfo(np.uint32).max)
+    least = np.maximum(np.where(answered, wide, most).min(axis=1, keepdims=True, initial=most), 1)
+    above = np.maximum(wide - least, 0) * 1000 // least
+    return np.where(answered, np.minimum(above, most), 0).astype(np.uint32)
 
 
 class _Grid:

@@ -251,8 +251,27 @@ LATENCY_FIELDS: dict[str, Field] = {
         "kinds what was not answered is no measurement. A filter that drops silently, a host that "
         "is switched off and a path that is down look alike.",
     ),
+    "rtt_above": Field(
+        1,
+        "‰",
+        ("rtt_above",),
+        "log2p1",
+        65_535,
+        12,
+        128,
+        "By how much the round-trip time is above the least one of the row, in thousandths of "
+        "that; 0 where there was no answer.",
+        caveat="The least of the last measurements is what the path takes without queues (RFC "
+        "6817 calls it the base delay), so the field says the same of a near peer and of a far "
+        "one, and to a thousandth where `rtt` has steps of 9 %. It is of the row, not of the "
+        "measurement: when a faster answer comes or the least one leaves the window, all of the "
+        "row changes. What lasts longer than the window can't be seen in it.",
+    ),
 }
 """Fields of a measurement of a round-trip time, where rows are windows of these; with ``valid``."""
+
+MEASURED_FIELDS = ("rtt", "rtt_gap", "answered")
+"""Those of them that rows have columns for; the others are worked out from these."""
 
 SEQUENCE_FIELDS: Mapping[str, Field] = ChainMap(FIELDS, LATENCY_FIELDS)
 """Every field of a step of a sequence, be it a packet or a measurement."""

@@ -16,6 +16,7 @@ from sensor.model.fields import (
     DEFAULT_FIELDS,
     FIELDS,
     LATENCY_FIELDS,
+    MEASURED_FIELDS,
     OPTIONAL_FIELDS,
     SEQUENCE_FIELDS,
     Field,
@@ -75,8 +76,10 @@ class FeatureSchema:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """Those of the fields that rows have columns for only because they are named here."""
-        return tuple(name for name in (*OPTIONAL_FIELDS, *LATENCY_FIELDS) if name in self.fields)
+        """Columns that rows have for what is named here alone."""
+        if self.key == PEER_LATENCY:
+            return MEASURED_FIELDS
+        return tuple(name for name in OPTIONAL_FIELDS if name in self.fields)
 
     @property
     def decoded(self) -> tuple[str, ...]:

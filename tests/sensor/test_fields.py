@@ -15,6 +15,7 @@ from sensor.model.fields import (
     DEFAULT_FIELDS,
     FIELDS,
     LATENCY_FIELDS,
+    MEASURED_FIELDS,
     OPTIONAL_FIELDS,
 )
 from sensor.model.schema import PEER_LATENCY, FeatureSchema
@@ -123,7 +124,8 @@ MEASURED = FeatureSchema(
 
 def test_measurements_have_fields_of_their_own():
     assert MEASURED.channels == MEASURED.fields
-    assert MEASURED.optional == tuple(LATENCY_FIELDS) == tuple(MEASURED_TYPES)
+    assert MEASURED.optional == MEASURED_FIELDS == tuple(MEASURED_TYPES)
+    assert set(LATENCY_FIELDS) == {*MEASURED_TYPES, "rtt_above"}
     assert MEASURED.decoded == tuple(PROBE_TYPES)
     assert WIDE.decoded == WIDE.optional
     assert FeatureSchema.from_manifest(MEASURED.to_manifest(), "m") == MEASURED
@@ -170,3 +172,19 @@ def test_times_of_all_magnitudes_are_told_apart(name, least, most, apart):
     getattr(batch, name)[:, 0] = np.round(values)
     codes = encode(replace(MEASURED, lengths=(1,)), batch).codes[:, 0, MEASURED.fields.index(name)]
     assert (np.diff(codes.astype(int)) > 0).all()
+
+
+def test_what_is_above_the_least_of_a_row_by_hand():
+    """12·log2(1 + 50) = 68.07, 12·log2(1 + 9) = 39.9; a row without answers has no least."""
+    schema = replace(MEASURED, fields=("rtt_above", "answered", "valid"))
+    batch = random_rows(4, 3, seed=1, optional=schema.optional)
+    batch.length[:] = [3, 4, 2]
+    batch.rtt[:] = [[20_000, 21_000, 20_199, 1], [0, 4_000_000_000, 0, 0], [0, 0, 0, 0]]
+    batch.answered[:] = [[1, 1, 1, 0], [1, 1, 0, 1], [0, 0, 0, 0]]
+    x, _ = encode(schema, batch).expand()
+    assert x[..., 0].tolist() == [
+        [0, 0, 68 / 128, 40 / 128],
+        [0, 192 / 128, 0, 0],
+        [0, 0, 0, 0],
+    ]
+    assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema
