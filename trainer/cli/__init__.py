@@ -30,6 +30,7 @@ COMMANDS = {
     "sign": "Sign a model bundle with an ed25519 key.",
     "proof": "Measure detection on captures of other networks.",
     "latency": "Generate, read and show series of round-trip times.",
+    "weak": "Label latency series and flows with labeling functions.",
     "reproduce": "Make a paper's tables and figures again.",
     "recipe": "Go from recordings to a bundle in one step.",
 }

@@ -1,5 +1,6 @@
 """``multa-trainer feedback``: what operators have said of alerts to a dataset."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -46,20 +47,8 @@ def feedback(evidence: Path, labels: Path, out: Path, tasks: tuple[str, ...]) ->
       multa-trainer feedback evidence/ labels.json -o ds-feedback
       multa-trainer train --dataset ds --dataset ds-feedback --out run
     """  # noqa: D301 -- click's mark for lines to leave alone
-    schema, unread = FeatureSchema(), Unread()
-    judged: list[Judged] = []
-    for each in gather(evidence, current(labels, unread).values(), tasks, schema):
-        if isinstance(each, LeftOut):
-            click.echo(visible(f"{each.label.alert_id}: left out, {each.why}"), err=True)
-        else:
-            judged.append(each)
-    if str(unread):
-        click.echo(visible(f"{labels}: {str(unread).replace('alert', 'label')}"), err=True)
-    if not judged:
-        raise MissingInputError(
-            f"{labels}: no label is of an alert with evidence in {evidence}; name the folders of "
-            "one sensor"
-        )
+    schema = FeatureSchema()
+    judged = read_judged(evidence, labels, tasks, schema)
     known = {record.name: record for record in create(out, schema, tasks)}
     by_row = labels_by_row(judged)
     for each in judged:
@@ -73,3 +62,28 @@ def feedback(evidence: Path, labels: Path, out: Path, tasks: tuple[str, ...]) ->
             f"{record.name}: {each.label.task}, {value} says {each.label.author!r}; {said}",
             err=True,
         )
+
+
+def read_judged(
+    evidence: Path, labels: Path, tasks: Sequence[str], schema: FeatureSchema
+) -> list[Judged]:
+    """Labelled alerts with their evidence; says which are left out, and why.
+
+    Raises:
+        MissingInputError: none is left.
+    """
+    unread = Unread()
+    judged: list[Judged] = []
+    for each in gather(evidence, current(labels, unread).values(), tasks, schema):
+        if isinstance(each, LeftOut):
+            click.echo(visible(f"{each.label.alert_id}: left out, {each.why}"), err=True)
+        else:
+            judged.append(each)
+    if str(unread):
+        click.echo(visible(f"{labels}: {str(unread).replace('alert', 'label')}"), err=True)
+    if not judged:
+        raise MissingInputError(
+            f"{labels}: no label is of an alert with evidence in {evidence}; name the folders of "
+            "one sensor"
+        )
+    return judged

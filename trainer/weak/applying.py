@@ -7,8 +7,9 @@ says is tried on a few rows of every table.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -36,54 +37,81 @@ def apply(
     piece_rows: int = PIECE_ROWS,
     workers: Workers | None = None,
 ) -> Votes:
-    """What the functions vote on a table.
+    """What the functions vote on one table; see `applied`."""
+    (votes,) = applied(functions, [columns], piece_rows=piece_rows, workers=workers)
+    return votes
+
+
+def applied(
+    functions: Sequence[LabelingFunction],
+    tables: Iterable[Columns],
+    *,
+    piece_rows: int = PIECE_ROWS,
+    workers: Workers | None = None,
+) -> Iterator[Votes]:
+    """What the functions vote on tables, one after the other.
 
     Args:
         functions: with different names.
-        columns: one stretch of rows in their order, such as one series: windows cross no end.
+        tables: each is one stretch of rows in their order, such as one series: windows cross no
+            end. They are taken as they are needed.
         piece_rows: rows of a piece.
         workers: processes or a cluster that do it; each needs the files that the functions are
             of. Without, it is done here.
 
-    Returns:
-        ``(m, functions)`` int8: places of classes, or −1; in Fortran's order, so that a column
-        lies together.
+    Yields:
+        ``(m, functions)`` int8 for each table: places of classes, or −1; in Fortran's order, so
+        that a column lies together.
 
     Raises:
         LabelError: a function failed, voted for no class, reads a column that is not there, or
             looks further than it says; file, function and row are named.
     """
-    rows = row_count(columns)
-    votes: Votes = np.empty((rows, len(functions)), np.int8, order="F")
-    needed = {name: columns[name] for name in _needed(functions, columns)}
-    for function in functions:
-        _try_window(function, needed)
-    pieces = ((begin, min(begin + piece_rows, rows)) for begin in range(0, rows, piece_rows))
-    if workers is None:
-        for begin, end in pieces:
-            votes[begin:end] = _piece(functions, *_cut(functions, needed, begin, end))
-        return votes
-    for begin, end, piece in _side_by_side(functions, needed, pieces, workers):
-        votes[begin:end] = piece
-    return votes
+    under_way: deque[_Table] = deque()
+    for number, columns in enumerate(tables):
+        needed = {name: columns[name] for name in _needed(functions, columns)}
+        if number == 0:
+            for function in functions:
+                _try_window(function, needed)
+        rows = row_count(columns)
+        table = _Table(np.empty((rows, len(functions)), np.int8, order="F"))
+        for begin in range(0, rows, piece_rows):
+            end = min(begin + piece_rows, rows)
+            cut = _cut(functions, needed, begin, end)
+            if workers is None:
+                table.votes[begin:end] = _piece(functions, *cut)
+                continue
+            table.waiting.append((begin, end, workers.submit(_piece, tuple(functions), *cut)))
+            # No more are under way than keep the workers busy.
+            while sum(len(each.waiting) for each in under_way) + len(table.waiting) > (
+                2 * workers.count
+            ):
+                next(each for each in (*under_way, table) if each.waiting).wait_for_one()
+        under_way.append(table)
+        while under_way and not under_way[0].waiting:
+            yield under_way.popleft().votes
+    for table in under_way:
+        while table.waiting:
+            table.wait_for_one()
+        yield table.votes
 
 
-def _side_by_side(
-    functions: Sequence[LabelingFunction],
-    columns: Columns,
-    pieces: Iterator[tuple[int, int]],
-    workers: Workers,
-) -> Iterator[tuple[int, int, Votes]]:
-    """Pieces in their order; no more are under way than keep the workers busy."""
-    waiting: deque[tuple[int, int, Future[Votes]]] = deque()
-    for begin, end in pieces:
-        cut = _cut(functions, columns, begin, end)
-        waiting.append((begin, end, workers.submit(_piece, tuple(functions), *cut)))
-        if len(waiting) > 2 * workers.count:
-            first, last, future = waiting.popleft()
-            yield first, last, future.result()
-    for first, last, future in waiting:
-        yield first, last, future.result()
+@dataclass(frozen=True)
+class _Table:
+    """A table of which some pieces may be under way.
+
+    Attributes:
+        votes: as far as they are known.
+        waiting: first and last rows of pieces, and what becomes of them.
+    """
+
+    votes: Votes
+    waiting: "deque[tuple[int, int, Future[Votes]]]" = field(default_factory=deque)
+
+    def wait_for_one(self) -> None:
+        """Waits for the piece that was begun first."""
+        begin, end, future = self.waiting.popleft()
+        self.votes[begin:end] = future.result()
 
 
 def _cut(
@@ -181,7 +209,7 @@ def _try_window(function: LabelingFunction, columns: Columns) -> None:
     inside = 2 * (function.before + function.after + 1)
     if rows <= inside or function.reads == ALL:
         return
-    end = min(rows, 64 * inside)
+    end = min(rows, 4 * inside)
     whole = _vote(function, columns, 0, end, 0)
     for row in np.linspace(0, end - 1, TRIED, dtype=int).tolist():
         first = max(0, row - function.before)

@@ -38,31 +38,10 @@ class Patterns:
             tables: at least one, each ``(m, functions)``.
             functions: columns of the tables that are looked at; by default all.
         """
-        known: dict[bytes, int] = {}
-        votes: list[NDArray[np.int8]] = []
-        counts: list[int] = []
-        numbers: list[NDArray[np.int32]] = []
+        tally = Tally(functions)
         for table in tables:
-            for begin in range(0, len(table), _ROWS):
-                piece = table[begin : begin + _ROWS]
-                piece = piece if functions is None else piece[:, list(functions)]
-                first, inverse, times = _distinct(piece)
-                places = np.empty(len(first), np.int32)
-                for place in np.argsort(first).tolist():
-                    pattern = np.ascontiguousarray(piece[first[place]])
-                    number = known.setdefault(pattern.tobytes(), len(known))
-                    if number == len(votes):
-                        votes.append(pattern)
-                        counts.append(0)
-                    counts[number] += int(times[place])
-                    places[place] = number
-                numbers.append(places[inverse])
-            width = table.shape[1] if functions is None else len(functions)
-        return cls(
-            np.array(votes, np.int8).reshape(len(votes), width),
-            np.array(counts, np.int64),
-            np.concatenate([np.zeros(0, np.int32), *numbers]),
-        )
+            tally.add(table)
+        return tally.patterns()
 
     def __len__(self) -> int:
         return len(self.votes)
@@ -83,6 +62,48 @@ class Patterns:
         place = self.number[known].astype(np.int64) * classes + truth[known]
         counts = np.bincount(place, minlength=len(self) * classes)
         return counts.reshape(len(self), classes).astype(np.int64)
+
+
+class Tally:
+    """Counts patterns of tables as they come.
+
+    Args:
+        functions: columns of the tables that are looked at; by default all.
+    """
+
+    def __init__(self, functions: Sequence[int] | None = None) -> None:
+        self._functions = None if functions is None else list(functions)
+        self._width = 0
+        self._known: dict[bytes, int] = {}
+        self._votes: list[NDArray[np.int8]] = []
+        self._counts: list[int] = []
+        self._numbers: list[NDArray[np.int32]] = []
+
+    def add(self, table: Votes) -> None:
+        """Takes the next rows ``(m, functions)``."""
+        self._width = table.shape[1] if self._functions is None else len(self._functions)
+        for begin in range(0, len(table), _ROWS):
+            piece = table[begin : begin + _ROWS]
+            piece = piece if self._functions is None else piece[:, self._functions]
+            first, inverse, times = _distinct(piece)
+            places = np.empty(len(first), np.int32)
+            for place in np.argsort(first).tolist():
+                pattern = np.ascontiguousarray(piece[first[place]])
+                number = self._known.setdefault(pattern.tobytes(), len(self._known))
+                if number == len(self._votes):
+                    self._votes.append(pattern)
+                    self._counts.append(0)
+                self._counts[number] += int(times[place])
+                places[place] = number
+            self._numbers.append(places[inverse])
+
+    def patterns(self) -> Patterns:
+        """The patterns of all rows so far."""
+        return Patterns(
+            np.array(self._votes, np.int8).reshape(len(self._votes), self._width),
+            np.array(self._counts, np.int64),
+            np.concatenate([np.zeros(0, np.int32), *self._numbers]),
+        )
 
 
 def _distinct(
