@@ -41,6 +41,7 @@ def page(status: Status, calibration: Sequence[Calibration] = ()) -> list[str]:
         "Blind": _intervals(document),
         "Coverage": funnel(document),
         "Models": _models(document),
+        "Annotations": annotations(entries(document.get("statistics"))),
         "Labels": [_calibration(each) for each in calibration],
         "Allow rules": _rules(document),
         "Last alerts": alerts(document)[-_ALERTS:],
@@ -149,6 +150,41 @@ def _drift(drift: Mapping[str, Any], key: str) -> str:
     if value > 0.25:
         return click.style(f"drift {value:.2f}: unlike harmless traffic in training", fg="yellow")
     return f"drift {value:.2f}" + (": somewhat unlike training" if value >= 0.1 else "")
+
+
+def annotations(statistics: Mapping[str, Any]) -> Iterator[str]:
+    """What models have said of flows, and how right it was."""
+    for name, found in list(entries(statistics.get("annotations")).items())[:_LISTED]:
+        model = entries(found)
+        rest = [
+            f"{whole(model.get(key)):,} {text}"
+            for key, text in (("open", "go on"), ("forgotten", "forgotten"))
+            if whole(model.get(key))
+        ]
+        said = f"{_text(name)}: something said of {number(whole(model.get('predicted')), 'flow')}"
+        yield click.style(said + (f", {', '.join(rest)}" if rest else ""), bold=True)
+        tasks = list(entries(model.get("tasks")).items())[:_LISTED]
+        width = max((len(_text(task)) for task, _ in tasks), default=0)
+        for task, each in tasks:
+            yield from _annotation(f"  {_text(task):<{width}}  ", entries(each))
+
+
+def _annotation(begin: str, task: Mapping[str, Any]) -> Iterator[str]:
+    told = {_text(name): whole(flows) for name, flows in entries(task.get("told")).items()}
+    named = ", ".join(f"{name}: {flows:,}" for name, flows in list(told.items())[:_LISTED] if flows)
+    yield f"{begin}{named or 'none named'}; abstained from {whole(task.get('abstained')):,}"
+    if whole(task.get("judged")):
+        judged = number(whole(task.get("judged")), "flow")
+        line = f"right for {_real(task.get('accuracy')):.1%} of {judged} whose truth is known, "
+        line += f"and always the commonest for {_real(task.get('majority')):.1%}"
+        lately, test = entries(task.get("lately")), task.get("test")
+        line += f"; lately {_real(lately.get('accuracy')):.1%}" if lately else ""
+        line += f"; in its test {_real(test):.1%}" if isinstance(test, float | int) else ""
+        yield " " * len(begin) + line
+    if drift := entries(task.get("drift")):
+        psi = _real(drift.get("psi"))
+        unlike = ": another mix than in its test" if psi > 0.25 else ""
+        yield f"{' ' * len(begin)}drift {psi:.2f}{unlike}"
 
 
 def _calibration(each: Calibration) -> str:

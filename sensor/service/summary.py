@@ -3,9 +3,10 @@
 import heapq
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from typing import Any
 
 import click
 
@@ -88,7 +89,16 @@ class Summary:
             lines.append("")
         if quiet:
             lines += [f"  {click.style('nothing', fg='green')} of {', '.join(quiet)}", ""]
+        if said := statistics.document()["annotations"]:
+            lines += [*_annotations(said), ""]
         return lines
+
+
+def _annotations(said: Mapping[str, Any]) -> list[str]:
+    # A run that tells no summary saves the memory of this.
+    from sensor.reporting.status_page import annotations  # noqa: PLC0415
+
+    return [f"  {line}" for line in annotations({"annotations": said})]
 
 
 def _measure(statistics: Statistics) -> str:

@@ -18,6 +18,24 @@ RUNNING = {
         "bypassed": 4, "cut": 5, "flows": 6, "clock_steps": 0, "sequences_skipped": 7, "shed": 8,
         "scored": 9, "computed": 11, "remembered": 12, "alerts_written": 13, "alerts_lost": 14,
         "alert_log_failures": 15, "frames_unrecorded": 16, "flows_evicted": 17,
+        "flow_events_written": 18, "flow_events_lost": 19, "flow_ends_shed": 20,
+        "annotations": {
+            "traffic-class": {
+                "predicted": 30, "ended": 21, "open": 5, "forgotten": 4,
+                "tasks": {
+                    "traffic": {"told": {"video": 9}, "abstained": 3, "drift": None},
+                    "speed": {
+                        "told": {"slow": 10, "fast": 11}, "abstained": 0, "drift": {"psi": 0.2},
+                        "judged": 20, "right": 15,
+                        "lately": {"accuracy": 0.75, "majority": 0.5},
+                    },
+                    "seconds": {
+                        "told": {}, "abstained": 1, "drift": None, "judged": 0, "right": 0,
+                        "lately": None,
+                    },
+                },
+            }
+        },
         "last_packet": "2023-11-14T22:13:20.500000+0000",
         "refused": {"not_ip": 3, "truncated_ip": 0},
         "sequences": {"full": 2, "idle": 4},
@@ -91,6 +109,31 @@ def test_values_are_those_of_the_status():
     assert found["multa_model_load_failures_total", "bundle"] == 1
     assert found["multa_state", "healthy"] == 1
     assert found["multa_state", "degraded"] == 0
+
+
+def test_of_annotations_only_what_is_known_is_told():
+    _, found = samples(RUNNING)
+    model = "traffic-class"
+    assert found["multa_annotated_flows_total", model, "ended"] == 21
+    assert found["multa_annotated_flows_total", model, "forgotten"] == 4
+    assert found["multa_annotated_flows_open", model] == 5
+    assert found["multa_annotations_total", model, "traffic", "video"] == 9
+    assert found["multa_annotations_total", model, "speed", "fast"] == 11
+    assert found["multa_annotations_abstained_total", model, "traffic"] == 3
+    of_tasks = {
+        (name, task): value
+        for (name, *labels), value in found.items()
+        if labels[:1] == [model] and name.startswith("multa_annotation") and len(labels) == 2
+        for task in labels[1:]
+    }
+    assert of_tasks["multa_annotations_judged_total", "speed"] == 20
+    assert of_tasks["multa_annotations_right_total", "speed"] == 15
+    assert of_tasks["multa_annotation_accuracy", "speed"] == 0.75
+    assert of_tasks["multa_annotation_majority", "speed"] == 0.5
+    assert of_tasks["multa_annotation_drift_psi", "speed"] == 0.2
+    assert ("multa_annotations_judged_total", "traffic") not in of_tasks
+    assert ("multa_annotation_accuracy", "seconds") not in of_tasks
+    assert ("multa_annotation_drift_psi", "traffic") not in of_tasks
 
 
 def test_buckets_are_cumulative():

@@ -121,3 +121,44 @@ def test_of_long_lists_the_last_are_shown(document):
     assert "and 85 before that (--json)" in shown
     assert shown.count("flow_rate victim") == 5
     assert "  1 flow, score" in shown
+
+
+def test_what_is_said_of_flows_is_told_with_how_right_it_was(document):
+    document["statistics"]["annotations"] = {
+        "traffic-class": {
+            "predicted": 1_300,
+            "open": 12,
+            "forgotten": 0,
+            "tasks": {
+                "traffic": {"told": {"music": 800, "video": 0, "calls": 200}, "abstained": 250},
+                "speed": {
+                    "told": {},
+                    "abstained": 0,
+                    "judged": 812,
+                    "accuracy": 0.85,
+                    "majority": 0.6,
+                    "lately": {"accuracy": 0.84},
+                    "test": 0.88,
+                    "drift": {"psi": 0.3},
+                },
+            },
+        },
+        "bent\x1b[31m": {"tasks": {"x": 5, "y": {"told": 7, "judged": 1, "lately": 3}}},
+        "wrong": None,
+    }
+    lines = text(judged(document)).splitlines()
+    begin = lines.index("Annotations") + 1
+    assert lines[begin : begin + 5] == [
+        "  traffic-class: something said of 1,300 flows, 12 go on",
+        "    traffic  music: 800, calls: 200; abstained from 250",
+        "    speed    none named; abstained from 0",
+        "             right for 85.0% of 812 flows whose truth is known, and always the commonest "
+        "for 60.0%; lately 84.0%; in its test 88.0%",
+        "             drift 0.30: another mix than in its test",
+    ]
+    assert "bent" in lines[begin + 5]
+    assert "\x1b[31m" not in lines[begin + 5]
+
+
+def test_without_annotations_there_is_no_such_part(document):
+    assert "Annotations" not in text(judged(document))

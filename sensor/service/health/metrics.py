@@ -33,6 +33,9 @@ _COUNTERS = (
     ("alerts_written_total", "alerts_written", "Lines written to the alert log."),
     ("alerts_lost_total", "alerts_lost", "Lines that could not be written."),
     ("log_write_errors_total", "alert_log_failures", "Failed attempts to write or open the log."),
+    ("flow_events_written_total", "flow_events_written", "Lines written to the flow log."),
+    ("flow_events_lost_total", "flow_events_lost", "Lines of it that could not be written."),
+    ("flow_ends_shed_total", "flow_ends_shed", "Ends of flows that were not looked at."),
     ("unrecorded_packets_total", "frames_unrecorded", "Frames that were not recorded."),
 )
 """Name, entry of the statistics, help."""
@@ -92,6 +95,7 @@ def text(status: Mapping[str, Any]) -> str:
         _of_capture(out, status)
         _of_flows(out, status)
         _of_detection(out, status)
+        _of_annotations(out, status["statistics"]["annotations"])
     return "\n".join(out.lines) + "\n"
 
 
@@ -172,6 +176,46 @@ def _of_detection(out: _Text, status: Mapping[str, Any]) -> None:
     out.add("reloads_total", "counter", "Reloads of the configuration.", results)
     failures = [({"reason": reason}, n) for reason, n in reloads["model_failures"].items()]
     out.add("model_load_failures_total", "counter", "Bundles that were refused.", failures)
+
+
+def _of_annotations(out: _Text, models: Mapping[str, Any]) -> None:
+    tasks = [
+        ({"model": name, "task": task}, each)
+        for name, model in models.items()
+        for task, each in model["tasks"].items()
+    ]
+    flows = [
+        ({"model": name, "state": state}, model[state])
+        for name, model in models.items()
+        for state in ("ended", "forgotten")
+    ]
+    out.add("annotated_flows_total", "counter", "Flows that something was said of.", flows)
+    going_on = [({"model": name}, model["open"]) for name, model in models.items()]
+    out.add("annotated_flows_open", "gauge", "Those of them that go on.", going_on)
+    told = [
+        ({**labels, "class": name}, count)
+        for labels, each in tasks
+        for name, count in each["told"].items()
+    ]
+    out.add("annotations_total", "counter", "Ended flows by the class that was named.", told)
+    abstained = [(labels, each["abstained"]) for labels, each in tasks]
+    about = "Ended flows of which no class was named."
+    out.add("annotations_abstained_total", "counter", about, abstained)
+    measured = [(labels, each) for labels, each in tasks if "judged" in each]
+    judged = [(labels, each["judged"]) for labels, each in measured]
+    about = "Flows with a class named and the true one known."
+    out.add("annotations_judged_total", "counter", about, judged)
+    right = [(labels, each["right"]) for labels, each in measured]
+    out.add("annotations_right_total", "counter", "Those of them that were right.", right)
+    for key, about in (
+        ("accuracy", "Share of the last judged flows that were right."),
+        ("majority", "Share of them that are of the commonest class."),
+    ):
+        lately = [(labels, each["lately"][key]) for labels, each in measured if each["lately"]]
+        out.add(f"annotation_{key}", "gauge", about, lately)
+    drift = [(labels, each["drift"]["psi"]) for labels, each in tasks if each["drift"]]
+    about = "Population stability index of the named classes against those of the test."
+    out.add("annotation_drift_psi", "gauge", about, drift)
 
 
 def _by_task(values: Mapping[str, Any]) -> list[tuple[dict[str, object], Any]]:
