@@ -60,6 +60,16 @@ def test_a_head_of_weight_0_learns_nothing(learner, begun):
     np.testing.assert_array_equal(learner.model.get_layer("kind").get_weights()[0], kernel)
 
 
+def test_what_is_altered_is_what_is_learnt(learner, begun):
+    """Shown with the first input's sign turned round, a flow teaches the opposite."""
+    learner.begin(begun, dict.fromkeys(HEADS, 1.0))
+    turned = [np.float32([-1, 1, 1, 1])]
+    shares = [Share(HEADS, np.arange(200), 32)]
+    learner.teach({"x": X}, LABELS, shares, 150, 0.02, 3, lambda x, _: x * turned[0])
+    told = learner.scores({"x": X})["size"].argmax(axis=1)
+    assert (told[200:] != LABELS[200:, 0]).mean() > 0.9
+
+
 def test_what_was_learnt_before_leaves_no_trace(learner, begun):
     """Neither in the weights nor in the optimizer's moments."""
     found = []

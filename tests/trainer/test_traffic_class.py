@@ -18,14 +18,15 @@ from toy_set import Here
 
 keras = pytest.importorskip("keras", reason="needs the extra `trainer`")
 
+from sensor.model.encoding import encode  # noqa: E402
 from trainer.cli import main as command  # noqa: E402
 from trainer.cli import traffic_class as cli  # noqa: E402
 from trainer.executors import Workers  # noqa: E402
 from trainer.traffic import approaches, schedule  # noqa: E402
 from trainer.traffic.approaches import carry_out  # noqa: E402
 from trainer.traffic.claims import NAMES, NOT_RUN, accuracies, outcomes  # noqa: E402
-from trainer.traffic.inputs import SCHEMA, TASKS  # noqa: E402
-from trainer.traffic.networks import cnn, cnn_rnn, lmmoe  # noqa: E402
+from trainer.traffic.inputs import SCHEMA, TASKS, first, recurrent  # noqa: E402
+from trainer.traffic.networks import cnn, cnn_rnn, for_sensor, lmmoe  # noqa: E402
 from trainer.traffic.page import PAPER  # noqa: E402
 from trainer.traffic.readers import read  # noqa: E402
 from trainer.traffic.results import Results  # noqa: E402
@@ -67,15 +68,23 @@ def test_the_papers_network_has_the_papers_layers():
 @pytest.mark.parametrize("network", [cnn, cnn_rnn, lmmoe])
 def test_a_head_is_a_distribution_over_its_classes(network):
     model = network(8, {"bandwidth": 5, "traffic_class": 3})
-    shape = {"x": (4, 8, 2 if network is cnn else 3), "c": (4, 1)}
-    inputs = {name: np.ones(shape[name], np.float32) for name in ("x", "c")[: 2 - (network is cnn)]}
-    found = model(inputs)
+    found = model({"x": np.ones((4, 8, 2 if network is cnn else 3), np.float32)})
     assert {head: tuple(each.shape) for head, each in found.items()} == {
         "bandwidth": (4, 5),
         "traffic_class": (4, 3),
     }
     for each in found.values():
         np.testing.assert_allclose(np.asarray(each).sum(axis=1), 1, atol=1e-5)
+
+
+def test_what_leaves_for_the_sensor_says_the_same_of_the_sensors_inputs(material):
+    model = lmmoe(16, {"traffic_class": 5})
+    seen = recurrent(material.rows, 16)["x"]
+    expected = model({"x": seen})["traffic_class"]
+    for_sensor(model)
+    x, _ = encode(SCHEMA, first(material.rows, 16), steps=16).expand(length=16)
+    assert abs(x).max() < abs(seen).max()
+    np.testing.assert_allclose(model({"x": x})["traffic_class"], expected, atol=1e-6)
 
 
 def test_a_forest_tells_toy_services_and_the_tested_flows_alone_are_counted(material):

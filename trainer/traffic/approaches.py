@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import keras
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sensor.errors import UsageError
 from trainer.traffic import forest
+from trainer.traffic.alterations import altered
 from trainer.traffic.inputs import CLASS, TASKS, Inputs, convolved, first, recurrent
 from trainer.traffic.learning import Learner, Share, steps_of
 from trainer.traffic.material import TEST, TRAINING, VALIDATION, Material
@@ -141,7 +142,8 @@ def _taught(
     steps = steps_of(len(shares[0].rows), shares[0].size, EPOCHS)
     columns = [TASKS.index(task) for task in tasks]
     rate = training.candidate.setting
-    learner.teach(inputs, labels[:, columns], shares, steps, rate, training.seed)
+    altering = partial(altered, behind=_NETWORKS[training.approach][1] is convolved)
+    learner.teach(inputs, labels[:, columns], shares, steps, rate, training.seed, altering)
     return learner
 
 
@@ -149,4 +151,5 @@ def _taught(
 def _learner(approach: str, packets: int, heads: tuple[tuple[str, int], ...]) -> Learner:
     """A network of a shape: tracing it anew for every training would take as long as learning."""
     network, _ = _NETWORKS[approach]
-    return Learner(network(packets, dict(heads)), dict.fromkeys((task for task, _ in heads), 1.0))
+    weights = dict.fromkeys((task for task, _ in heads), 1.0)
+    return Learner(network(packets, dict(heads)), weights, compiled=network is lmmoe)

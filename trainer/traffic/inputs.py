@@ -12,16 +12,25 @@ from numpy.typing import NDArray
 
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.encoding import encode
+from sensor.model.fields import FIELDS
 from sensor.model.schema import FeatureSchema
 
 SCHEMA = FeatureSchema(
     lengths=(8, 16, 32, 60),
     fields=("interarrival", "signed_length", "valid"),
-    context=("src_10s",),
+    context=(),
     policies=("first",),
     decide_after_ms=10_000,
 )
-"""Of the flows' rows. A network needs a context input; it is held at 0 here (see `recurrent`)."""
+"""Of the flows' rows. There is no context: counts of other flows say something about a traffic
+class, but nothing that a packet's length or time says."""
+
+GAIN = np.float32(4)
+"""Networks see both channels so many times as large as the sensor encodes them: lengths lie between
+-0.7 and 0.7 and gaps between 0 and 0.6, too little for a network to begin with."""
+
+INTERARRIVAL_BIT = FIELDS["interarrival"].steps / FIELDS["interarrival"].scale
+"""Of the sensor's channel, what doubling a gap adds."""
 
 LEAST_PACKETS = 8
 """Shorter flows are not asked about."""
@@ -31,6 +40,8 @@ TASKS = ("bandwidth", "duration", "traffic_class")
 
 CLASS = 2
 """Column of the task whose labels cost work; the others label themselves."""
+
+_MEASURED = np.array([channel != "valid" for channel in SCHEMA.channels])
 
 Inputs = dict[str, NDArray[np.float32]]
 """By name of a network's input."""
@@ -44,18 +55,14 @@ def first(batch: SequenceBatch, k: int) -> SequenceBatch:
 
 
 def recurrent(batch: SequenceBatch, k: int) -> Inputs:
-    """For LSTMs: ``x`` of ``(flows, k, 3)``, zeros before the packets, and ``c`` of zeros.
-
-    Counts of other flows say something about a traffic class, but nothing that a packet's length
-    or time says; at 0 they leave the comparison to the packets.
-    """
-    x, c = encode(SCHEMA, first(batch, k), steps=k).expand(length=k)
-    return {"x": x, "c": np.zeros_like(c)}
+    """For LSTMs: ``x`` of ``(flows, k, 3)``, zeros before the packets."""
+    x, _ = encode(SCHEMA, first(batch, k), steps=k).expand(length=k)
+    return {"x": x * np.where(_MEASURED, GAIN, np.float32(1))}
 
 
 def convolved(batch: SequenceBatch, k: int) -> Inputs:
     """For convolutions, as in the paper: ``x`` of ``(flows, k, 2)``, zeros behind the packets."""
-    x = recurrent(batch, k)["x"][..., :2]
+    x = recurrent(batch, k)["x"][..., _MEASURED]
     length = np.minimum(batch.length, k).astype(np.intp)[:, None]
     step = np.arange(k)
     places = np.where(step < length, step + k - length, 0)

@@ -12,7 +12,7 @@ from trainer.traffic.claims import NAMES, accuracies, outcomes
 from trainer.traffic.cost import Cost
 from trainer.traffic.inputs import CLASS, SCHEMA, TASKS
 from trainer.traffic.material import PARTS, TEST, Material
-from trainer.traffic.method import LIMITS, PREAMBLE, rules
+from trainer.traffic.method import ATTEMPTS, LIMITS, PREAMBLE, rules
 from trainer.traffic.schedule import MIDDLE, TOGETHER, approaches
 from trainer.traffic.training import Candidate, Outcome, Training
 
@@ -73,6 +73,8 @@ def page(found: Sequence[Found]) -> str:
     sections += ["## How it was measured", rules()]
     for each in found:
         sections += _data_set(each)
+    if any(each.material.name == "quic" for each in found):
+        sections += ["## Attempts", ATTEMPTS]
     sections += ["## What this does not show", LIMITS]
     return "\n\n".join(sections) + "\n"
 

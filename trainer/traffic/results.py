@@ -15,7 +15,7 @@ from trainer.traffic.material import Material
 from trainer.traffic.schedule import Candidates, tuning
 from trainer.traffic.training import Outcome, Training
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what a training measures changes."""
 
 Say = Callable[[str], object]

@@ -46,15 +46,15 @@ class Candidate:
     weight: float = 1.0
 
 
-_CONVOLVED = (Candidate(3e-4), Candidate(1e-3), Candidate(3e-3))
+_CONVOLVED = (Candidate(1e-4), Candidate(3e-4), Candidate(1e-3))
 
 CANDIDATES = {
     "forest": (Candidate(1.0), Candidate(2.0), Candidate(4.0)),
     "cnn_rnn": (Candidate(1e-3), Candidate(3e-3), Candidate(1e-2)),
     "transfer": _CONVOLVED,
     "cnn_alone": _CONVOLVED,
-    "cnn": (Candidate(1e-3), Candidate(1e-3, 10.0), Candidate(3e-3, 10.0)),
-    "lmmoe": (Candidate(1e-2), Candidate(1e-2, 10.0), Candidate(3e-3, 10.0)),
+    "cnn": (Candidate(1e-3), Candidate(1e-3, 10.0), Candidate(3e-4, 10.0)),
+    "lmmoe": (Candidate(1e-2), Candidate(1e-2, 10.0), Candidate(5e-3, 10.0)),
 }
 """The tuning budget: three for every approach."""
 
