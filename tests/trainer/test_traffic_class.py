@@ -201,7 +201,7 @@ def test_the_command_goes_on_where_it_stopped_and_says_what_is_missing(
     monkeypatch.setattr(approaches, "steps_of", lambda *_: 5)
     out, work = tmp_path / "page.md", tmp_path / "work"
     arguments = ["reproduce", "traffic-class", "table3", "--data", f"quic:{folder}"]
-    arguments += ["--labels-counts", "10,all", "--seeds", "1", "--work", str(work)]
+    arguments += ["--labels", "10,all", "--seeds", "1", "--work", str(work)]
     for _ in range(2):
         command([*arguments, "--out", str(out)])
     said = capsys.readouterr().err.splitlines()
@@ -232,6 +232,6 @@ def test_help_loads_no_tensorflow():
 def test_numbers_of_labels_that_are_none(counts, tmp_path, capsys):
     arguments = ["reproduce", "traffic-class", "--data", f"quic:{tmp_path}"]
     with pytest.raises(SystemExit) as ended:
-        command([*arguments, "--labels-counts", counts])
+        command([*arguments, "--labels", counts])
     assert ended.value.code == 64
     assert "is no number of labels" in capsys.readouterr().err

@@ -43,7 +43,7 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...
     help=f"Data set; KIND is one of {', '.join(KINDS)}. May be given again.",
 )
 @click.option(
-    "--labels-counts",
+    "--labels",
     default=",".join(str(count or "all") for count in COUNTS),
     show_default=True,
     callback=_counts,
@@ -67,18 +67,16 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...
 @click.option(
     "--jobs",
     type=click.IntRange(1),
-    default=1,
-    show_default=True,
-    help="Trainings side by side.",
+    help="Trainings side by side; by default one for each processor.",
 )
 def traffic_class(
     steps: tuple[str, ...],
     data: tuple[str, ...],
-    labels_counts: tuple[int, ...],
+    labels: tuple[int, ...],
     seeds: int,
     work: Path,
     out: Path | None,
-    jobs: int,
+    jobs: int | None,
 ) -> None:
     """Tells traffic class, bandwidth and duration with few labels, each a STEP.
 
@@ -96,11 +94,11 @@ def traffic_class(
     for material in materials:
         material.require_parts()
     chosen = steps or STEPS
-    with executor(jobs) as workers, contextlib.ExitStack() as last:
+    with executor(jobs or 0) as workers, contextlib.ExitStack() as last:
         if out is not None:
-            last.callback(lambda: _write(out, materials, work, labels_counts, seeds))
+            last.callback(lambda: _write(out, materials, work, labels, seeds))
         for material in materials:
-            _make(material, Results(material, work), labels_counts, seeds, chosen, workers, say)
+            _make(material, Results(material, work), labels, seeds, chosen, workers, say)
             if "cost" in chosen:
                 _cost(material, work, make=True)
 
