@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-CHAIN = ("capture", "packets", "flows", "model", "alerts", "annotations")
+CHAIN = ("capture", "packets", "flows", "latency", "model", "alerts", "annotations")
 LEAVES = {"sensor", "sensor.errors", "sensor.hops", "sensor.model.fields", "sensor.model.schema"}
 SURFACE = ("service", "reporting", "cli")
 FEEDBACK = {"trainer.datasets.feedback", "trainer.cli.feedback"}

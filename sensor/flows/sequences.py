@@ -134,9 +134,14 @@ class SequenceBatch:
     @classmethod
     def empty(cls, n: int, optional: Collection[str] = ()) -> "SequenceBatch":
         """A batch without rows, with every column's type, for a schema's n and `optional`."""
+        return cls.zeros(n, 0, optional)
+
+    @classmethod
+    def zeros(cls, n: int, count: int, optional: Collection[str] = ()) -> "SequenceBatch":
+        """A batch of `count` rows of zeros, for a schema's n and `optional`."""
         return cls(
             **{
-                name: np.zeros((0, *_shape(name, n, optional)), dtype)
+                name: np.zeros((count, *_shape(name, n, optional)), dtype)
                 for name, dtype in _DTYPES.items()
             }
         )

@@ -154,6 +154,4 @@ def _array(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
 
 def empty_rows(n: int, count: int, optional: Collection[str] = ()) -> SequenceBatch:
     """A batch of `count` rows of zeros, for a schema's n and `optional`."""
-    none = SequenceBatch.empty(n, optional)
-    columns = (getattr(none, name) for name in SequenceBatch.__dataclass_fields__)
-    return SequenceBatch(*(np.zeros((count, *c.shape[1:]), c.dtype) for c in columns))
+    return SequenceBatch.zeros(n, count, optional)
