@@ -73,6 +73,7 @@ def test_results_may_lie_across_chunks(tmp_path: Path) -> None:
         (json.dumps(result(1, [{"ttl": 3}])), "1: .*a ping without rtt, x or error"),
         (json.dumps(result(1, [{"rtt": -1}])), "1: .*a round-trip time of -1.0 ms"),
         (json.dumps(result(1, [{"rtt": "fast"}])), "1: not a ping result"),
+        (json.dumps(result(10**20, [])), "1: not a ping result"),
         (json.dumps(result(1, ["x"])), "1: not a ping result"),  # type: ignore[list-item]
         ("\n\n" + json.dumps(result(1, [], type="traceroute")), "3: .*its type is traceroute"),
         ('[{"prb_id": 1,\n"timestamp": 2}]', "1: .*no 'result'"),

@@ -84,6 +84,11 @@ def test_a_peer_that_never_answers(tmp_path: Path) -> None:
     assert np.diff(series.time_ns).tolist() == [10**9] * 3
 
 
+def test_less_than_ping_can_print_is_an_answer(tmp_path: Path) -> None:
+    [series] = read(tmp_path, answer("1700000000.5", 1, "0.000"))
+    assert milliseconds(series) == [0.0005]
+
+
 def test_several_runs_are_several_series(tmp_path: Path) -> None:
     lines = (BEGIN, answer("1700000000.5", 1, "1"), BEGIN.replace("dns.google", "::1"))
     both = read(tmp_path, *lines, answer("1700000001.5", 1, "2"), "PING unanswered (10.0.0.1)")
@@ -98,5 +103,9 @@ def test_what_a_person_can_mend_is_told_with_its_line(tmp_path: Path) -> None:
         read(tmp_path, BEGIN, "64 bytes from 8.8.8.8: icmp_seq=1 ttl=117 time=1 ms")
     with pytest.raises(SeriesError, match=r"ping\.txt:1: an answer without a round-trip time"):
         read(tmp_path, "[1700000000.5] 16 bytes from 8.8.8.8: icmp_seq=1 ttl=117")
+    with pytest.raises(SeriesError, match=r"ping\.txt:1: a round-trip time of 99999999999999 ms"):
+        read(tmp_path, answer("1700000000.5", 1, "99999999999999"))
+    with pytest.raises(SeriesError, match=r"ping\.txt:1: .* out of the range of times"):
+        read(tmp_path, answer("17000000000.5", 1, "1"))
     with pytest.raises(SeriesError, match=r"ping\.txt:1: could not convert"):
         read(tmp_path, answer("1700000000.5", 1, "1.2.3"))

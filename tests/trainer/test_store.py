@@ -61,10 +61,21 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     path.write_bytes(octets)
     with pytest.raises(SeriesError, match="damaged"):
         list(read_store(path))
+    octets = bytearray(whole.read_bytes())
+    octets[-6] ^= 0xFF  # where the list of contents begins
+    path.write_bytes(octets)
+    with pytest.raises(SeriesError, match="damaged"):
+        list(read_store(path))
     np.savez(path, other=np.zeros(3))
     with pytest.raises(SeriesError, match="no archive of latency series"):
         list(read_store(path))
     good = {name: np.load(whole)[f"0/{name}"] for name in ("names", "time_ns", "rtt_ms", *TASKS)}
+    for name, value, says in (("rtt_ms", 0.0, "that are none"), ("time_ns", 99, "order of time")):
+        columns = good | {"lengths": np.array([100]), name: good[name].copy()}
+        columns[name][3] = value
+        np.savez(path, **{f"0/{key}": column for key, column in columns.items()})
+        with pytest.raises(SeriesError, match=says):
+            list(read_store(path))
     for lengths in ([99], [50, 50], [101, -1]):
         columns = good | {"lengths": np.array(lengths)}
         np.savez(path, **{f"0/{name}": column for name, column in columns.items()})

@@ -6,7 +6,9 @@ none). A chunk is closed when it has `CHUNK` measurements, so what is in memory 
 that is longer, a series.
 """
 
+import errno
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,9 @@ SUFFIX = ".npz"
 
 _TYPES: dict[str, type[np.generic]] = {"time_ns": np.int64, "rtt_ms": np.float64}
 _TYPES |= dict.fromkeys(TASKS, np.int8)
+_DAMAGED = (KeyError, ValueError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""What numpy and zipfile say to a damaged archive; RuntimeError to what can't be unpacked."""
+
 _COLUMNS = ("names", "lengths", *_TYPES)
 
 
@@ -68,9 +73,10 @@ def read_store(path: Path) -> Iterator[LatencySeries]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             for number in range(len(archive.files) // len(_COLUMNS) or 1):
                 yield from _read_chunk(archive, number)
-    except OSError as error:
-        raise MissingInputError(f"{path}: {error.strerror or error}") from None
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, *_DAMAGED) as error:
+        # What zipfile looks for at a place that can't be is an invalid argument.
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise MissingInputError(f"{path}: {error.strerror or error}") from None
         raise SeriesError(
             f"{path}: no archive of latency series, or damaged ({error}); "
             "make it again with `multa-trainer latency generate`"
@@ -109,7 +115,12 @@ def _read_chunk(archive: Any, number: int) -> Iterator[LatencySeries]:
     typed = all(columns[name].dtype == dtype for name, dtype in _TYPES.items())
     if not whole or not typed or len(names) != len(lengths) or (lengths < 0).any():
         raise ValueError(f"columns of chunk {number} don't fit each other")
+    rtts = columns["rtt_ms"]
+    if (rtts <= 0).any() or np.isinf(rtts).any():
+        raise ValueError(f"chunk {number} has round-trip times that are none")
     for name, begin, end in zip(names.tolist(), ends - lengths, ends, strict=True):
         its = {column: values[begin:end] for column, values in columns.items()}
+        if (its["time_ns"][1:] < its["time_ns"][:-1]).any():
+            raise ValueError(f"{name} is not in order of time")
         truth = {task: its[task] for task in TASKS if (its[task] != UNKNOWN).any()}
         yield LatencySeries(str(name), its["time_ns"], its["rtt_ms"], truth)

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from sensor.errors import SeriesError
 from trainer.latency.formats.columns import Columns
-from trainer.latency.formats.text import opened
+from trainer.latency.formats.text import opened, time_ns
 from trainer.latency.series import LatencySeries
 
 PACKET_INTERVAL_NS = 1_000_000_000
@@ -58,7 +58,7 @@ def _add(series: dict[tuple[int, str], Columns], result: dict[str, Any], place: 
     try:
         if result.get("type", "ping") != "ping":
             raise ValueError(f"its type is {result['type']}")  # noqa: TRY301 -- as all others
-        start_ns = int(result["timestamp"]) * 1_000_000_000
+        start_ns = time_ns(str(int(result["timestamp"])))
         probe, target = int(result["prb_id"]), str(result.get("dst_addr") or result.get("addr", ""))
         rtts = [_milliseconds(ping) for ping in result["result"] if not ping.get("dup")]
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:

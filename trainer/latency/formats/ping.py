@@ -18,14 +18,16 @@ from trainer.latency.formats.text import opened, time_ns
 from trainer.latency.series import LatencySeries
 
 _BEGIN = re.compile(r"PING (\S+)")
-_ANSWER = re.compile(r"\d+ bytes from (.+?): icmp_seq=(\d+) .*?time[=<]([0-9.]+) ms")
-_OTHER = re.compile(r".*?icmp_seq[= ](\d+)")
+_ANSWER = re.compile(r"\d+ bytes from (.+?): icmp_seq=(\d{1,5}) .*?time[=<]([0-9.]+) ms")
+_OTHER = re.compile(r".*?icmp_seq[= ](\d{1,5})\b")
 """``no answer yet for icmp_seq=7``; or ``From 10.0.0.1 icmp_seq=7 Destination …``, an error."""
 
 _SENT = re.compile(r"(\d+) packets transmitted")
 _STAMPED = re.compile(r"\[(\d+\.\d+)\] (.*)")
 _UNSTAMPED = re.compile(r"\d+ bytes from .*icmp_seq=")
 _NUMBERS = 1 << 16
+_LEAST_MS = 0.0005
+"""Half of the last digit that ping prints: 0.000 is less, and not no answer."""
 
 
 def is_ping(head: str) -> bool:
@@ -102,11 +104,13 @@ def read_ping(path: Path) -> Iterator[LatencySeries]:
 
 def _add(run: _Run, stamp: str, text: str, place: str) -> None:
     """Takes a line with a time into account; what has no number is a remark of ping's."""
-    at_ns = time_ns(stamp)
     try:
+        at_ns = time_ns(stamp)
         if answer := _ANSWER.match(text):
             run.peer = run.peer or answer[1]
-            number, rtt_ms = run.number(int(answer[2])), float(answer[3])
+            number, rtt_ms = run.number(int(answer[2])), max(float(answer[3]), _LEAST_MS)
+            if rtt_ms * 1e6 > at_ns:
+                raise ValueError(f"a round-trip time of {answer[3]} ms")  # noqa: TRY301
             run.answers.setdefault(number, (at_ns - round(rtt_ms * 1e6), rtt_ms))
         elif other := _OTHER.match(text):
             if "bytes from" in text:
