@@ -13,13 +13,13 @@ from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.rows import Ends
 from sensor.flows.segments import Segments
 from sensor.flows.sequences import END_REASONS
-from sensor.flows.slots import FOREVER
 from sensor.flows.state import INHERITED, put, take
 from sensor.hops import hop
 
 TOTALS = np.dtype([("packets", np.int64, (2,)), ("octets", np.int64, (2,))])
 """Counted packets of a flow and their IP bytes: from its owner, and to it."""
 
+_AT_ONCE = 8_192
 _CLOSED, _IDLE = (END_REASONS.index(reason) for reason in ("closed", "idle"))
 _WHO = tuple(name for name in INHERITED if not name.startswith("context"))
 
@@ -73,9 +73,27 @@ class Endings:
         put(self._totals, segments.slot, totals)
         return totals
 
-    def of(self, slots: NDArray[np.int32]) -> NDArray[np.void]:
-        """``(slots,)`` totals of the flows in the slots."""
-        return take(self._totals, slots)
+    def add_of_slots(
+        self,
+        ends: Ends,
+        flow: NDArray[np.void],
+        origins: NDArray[np.void],
+        slots: NDArray[np.int32],
+    ) -> None:
+        """Takes down those flows in slots that have ended, without further packets.
+
+        Args:
+            ends: ``(flows,)`` when and why, if at all.
+            flow: ``(flows,)`` their states (`FLOW`).
+            origins: by slot, who its flow is (`ORIGIN`).
+            slots: ``(flows,)``.
+        """
+        over = ends.over()
+        # all slots may fall due at once, and these records are large
+        for begin in range(0, over.size, _AT_ONCE):
+            some = over[begin : begin + _AT_ONCE]
+            of_some = take(origins, slots[some]), take(self._totals, slots[some])
+            self.add(ends.take(some), take(flow, some), *of_some)
 
     @hop("emit")
     def add(
@@ -118,15 +136,16 @@ class Endings:
         if not self._waiting:
             return
         ends = FlowEnds.concatenate(self._waiting)
+        self._waiting = []  # whose memory is not held on to while these are sorted
         if not in_order(ends.ended_ns, ends.flow_ordinal):
             ends = ends.take(np.lexsort((ends.flow_ordinal, ends.ended_ns)))
         ready = int(np.searchsorted(ends.ended_ns, now))
-        self._waiting = [ends] if not ready else []
         if ready:
             self._released.append(ends.take(slice(ready)))
-        if 0 < ready < len(ends):
+        if ready < len(ends):
             # a view would hold on to the memory of those that are released
-            self._waiting = [ends.take(np.arange(ready, len(ends)))]
+            rest = np.arange(ready, len(ends)) if ready else slice(None)
+            self._waiting = [ends.take(rest)]
 
     def take(self) -> FlowEnds:
         """What has been released since this was last asked."""
@@ -149,9 +168,3 @@ def in_order(clock: Index, ordinal: Index) -> bool:
     later = clock[1:] > clock[:-1]
     later |= (clock[1:] == clock[:-1]) & (ordinal[1:] > ordinal[:-1])
     return bool(later.all())
-
-
-def ended_of(ends: Ends) -> tuple[Index, Ends]:
-    """Which of the flows end at all, and how those do."""
-    over = np.flatnonzero(ends.clock < FOREVER)
-    return over, Ends(ends.clock[over], ends.reason[over])

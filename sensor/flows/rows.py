@@ -70,6 +70,14 @@ class Ends:
     clock: Index
     reason: NDArray[np.uint8]
 
+    def over(self) -> Index:
+        """Which of the flows end at all."""
+        return np.flatnonzero(self.clock < FOREVER)
+
+    def take(self, flows: Index) -> "Ends":
+        """Those of the given flows."""
+        return Ends(self.clock[flows], self.reason[flows])
+
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sensor.flows.context import ContextWindows
 from sensor.flows.conversations import Conversations, OfConversations
-from sensor.flows.endings import Endings, ended_of, in_order
+from sensor.flows.endings import Endings, in_order
 from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.epochs import part_of
 from sensor.flows.keying import FiveTuple, Keyed, Keying
@@ -177,9 +177,9 @@ class FlowTable:
         rows = self._store.rows(plan, flow, of_rows, segments.slot, pieces)
         if self._endings:
             totals = self._endings.count(segments, headers.ip_length, outward, pieces.gained)
-            over, how = ended_of(ends)
+            over = ends.over()
             of_ends = self._origins(over, segments, begun, origin)
-            self._endings.add(how, take(flow, over), of_ends, take(totals, over))
+            self._endings.add(ends.take(over), take(flow, over), of_ends, take(totals, over))
         # of a slot's flows only the last one stays, and only its origin is asked for again
         last = np.flatnonzero(segments.final[begun])
         put(self._origin, segments.slot[begun[last]], take(origin, last))
@@ -341,10 +341,7 @@ class FlowTable:
         origin = take(self._origin, slots[plan.segment])
         rows = self._store.rows(plan, flow, origin, slots, pieces)
         if self._endings:
-            over, how = ended_of(ends)
-            over_slots = slots[over]
-            totals = self._endings.of(over_slots)
-            self._endings.add(how, take(flow, over), take(self._origin, over_slots), totals)
+            self._endings.add_of_slots(ends, flow, self._origin, slots)
         if (ends.clock == FOREVER).any():
             flow["rows"] += plan.rows
             flow["early_ns"] = plan.early_ns
