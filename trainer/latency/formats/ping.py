@@ -17,7 +17,7 @@ from trainer.latency.formats.columns import in_sequence
 from trainer.latency.formats.text import opened, time_ns
 from trainer.latency.series import LatencySeries
 
-_BEGIN = re.compile(r"PING (\S+)")
+_BEGIN = re.compile(r"PING ([^\s(]+)")
 _ANSWER = re.compile(r"\d+ bytes from (.+?): icmp_seq=(\d{1,5}) .*?time[=<]([0-9.]+) ms")
 _OTHER = re.compile(r".*?icmp_seq[= ](\d{1,5})\b")
 """``no answer yet for icmp_seq=7``; or ``From 10.0.0.1 icmp_seq=7 Destination …``, an error."""
