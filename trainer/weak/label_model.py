@@ -111,7 +111,7 @@ class LabelModel:
             "task": self.task.name,
             "classes": list(self.task.classes),
             "balance": self.balance.tolist(),
-            "functions": dict(zip(self.names, self.accuracies.tolist(), strict=True)),
+            "learnt": dict(zip(self.names, self.accuracies.tolist(), strict=True)),
             "kinds": [
                 {
                     "class": self.task.classes[of_class],
