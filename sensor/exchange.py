@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import END_REASONS
-from sensor.flows.table import FlowTable
 from sensor.lane import Boundary, Lane, Watch
 from sensor.model.schema import FeatureSchema
+from sensor.tables import table_of
 
 BOUNDARIES = 2
 """Exchanges whose older detectors still wait for rows; with another one, the oldest stop waiting.
@@ -109,7 +109,7 @@ class Lanes:
         lanes = {lane.table.schema.fingerprint(): lane for lane in self.running if not lane.to}
         in_force: list[tuple[Lane, Watch]] = []
         for schema, watches in groups:
-            lane = lanes.get(schema.fingerprint()) or Lane(FlowTable(schema))
+            lane = lanes.get(schema.fingerprint()) or Lane(table_of(schema))
             lanes[schema.fingerprint()] = lane
             lane.expect((*(each for of, each in self._in_force if of is lane), *watches))
             in_force += [(lane, watch) for watch in watches]

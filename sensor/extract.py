@@ -14,11 +14,11 @@ from sensor.exchange import Lanes
 from sensor.flows.columns import columns_of
 from sensor.flows.sequences import SequenceBatch
 from sensor.flows.slots import DEFAULT_SLOTS
-from sensor.flows.table import FlowTable
 from sensor.lane import Lane
 from sensor.model.schema import FeatureSchema
 from sensor.packets.decode import Decoder
 from sensor.pipeline import decide, decoded, rows
+from sensor.tables import table_of
 
 __all__ = [
     "Extraction",
@@ -82,8 +82,8 @@ class Extraction:
         `open_file` opens one: `sensor.capture.formats.open_capture` or another source's.
         """
         self.source = CaptureFiles(paths, open_file)
-        self.decoder = Decoder(schema.optional)
-        self.lanes = Lanes([Lane(FlowTable(schema, slots))])
+        self.decoder = Decoder(schema.decoded)
+        self.lanes = Lanes([Lane(table_of(schema, slots))])
 
     def __iter__(self) -> Iterator[SequenceBatch]:
         """A batch, perhaps an empty one, for each block and for the end of the files."""

@@ -21,9 +21,9 @@ from sensor.annotations.annotator import Annotator, annotator_of, least_packets
 from sensor.annotations.flow_event import FlowEvents
 from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.sequences import END_REASONS, SequenceBatch
-from sensor.flows.table import FlowTable
 from sensor.model.schema import TaskSpec
 from sensor.model.score_counts import ScoreCounts
+from sensor.tables import Table
 
 SCORED_ROWS = 4_096
 """Rows that are scored at once: a flood's batch would need tens of megabytes as it is encoded."""
@@ -137,7 +137,7 @@ class Lane:
 
     def __init__(
         self,
-        table: FlowTable,
+        table: Table,
         detectors: Sequence[Detector] = (),
         home: HomeNetworks | None = None,
     ) -> None:

@@ -19,10 +19,10 @@ from sensor.exchange import Change, Lanes
 from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.epochs import Epochs
 from sensor.flows.sequences import SequenceBatch
-from sensor.flows.table import FlowTable
 from sensor.lane import Lane, Watch
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import Headers
+from sensor.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def decoded(blocks: Iterable[PacketBlock], decoder: Decoder) -> Packets:
 
 
 def assemble(
-    blocks: Iterable[PacketBlock], decoder: Decoder, table: FlowTable
+    blocks: Iterable[PacketBlock], decoder: Decoder, table: Table
 ) -> Iterator[SequenceBatch]:
     """Rows of a stream: a batch, perhaps an empty one, for each block, and those of its end.
 

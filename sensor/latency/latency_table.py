@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.flows.ends import NO_ENDS, FlowEnds
 from sensor.flows.sequences import SequenceBatch
 from sensor.hops import hop
 from sensor.latency.peer_windows import Windows
@@ -55,11 +56,12 @@ class LatencyTable:
 
     Attributes:
         schema: its key is `PEER_LATENCY`.
-        trailing, conversations_evicted: 0, as there is nothing like that.
+        trailing, conversations_evicted, keeps_ends: nothing, as there is nothing like that.
         clock_steps: how often the stream began anew, as its clock was set back.
     """
 
     trailing = conversations_evicted = 0
+    keeps_ends = False
 
     def __init__(self, schema: FeatureSchema) -> None:
         """Makes an empty table."""
@@ -103,6 +105,13 @@ class LatencyTable:
     def late(self) -> int:
         """Packets older than the clock to which silence had advanced the table."""
         return self._measured.trips.late
+
+    def keep_ends(self) -> None:
+        """Nothing, as no series has an end."""
+
+    def take_ends(self) -> FlowEnds:
+        """None."""
+        return NO_ENDS
 
     @hop("table")
     def add(self, headers: Headers, clock_ns: int = 0) -> SequenceBatch:

@@ -7,6 +7,7 @@ from typing import Any
 from sensor.errors import BundleError
 from sensor.model.schema import (
     MEASURED,
+    PEER_LATENCY,
     POLICIES,
     SENSOR_SIGNATURES,
     AnnotationSpec,
@@ -57,6 +58,13 @@ def read_tasks(
                 f"{place}: task {spec.name} wants policy {spec.policy!r}, which the features do "
                 f"not have; {remedy}"
             )
+    if schema.key == PEER_LATENCY and any(
+        spec.kind == "categorical" or spec.policy == "first" for spec in specs
+    ):
+        raise BundleError(
+            f"{place}: windows of round-trip times take binary tasks of policy 'repeat' alone; "
+            f"{remedy}"
+        )
     for annotation in annotations:
         if annotation.least_packets > schema.n:
             raise BundleError(

@@ -14,13 +14,13 @@ from sensor.alerts.incidents import IncidentTracker
 from sensor.capture.block import PacketBlock
 from sensor.exchange import Lanes
 from sensor.flows.columns import address_text
-from sensor.flows.table import FlowTable
 from sensor.lane import SCORED_ROWS, Lane
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.packets.decode import Decoder
 from sensor.pipeline import Decided, decide, decoded
 from sensor.reporting.comparison import Incident, Told
+from sensor.tables import table_of
 
 
 @dataclass(slots=True)
@@ -82,12 +82,12 @@ class ScoreComparison:
         self._detectors = (BundleDetector(a), BundleDetector(b))
         self._trackers = tuple(IncidentTracker(detector) for detector in self._detectors)
         schemas = [a.schema] if self.same_rows else [a.schema, b.schema]
-        self._lanes = [Lane(FlowTable(schema)) for schema in schemas]
+        self._lanes = [Lane(table_of(schema)) for schema in schemas]
         self._stream = 0
 
     def over(self, blocks: Iterable[PacketBlock]) -> None:
         """Compares until the blocks end."""
-        optional = {name for bundle in self.bundles for name in bundle.schema.optional}
+        optional = {name for bundle in self.bundles for name in bundle.schema.decoded}
         packets = decoded(self._counted(blocks), Decoder(optional))
         for decided in decide(packets, Lanes(self._lanes)):
             if isinstance(decided, Decided):

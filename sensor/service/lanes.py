@@ -10,13 +10,13 @@ from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule, can_count
 from sensor.errors import UsageError
 from sensor.exchange import Group, Lanes
-from sensor.flows.table import FlowTable
 from sensor.lane import Detector, Lane, Watch
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
-from sensor.model.schema import FeatureSchema
+from sensor.model.schema import PEER_LATENCY, FeatureSchema
 from sensor.model.trust import Trust
 from sensor.model.verification import verify
+from sensor.tables import table_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def build_lanes(wanted: Detecting) -> Lanes:
     """
     lanes = []
     for schema, watches in build_groups(wanted):
-        lane = Lane(FlowTable(schema))
+        lane = Lane(table_of(schema))
         lane.watches = tuple(watches)
         lane.expect(())
         lanes.append(lane)
@@ -107,12 +107,13 @@ def build_groups(wanted: Detecting, in_force: Iterable[Watch] = ()) -> list[Grou
     groups: dict[str, tuple[FeatureSchema, list[Watch]]] = {}
     for schema, watch in watches:
         groups.setdefault(schema.fingerprint(), (schema, []))[1].append(watch)
-    return list(groups.values())
+    # The first lane counts the flows of the run, which series of round-trip times are not.
+    return sorted(groups.values(), key=lambda group: group[0].key == PEER_LATENCY)
 
 
 def optional_of(lanes: Iterable[Lane]) -> set[str]:
-    """Which of `sensor.packets.headers.OPTIONAL_TYPES` the tables want to have decoded."""
-    return {name for lane in lanes for name in lane.table.schema.optional}
+    """Which of `sensor.packets.headers.ASKED_FOR` the tables want to have decoded."""
+    return {name for lane in lanes for name in lane.table.schema.decoded}
 
 
 def _watch(

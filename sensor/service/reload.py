@@ -125,7 +125,7 @@ class Reload:
 
     def _check(self, groups: Sequence[Group]) -> None:
         for schema, watches in groups:
-            if missing := set(schema.optional) - self._optional:
+            if missing := set(schema.decoded) - self._optional:
                 raise ConfigurationError(
                     f"{watches[0].detector.name}: looks at {min(missing)}, which this run does not "
                     "decode; restart the sensor to use it"

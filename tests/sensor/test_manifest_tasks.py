@@ -1,5 +1,6 @@
 """Categorical tasks in bundles: what is read, refused, proved and answered."""
 
+import json
 import shutil
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.encoding import encode
 from sensor.model.inference import Inference, calibrate
+from sensor.model.manifest_tasks import read_tasks
+from sensor.model.schema import PEER_LATENCY, FeatureSchema
 from sensor.model.verification import answer, verify
 
 
@@ -120,3 +123,14 @@ def test_golden_scores_have_a_column_for_each_class(copied):
     content = (copied / "golden.npz").read_bytes()
     with pytest.raises(BundleError, match=r"golden\.npz"):
         Bundle.read(with_file(copied, "golden.npz", content[: len(content) // 2]))
+
+
+def test_windows_of_round_trip_times_take_binary_tasks_of_repeat_alone(annotating_bundle):
+    """An annotation would wait for the end of a series, and a series has one first row."""
+    documents = json.loads((annotating_bundle / "manifest.json").read_text())["tasks"]
+    repeat = {**documents[0], "policy": "repeat"}
+    measured = FeatureSchema(lengths=(64,), fields=("rtt", "valid"), context=(), key=PEER_LATENCY)
+    assert len(read_tasks([repeat], measured, "m", "make another")[0]) == 1
+    for wrong in (documents[:1], [repeat, documents[1]]):
+        with pytest.raises(BundleError, match="'repeat' alone; make another"):
+            read_tasks(wrong, measured, "m", "make another")
