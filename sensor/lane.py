@@ -229,7 +229,10 @@ class Lane:
     def _annotate(self, ends: FlowEnds) -> None:
         for watch in self.watches:
             if watch.annotator:
-                watch.annotator.end(ends)
+                # One that is replaced waits no longer for an end than for a row.
+                until_ns = watch.to.until_ns if watch.to else None
+                mine = ends if until_ns is None else ends.take(ends.ended_ns <= until_ns)
+                watch.annotator.end(mine)
                 events = watch.annotator.take_events()
                 if not watch.shadow:
                     self.flow_events += events
