@@ -122,6 +122,16 @@ def test_the_class_weighs_what_its_labels_are_of_all_flows(material, monkeypatch
     assert begun == [{"bandwidth": 1, "duration": 1, "traffic_class": 2}, {"traffic_class": 1}]
 
 
+def test_the_share_that_takes_longer_says_how_many_steps_there_are(material, monkeypatch):
+    """60 training flows 64 at a time, and 12 or 60 labelled ones 32 at a time, 100 turns."""
+    steps = []
+    monkeypatch.setattr(approaches.Learner, "teach", lambda *given: steps.append(given[4]))
+    monkeypatch.setattr(approaches, "steps_of", lambda rows, size, _: 100 * rows // size)
+    for labels in (12, 0):
+        carry_out(material, Training("cnn", TASKS, labels, 0, Candidate(1e-3), packets=8))
+    assert steps == [93, 187]
+
+
 def test_the_schedule_of_table_3(material):
     """Of each seed: three forests and three CNN+RNN a count, but bandwidth and duration once."""
     assert schedule.counts(material, (2, 10, 50, 60, 500, 0)) == (10, 50, 0)

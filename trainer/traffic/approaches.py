@@ -139,7 +139,7 @@ def _taught(
         known = len(shares[1].rows) / len(shares[0].rows)
         weights[TASKS[CLASS]] = training.candidate.weight * known
     learner.begin(values, weights)
-    steps = steps_of(len(shares[0].rows), shares[0].size, EPOCHS)
+    steps = max(steps_of(len(share.rows), share.size, EPOCHS) for share in shares)
     columns = [TASKS.index(task) for task in tasks]
     rate = training.candidate.setting
     altering = partial(altered, behind=_NETWORKS[training.approach][1] is convolved)
