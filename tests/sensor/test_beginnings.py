@@ -1,17 +1,21 @@
 """`run --cut-off`: refused where it would change rows, given up where it is not permitted."""
 
 import contextlib
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from command import sensor_command
 from test_pcap import unprivileged
 
+from sensor.alerts.incidents import IncidentTracker
 from sensor.capture.ring import SNAP_BYTES
+from sensor.errors import UsageError
 from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
-from sensor.lane import Lane
-from sensor.model.schema import FeatureSchema
-from sensor.service.beginnings import cut_off
+from sensor.lane import Lane, Watch
+from sensor.model.schema import AnnotationSpec, FeatureSchema
+from sensor.service.beginnings import cut_off, measuring
 
 SHORT = FeatureSchema(lengths=(4,), policies=("first",), idle_timeout_ms=90_000)
 LONG = FeatureSchema(lengths=(4, 32), policies=("first",), idle_timeout_ms=60_000)
@@ -36,6 +40,22 @@ def test_every_packet_is_read_where_it_is_not_permitted():
         assert cut_off(Lanes([Lane(FlowTable(SHORT))]), SNAP_BYTES, said.append) is None
     assert len(said) == 1
     assert "CAP_BPF" in said[0]
+
+
+def test_refused_where_whole_flows_are_measured():
+    spec = AnnotationSpec("size", ("small", "large"), 3, 0.0, "bandwidth", (20_000.0,))
+    lanes = Lanes([Lane(FlowTable(SHORT))])
+    detector = SimpleNamespace(
+        name="classes", version="1", tasks=(), annotations=(spec,), look=print
+    )
+    shadow = Watch(detector, IncidentTracker(detector), shadow=True)
+    lanes.running[0].watches = (shadow,)
+    measured = Lanes(lanes.running)
+    with pytest.raises(UsageError, match="--cut-off: classes is compared with bandwidth"):
+        cut_off(measured, SNAP_BYTES, print)
+    detector.annotations = (replace(spec, measured="", edges=()),)
+    lanes.running[0].watches = (Watch(detector, IncidentTracker(detector)),)
+    assert not measuring(Lanes(lanes.running).watches)
 
 
 @pytest.mark.parametrize(

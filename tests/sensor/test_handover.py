@@ -2,7 +2,7 @@
 
 import json
 import threading
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import frames
 import netns
@@ -11,6 +11,7 @@ import pytest
 from agreement import Listener
 from blocks import blocks_of
 from random_frames import random_frames
+from test_ends import ends_of
 from traffic import Mixture
 
 from sensor.alerts.sinks import AlertLog
@@ -39,17 +40,33 @@ def decided(lengths, clock_ns=1, *, finishing=False):
     return Decided(0, SequenceBatch(**columns), clock_ns, 0, finishing=finishing)
 
 
+def test_ends_of_flows_go_with_the_long_rows_and_count_as_these():
+    slow, handover = Slow(), Handover(lambda: True)
+    with handover.take_with(slow.take):
+        handover.put(decided([1]))
+        slow.began.wait(60)
+        handover.put(decided([1] * ROWS, 2))
+        handover.put(replace(decided([1], 3), ends=ends_of(*[{}] * ROWS)))
+        handover.put(replace(decided([], 4), ends=ends_of({}, {})))
+        handover.put(replace(decided([3], 5, finishing=True), ends=ends_of({})))
+        assert (handover.shed, handover.shed_ends) == (2, 3)
+        slow.go.set()
+    assert [clock for _, clock in slow.taken] == [1, 2, 3, 5]
+    assert slow.ends == [0, 0, ROWS, 0]
+
+
 class Slow:
     """Takes nothing until it is let go; then remembers what it took."""
 
     def __init__(self):
-        self.taken = []
+        self.taken, self.ends = [], []
         self.began, self.go = threading.Event(), threading.Event()
 
     def take(self, decided):
         self.began.set()
         self.go.wait(60)
         self.taken.append((decided.batch.length.tolist(), decided.clock_ns))
+        self.ends.append(len(decided.ends))
 
 
 def test_what_is_full_is_shed_where_the_source_is_pressed_short_rows_first():
