@@ -24,6 +24,7 @@ COMMANDS = {
     "run": "Detect on a network interface.",
     "tap": "Open packet sockets for a run that has no privileges.",
     "flows": "Write the flows of capture files, without detecting.",
+    "latency": "Measure the round-trip times in capture files.",
     "check": "Prove that a run would start, without starting it.",
     "status": "Tell how the sensor is, and why.",
     "top": "Watch the sensor at work, in a terminal.",
