@@ -27,6 +27,8 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/alerts/task_incidents.py": "tests/sensor/test_incidents.py, through the tracker",
     "sensor/service/session.py": "tests/sensor/test_lifecycle.py and test_reload.py, as a process",
     "sensor/service/telling.py": "tests/sensor/test_limit.py and test_run.py, through whole runs",
+    "trainer/annotating/annotation_card.py": "tests/trainer/test_annotation_bundle.py",
+    "trainer/annotating/teaching.py": "tests/trainer/test_annotation_bundle.py",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",
     "trainer/lab/service_accounts.py": "tests/trainer/test_service_sessions.py, through sessions",

@@ -61,27 +61,47 @@ class Recipe:
     per_day: float
 
 
-def read_recipe(name: str) -> Recipe:
-    """Reads a recipe.
+def read_document(name: str) -> tuple[dict[str, Any], str]:
+    """Reads the file of a recipe, of whichever kind it is.
 
     Args:
         name: of a shipped recipe, or path of a TOML file.
 
+    Returns:
+        The document, and the file's path for messages.
+
     Raises:
         MissingInputError: there is no such recipe.
-        ConfigurationError: it, or the set that it names, is malformed; file and entry are named.
+        ConfigurationError: it is not TOML.
     """
     path = SHIPPED / f"{name}.toml"
     if not path.exists():
         path = Path(name)
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8")), str(path)
     except OSError as error:
         shipped = ", ".join(sorted(each.stem for each in SHIPPED.glob("*.toml")))
         raise MissingInputError(f"{path}: {error.strerror}; shipped are {shipped}") from None
     except ValueError as error:
         raise ConfigurationError(f"{path}: {error}") from None
-    where = str(path)
+
+
+def read_recipe(name: str) -> Recipe:
+    """Reads a recipe of alerts; arguments and errors are those of `read_document`, `recipe_of`."""
+    return recipe_of(*read_document(name))
+
+
+def recipe_of(document: dict[str, Any], where: str) -> Recipe:
+    """A recipe of alerts, of its document.
+
+    Args:
+        document: of a TOML file.
+        where: names the file.
+
+    Raises:
+        MissingInputError: there is no such set of recordings.
+        ConfigurationError: it, or the set that it names, is malformed; file and entry are named.
+    """
     top = _entries(document, where, {"version", "recordings", "tasks", "training"})
     if not isinstance(top["version"], str) or not top["version"]:
         raise ConfigurationError(f'{where}: version is no text; write version = "1"')
