@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from sensor.alerts.community_id import address_bytes, community_id
@@ -41,7 +41,7 @@ REVISION = 1
 _PROTOCOLS = {ICMP: "ICMP", TCP: "TCP", UDP: "UDP", ICMPV6: "IPv6-ICMP", SCTP: "SCTP"}
 """As Suricata spells them; it writes others as a number of three digits."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- UTC, whose offset EVE writes without a colon
 
 
 class NamedFlow(Protocol):
@@ -276,7 +276,7 @@ def emitted_at(options: Options) -> str:
 def timestamp(time_ns: int) -> str:
     """EVE's form of a time: UTC in microseconds, rounded down."""
     time = _EPOCH + timedelta(microseconds=time_ns // 1000)
-    return time.strftime("%Y-%m-%dT%H:%M:%S.%f+0000")
+    return f"{time.isoformat(timespec='microseconds')}+0000"  # strftime takes five times as long
 
 
 def alert_id(event: IncidentEvent) -> str:

@@ -94,16 +94,16 @@ class AlertLog:
         return len(self._spool)
 
     @hop("alerts")
-    def write(self, line: bytes) -> None:
-        """Writes a line, which ends with a newline, after those that wait.
+    def write(self, *lines: bytes) -> None:
+        """Writes lines, each of which ends with a newline, after those that wait.
 
         Raises:
             OutputError: the log is strict and can't be written.
             BrokenPipeError: the log is strict and nobody reads standard output any more.
         """
-        self._spool.append(line)
+        self._spool.extend(lines)
         self.flush()
-        if len(self._spool) > SPOOL_LINES:
+        while len(self._spool) > SPOOL_LINES:
             self._spool.pop()
             self.lost += 1
 
@@ -114,10 +114,11 @@ class AlertLog:
             OutputError, BrokenPipeError: as for `write`.
         """
         try:
+            if self._spool and not self.unread:
+                self._follow_path()
             while self._spool:
                 if self.unread:
                     self._open()
-                self._follow_path()
                 self._make_room(len(self._spool[0]) - self._torn)
                 waiting = self._spool[0][self._torn :]
                 count = os.write(self._descriptor, waiting)

@@ -1,11 +1,11 @@
 """Events of the flow log: what a detector says of a flow, and what the flow's end then told.
 
-They are columns until they are written; a record becomes a `FlowEvent` when its line is made.
+They are columns until they are written; records become `FlowEvent`s when their lines are made.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,10 @@ _FLOW: tuple[tuple[str, str], ...] = (
 """Columns that rows and ends of flows share."""
 
 _GOES_ON = tuple(END_REASONS.index(reason) for reason in ("full", "early"))
+
+
+_AT_ONCE = 512
+"""Events that are made at once: as objects they take ten times as much memory."""
 
 
 def event_type(tasks: int) -> "np.dtype[np.void]":
@@ -98,16 +102,18 @@ class FlowEvent:
     confidence: list[float]
     true: list[int]
 
-    @classmethod
-    def of(cls, record: Any) -> "FlowEvent":
-        """The event in one record of `event_type`."""
-        values = record.item()
-        return cls(*[each.tolist() if hasattr(each, "tolist") else each for each in values])
-
     @property
     def duration_ns(self) -> int:
         """From the first packet to the latest."""
         return self.last_ns - self.flow_start_ns
+
+
+def events_of(records: NDArray[np.void]) -> Iterator[FlowEvent]:
+    """The events in records of `event_type`, in their order."""
+    for start in range(0, records.size, _AT_ONCE):
+        part = records[start : start + _AT_ONCE]
+        columns = [part[name].tolist() for name in records.dtype.names or ()]
+        yield from map(FlowEvent, *columns)
 
 
 def prediction_events(rows: SequenceBatch, predictions: NDArray[np.void]) -> NDArray[np.void]:
@@ -225,6 +231,10 @@ def _in_order(parts: list[FlowEvents]) -> Iterator[tuple[Said, FlowEvent]]:
         np.concatenate([part.records[name] for part in parts])
         for name in ("kind", "flow_ordinal", "time_ns")
     ]
-    for place in np.lexsort((columns[0], columns[1], rank, columns[2])).tolist():
-        part = parts[of_part[place]]
-        yield part.by, FlowEvent.of(part.records[within[place]])
+    order = np.lexsort((columns[0], columns[1], rank, columns[2]))
+    events = [
+        events_of(part.records[within[order[of_part[order] == number]]])
+        for number, part in enumerate(parts)
+    ]
+    for number in of_part[order].tolist():
+        yield parts[number].by, next(events[number])

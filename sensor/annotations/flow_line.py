@@ -23,6 +23,8 @@ _REASONS = {"closed": "timeout", "idle": "timeout", "evicted": "forced"}
 """As Suricata spells them (output-json-flow.c): what closed or fell silent has timed out, what had
 to make room was forced."""
 
+_ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
 _LEAST_NS = 1_000
 """What a flow without duration counts as (`FlowEnds.bandwidth_bps`)."""
 
@@ -30,8 +32,7 @@ _LEAST_NS = 1_000
 @hop("annotate")
 def flow_line(said: Said, event: FlowEvent, options: Options) -> bytes:
     """The event as one line of ASCII JSON with its newline."""
-    text = json.dumps(flow_document(said, event, options), separators=(",", ":"), allow_nan=False)
-    return text.encode("ascii") + b"\n"
+    return _ENCODE(flow_document(said, event, options)).encode("ascii") + b"\n"
 
 
 def flow_document(said: Said, event: FlowEvent, options: Options) -> dict[str, Any]:

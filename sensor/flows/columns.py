@@ -1,6 +1,6 @@
 """Rows of packets as Python values, column by column, for other tools (`docs/flows.md`)."""
 
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv6Address
 from typing import Any
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
@@ -56,4 +56,6 @@ def columns_of(batch: SequenceBatch) -> dict[str, list[Any]]:
 
 def address_text(version: int, high: int, low: int) -> str:
     """An address of IP version 4 or 6, from its words."""
-    return str(IPv4Address(low) if version == 4 else IPv6Address(high << 64 | low))
+    if version == 4:
+        return f"{low >> 24}.{low >> 16 & 255}.{low >> 8 & 255}.{low & 255}"
+    return str(IPv6Address(high << 64 | low))

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from sensor.alerts.allow import AllowList, AllowRule
@@ -21,6 +22,9 @@ from sensor.service.lanes import optional_of
 from sensor.service.summary import Summary
 from sensor.service.telling import Teller
 from sensor.service.workers.workers import Workers
+
+_LINES = 64
+"""Of the flow log, that are written at once."""
 
 
 class Run:
@@ -166,11 +170,16 @@ class Run:
             elif self._shadow:
                 self._shadow.tell(event, stream)
         if self._flow_log:
-            for said, about in self._detection.take_flow_events():
-                self._flow_log.write(flow_line(said, about, self._teller.options))
+            self._write_flow_events(self._flow_log)
         # What the clock has made certain to be withheld.
         for teller in self._tellers:
             teller.pass_time(self._detection.clock_ns, self._detection.stream)
+
+    def _write_flow_events(self, log: AlertLog) -> None:
+        events, options = self._detection.take_flow_events(), self._teller.options
+        # Some at once, as each writing asks whether the file is still the one of that name.
+        while some := [flow_line(*each, options) for each in islice(events, _LINES)]:
+            log.write(*some)
 
     def _finish(self) -> None:
         for teller in self._tellers:

@@ -4,7 +4,13 @@ import numpy as np
 from flow_rows import rows
 from test_ends import ends_of
 
-from sensor.annotations.flow_event import END, PREDICTION, FlowEvent, end_events, prediction_events
+from sensor.annotations.flow_event import (
+    END,
+    PREDICTION,
+    end_events,
+    events_of,
+    prediction_events,
+)
 from sensor.annotations.predictions import prediction_type
 from sensor.flows.sequences import END_REASONS
 
@@ -34,8 +40,7 @@ def test_a_prediction_tells_of_the_packets_of_its_row():
             "decided": 2,
         },
     )
-    (record,) = prediction_events(batch, said((0, 1), (2, 254)))
-    event = FlowEvent.of(record)
+    (event,) = events_of(prediction_events(batch, said((0, 1), (2, 254))))
     assert (event.kind, event.flow_ordinal, event.end_reason) == (PREDICTION, 77, EARLY)
     assert (event.packets, event.octets) == ([3, 1], [141, 1500])
     assert (event.flow_start_ns, event.last_ns, event.time_ns) == (10**9, 15 * 10**8, 2 * 10**9)
@@ -59,7 +64,7 @@ def test_an_end_tells_of_all_packets():
         }
     )
     true = np.uint8([[1, 255]])
-    event = FlowEvent.of(end_events(ends, said((0, 1)), true, np.array([2]))[0])
+    (event,) = events_of(end_events(ends, said((0, 1)), true, np.array([2])))
     assert (event.kind, event.flow_ordinal, event.end_reason, event.time_ns) == (
         END,
         5,
@@ -68,3 +73,12 @@ def test_an_end_tells_of_all_packets():
     )
     assert (event.packets, event.octets, event.source_port) == ([7, 9], [700, 90_000], 6)
     assert (event.duration_ns, event.whole, event.why, event.true) == (30, True, 2, [1, 255])
+
+
+def test_many_events_are_made_in_parts_and_in_their_order():
+    ends = ends_of(*({"flow_ordinal": k, "packets": (k, 2)} for k in range(1_300)))
+    true, why = np.zeros((1_300, 2), np.uint8), np.zeros(1_300, np.intp)
+    records = end_events(ends, said(*[(1, 0)] * 1_300), true, why)
+    events = list(events_of(records))
+    assert [event.flow_ordinal for event in events] == list(range(1_300))
+    assert events[1_299].packets == [1_299, 2]
