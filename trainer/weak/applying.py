@@ -21,8 +21,8 @@ from trainer.weak.functions import Columns, LabelingFunction, WrongVoteError, ro
 from trainer.weak.loading import where
 from trainer.weak.row_by_row import ALL, RowError
 
-PIECE_ROWS = 1 << 18
-"""Rows of a piece: few enough for the memory of a gateway, enough that Python's part is nothing."""
+PIECE_ROWS = 1 << 16
+"""Rows of a piece: few enough for a processor's cache, enough that Python's part is nothing."""
 
 TRIED = 8
 """Rows of a table at which it is tried that a function looks no further than it says."""

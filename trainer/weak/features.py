@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sensor.errors import UsageError
-from trainer.weak.rolling import BLOCK, Floats, quantile
+from trainer.weak.rolling import BLOCK, Floats, quantiles
 
 
 class _Windows:
@@ -35,6 +35,11 @@ class _Windows:
         found: Floats = np.where(self.there, values, 0.0).sum(axis=1)
         return found
 
+    def quantile(self, share: float) -> Floats:
+        """A quantile of each window."""
+        found: Floats = quantiles(self.ordered, (share,))[0]
+        return found
+
     @property
     def both(self) -> NDArray[np.bool_]:
         """``(b, w − 1)`` whether a value and the next one are there."""
@@ -48,8 +53,9 @@ def _divided(values: Floats, by: NDArray[np.generic]) -> Floats:
 
 
 def _spread(windows: _Windows) -> Floats:
-    distances = np.abs(windows.values - quantile(windows.ordered, 0.5)[:, None])
-    return quantile(np.sort(distances, axis=1), 0.5)
+    distances = np.abs(windows.values - windows.quantile(0.5)[:, None])
+    (found,) = quantiles(np.sort(distances, axis=1), (0.5,))
+    return np.asarray(found)
 
 
 def _slope(windows: _Windows) -> Floats:
@@ -92,11 +98,11 @@ def _unanswered(windows: _Windows) -> Floats:
 FEATURES: dict[str, Callable[[_Windows], Floats]] = {
     "mean": lambda windows: windows.mean,
     "standard_deviation": lambda windows: np.sqrt(windows.variance),
-    "median": lambda windows: quantile(windows.ordered, 0.5),
+    "median": lambda windows: windows.quantile(0.5),
     "minimum": lambda windows: windows.ordered[:, 0],
-    "maximum": lambda windows: quantile(windows.ordered, 1.0),
-    "quantile__q_0.1": lambda windows: quantile(windows.ordered, 0.1),
-    "quantile__q_0.9": lambda windows: quantile(windows.ordered, 0.9),
+    "maximum": lambda windows: windows.quantile(1.0),
+    "quantile__q_0.1": lambda windows: windows.quantile(0.1),
+    "quantile__q_0.9": lambda windows: windows.quantile(0.9),
     "variation_coefficient": lambda w: _divided(np.sqrt(w.variance), w.mean),
     "skewness": _skewness,
     "mean_abs_change": _changes,

@@ -41,8 +41,8 @@ MOST_KINDS = 12
 STEPS = 1_000
 """Greatest number of steps; they end when nothing changes any more."""
 
-SETTLED = 1e-6
-"""Greatest change of a rate or share in the last step."""
+SETTLED = 1e-3
+"""Change of the logarithm of the votes' probability by a step after which there is no other."""
 
 SILENCE = 0.25
 """What silence weighs beside a vote, when the class of a kind is decided."""
@@ -260,27 +260,28 @@ class _Learner:
         """Rates and shares from given probabilities on, until nothing changes any more."""
         classes = np.arange(expected.shape[1]) % self.words.shape[2]
         rates = self._rates(expected, classes)
-        shares = np.zeros(expected.shape[1])
+        likely = -np.inf
         for _ in range(STEPS):
-            before = rates, shares
             classes = self._classes(rates)
             rates = self._rates(expected, classes)
             shares = self._shares(expected, classes)
-            changes = (np.abs(rates - before[0]).max(), np.abs(shares - before[1]).max())
-            if max(changes) < SETTLED:
-                break
             expected, likelihoods = _expected(self.shown, rates, shares)
+            before, likely = likely, float(self.counts @ likelihoods)
+            if abs(likely - before) < SETTLED:
+                break
         rows = self.counts.sum()
         free = (self.shown.any(axis=0).sum(axis=1) - 1).clip(0).sum() + 1
-        criterion = free * shares.size * np.log(rows) - 2 * float(self.counts @ likelihoods)
+        criterion = free * shares.size * np.log(rows) - 2 * likely
         return _State(classes, shares, rates, expected, likelihoods, criterion)
 
     def _classes(self, rates: Floats) -> NDArray[np.intp]:
         """The class for which the votes of each kind speak most; each class has a kind."""
-        said = np.einsum("fsk,fsy->ky", rates, self.words)
+        kinds, classes_there = rates.shape[2], self.words.shape[2]
+        said = rates.reshape(-1, kinds).T @ self.words.reshape(-1, classes_there)
         classes: NDArray[np.intp] = said.argmax(axis=1)
-        for missing in np.setdiff1d(np.arange(said.shape[1]), classes).tolist():
-            others = np.bincount(classes, minlength=said.shape[1])[classes] > 1
+        counts = np.bincount(classes, minlength=classes_there)
+        for missing in np.flatnonzero(counts == 0).tolist():
+            others = np.bincount(classes, minlength=classes_there)[classes] > 1
             lead = said[:, missing] - said.max(axis=1)
             classes[np.where(others, lead, -np.inf).argmax()] = missing
         return classes

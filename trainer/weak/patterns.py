@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from trainer.weak.applying import Votes
 
-_ROWS = 1 << 20
+_ROWS = 1 << 18
+_CODES = 1 << 20
+"""Patterns that there could be, up to which a table of all of them is made."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,30 @@ class Tally:
 def _distinct(
     votes: Votes,
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """First row of each distinct row, the distinct row of each row, and how often it occurs.
+    """First row of each distinct row, the distinct row of each row, and how often it occurs."""
+    base = int(votes.max(initial=0)) + 2
+    width = votes.shape[1]
+    if base**width > _CODES:
+        return _distinct_by_sorting(votes)
+    code = np.zeros(len(votes), np.int32)
+    for column in votes.T:
+        code *= base
+        code += column
+        code += 1
+    counts = np.bincount(code, minlength=base**width)
+    found = np.flatnonzero(counts)
+    first = np.zeros(base**width, np.intp)
+    # Of several rows of a code, the one that is written last stays: the first.
+    first[code[::-1]] = np.arange(len(votes) - 1, -1, -1)
+    rank = np.zeros(base**width, np.intp)
+    rank[found] = np.arange(len(found))
+    return first[found], rank[code], counts[found]
+
+
+def _distinct_by_sorting(
+    votes: Votes,
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """The same where there could be too many patterns for a table.
 
     Rows are read as numbers, which sort far faster than rows of bytes do: four votes of 8 bits
     behind the place that the votes before them have among the distinct ones.

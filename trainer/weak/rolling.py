@@ -96,9 +96,7 @@ def rolling_quantiles(
     """
     found = np.empty((len(shares), len(values)))
     for begin, windows in _windows(values, before, after, step):
-        ordered = np.sort(windows, axis=1)
-        for place, share in enumerate(shares):
-            found[place, begin : begin + len(windows)] = quantile(ordered, share)
+        found[:, begin : begin + len(windows)] = quantiles(np.sort(windows, axis=1), shares)
     return found
 
 
@@ -113,22 +111,35 @@ def rolling_spread(values: Floats, before: int, after: int) -> tuple[Floats, Flo
     middle, spread = np.empty(len(values)), np.empty(len(values))
     for begin, windows in _windows(values, before, after, 1):
         rows = slice(begin, begin + len(windows))
-        middle[rows] = quantile(np.sort(windows, axis=1), 0.5)
+        (middle[rows],) = quantiles(np.sort(windows, axis=1), (0.5,))
         distances = np.abs(windows - middle[rows, None])
-        spread[rows] = quantile(np.sort(distances, axis=1), 0.5)
+        (spread[rows],) = quantiles(np.sort(distances, axis=1), (0.5,))
     return middle, spread
 
 
-def quantile(ordered: Floats, share: float) -> Floats:
-    """A quantile of each row of ``(b, w)`` values in ascending order, NaN at the end."""
-    count = np.count_nonzero(~np.isnan(ordered), axis=1)
-    place = share * np.maximum(count - 1, 0)
-    low = place.astype(np.intp)
-    high = np.minimum(low + 1, np.maximum(count - 1, 0))
-    rows = np.arange(len(ordered))
-    below, above = ordered[rows, low], ordered[rows, high]
-    # numpy's own formula, and without NaN from inf − inf where both are the same
-    found: Floats = np.where(low == high, below, below + (above - below) * (place - low))
+def quantiles(ordered: Floats, shares: Sequence[float]) -> Floats:
+    """Quantiles ``(shares, b)`` of rows of ``(b, w)`` values in ascending order, NaN at the end."""
+    found = np.empty((len(shares), len(ordered)))
+    holed = np.flatnonzero(np.isnan(ordered[:, -1]))
+    few = ordered[holed]
+    counts = np.count_nonzero(~np.isnan(few), axis=1)
+    rows = np.arange(len(few))
+    for place, share in enumerate(shares):
+        # Nearly all windows are full: theirs are columns, and need no looking up.
+        spot = share * (ordered.shape[1] - 1)
+        low = int(spot)
+        high = min(low + 1, ordered.shape[1] - 1)
+        found[place] = _between(ordered[:, low], ordered[:, high], spot - low)
+        spots = share * np.maximum(counts - 1, 0)
+        lows = spots.astype(np.intp)
+        highs = np.minimum(lows + 1, np.maximum(counts - 1, 0))
+        found[place, holed] = _between(few[rows, lows], few[rows, highs], spots - lows)
+    return found
+
+
+def _between(low: Floats, high: Floats, share: Floats | float) -> Floats:
+    """Linear interpolation; equal values are themselves, infinite ones too."""
+    found: Floats = np.where(low == high, low, low + (high - low) * share)
     return found
 
 
