@@ -1,8 +1,9 @@
-"""Makes bundles with random weights: ``python tests/random_bundle.py FOLDER [ANNOTATING]``.
+"""Makes bundles with random weights: ``random_bundle.py FOLDER [ANNOTATING LATENCY]``.
 
 For tests of whatever reads bundles. Three tasks, one of them for repeated sequences; thresholds
 at the 0.9 quantile of the scores, so that some rows are positive. The second one has a binary and
-two categorical tasks. Run as a script, so that TensorFlow stays out of the process of the tests.
+two categorical tasks, the third one looks at round-trip times. Run as a script, so that TensorFlow
+stays out of the process of the tests.
 """
 
 import os
@@ -16,6 +17,7 @@ import keras
 import numpy as np
 from feature_rows import random_rows
 from numpy.typing import NDArray
+from random_latency_bundle import make_measuring
 
 from sensor.model.bundle import Bundle
 from sensor.model.encoding import encode
@@ -127,3 +129,4 @@ if __name__ == "__main__":
     make(Path(sys.argv[1]))
     if len(sys.argv) > 2:
         make_annotating(Path(sys.argv[2]))
+        make_measuring(Path(sys.argv[3]))

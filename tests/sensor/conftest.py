@@ -16,8 +16,9 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if importlib.util.find_spec("tensorflow") is None:
         pytest.skip("needs the extra `trainer` (tensorflow) to make a bundle")
     folder = tmp_path_factory.mktemp("bundles") / "random"
+    others = [str(folder.parent / name) for name in ("annotating", "latency")]
     subprocess.run(
-        [sys.executable, "tests/random_bundle.py", str(folder), str(folder.parent / "annotating")],
+        [sys.executable, "tests/random_bundle.py", str(folder), *others],
         cwd=ROOT,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
         check=True,
@@ -30,3 +31,9 @@ def random_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def annotating_bundle(random_bundle: Path) -> Path:
     """Folder of a bundle with random weights, a binary task and two categorical ones."""
     return random_bundle.parent / "annotating"
+
+
+@pytest.fixture(scope="session")
+def latency_bundle(random_bundle: Path) -> Path:
+    """Folder of a bundle with random weights for windows of eight round-trip times."""
+    return random_bundle.parent / "latency"
