@@ -23,6 +23,7 @@ FILES = {
     "/etc/multa/sensor.toml": "The configuration; see sensor.toml(5).",
     "/etc/multa/conf.d/*.toml": "More of it, read after that in order of names.",
     "/var/log/multa/alerts.json": "Alerts, one JSON object a line.",
+    "/var/log/multa/flows.json": "What models say of flows, one JSON object a line.",
     "/var/lib/multa/": "Models, evidence of alerts, labels.",
     "/run/multa/": "Status and metrics of the running sensor.",
 }
