@@ -6,7 +6,7 @@ from pathlib import Path
 
 from command import ROOT
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import open_capture
 from sensor.model.bundle import Bundle
@@ -26,7 +26,7 @@ def write_evidence(capture: Path, folder: Path, chunk_bytes: int | None = None) 
     opener = open_capture
     if chunk_bytes:
         opener = lambda path, _: open_capture(path, chunk_bytes)  # noqa: E731
-    packets, log = CaptureFiles([str(capture)], opener), AlertLog("/dev/null", strict=True)
+    packets, log = CaptureFiles([str(capture)], opener), EventLog("/dev/null", strict=True)
     store = EvidenceStore(folder, 64 << 20)
     try:
         Run(packets.counters, lanes, log, evidence=store).over(packets)

@@ -36,8 +36,8 @@ STDOUT = "-"
 _STDOUT_DESCRIPTOR = 1
 
 
-class AlertLog:
-    """A log of alerts.
+class EventLog:
+    """A log of alerts, or of other events.
 
     Every line is handed to the kernel with one ``write`` and no buffer of ours, so whoever
     follows the log sees it at once, and lines of several writers do not mix. A regular file that
@@ -52,7 +52,13 @@ class AlertLog:
     """
 
     def __init__(
-        self, path: str, *, strict: bool, limit_bytes: int | None = None, at_once: bool = True
+        self,
+        path: str,
+        *,
+        strict: bool,
+        limit_bytes: int | None = None,
+        at_once: bool = True,
+        of: str = "alerts",
     ) -> None:
         """Opens the log.
 
@@ -61,12 +67,13 @@ class AlertLog:
             strict: a failed write is an error and nothing waits, but for the reader of a pipe.
             limit_bytes: greatest length of a regular file; a longer line has a file of its own.
             at_once: whether it is opened now, or with the first line, of which there may be none.
+            of: what is in it, for errors.
 
         Raises:
             OutputError: the file can't be opened; a pipe that nobody reads yet is no error.
         """
         self._path, self._strict, self._limit_bytes = path, strict, limit_bytes
-        self._at_once = at_once
+        self._at_once, self._of = at_once, of
         self._spool: deque[bytes] = deque()
         self._torn = 0  # bytes of the first waiting line that are in the file already
         self._descriptor = -1
@@ -239,6 +246,6 @@ class AlertLog:
     def _error(self, done: str, error: OSError) -> OutputError:
         name = "standard output" if self._path == STDOUT else self._path
         return OutputError(
-            f"{name}: alerts can't be {done} ({(error.strerror or str(error)).lower()}); "
+            f"{name}: {self._of} can't be {done} ({(error.strerror or str(error)).lower()}); "
             "make room or choose another place"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import STDOUT, EventLog
 from sensor.capture.interfaces import describe
 from sensor.capture.ring import Ring
 from sensor.cli import completion, options, visible
@@ -101,6 +101,6 @@ def _tell_interface(name: str, capture: Capture) -> None:
 def _try_log(path: Path) -> None:
     """Opens the log; one that was not there is removed, as its owner should be who writes it."""
     existed = os.path.lexists(path)
-    AlertLog(str(path), strict=False).close()
+    EventLog(str(path), strict=False).close()
     if not existed and path.stat().st_size == 0:
         path.unlink()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import STDOUT, EventLog
 from sensor.capture.formats import CaptureFile, open_capture
 from sensor.cli import say
 from sensor.errors import ConfigurationError, OutputError, UsageError
@@ -285,14 +285,18 @@ def open_statistics(
         return StatisticsFile(path)
 
 
-def open_fresh_log(path: str) -> AlertLog:
-    """A log of alerts that stops the run if it can't be written; an old one is emptied.
+def open_fresh_log(path: str, of: str = "alerts") -> EventLog:
+    """A log that stops the run if it can't be written; an old one is emptied.
+
+    Args:
+        path: of the log.
+        of: what is in it, for errors.
 
     Raises:
         OutputError: it can't be opened.
     """
     with _telling_of_a_wait(path):
-        log = AlertLog(path, strict=True)
+        log = EventLog(path, strict=True, of=of)
     if path != STDOUT and stat.S_ISREG(Path(path).stat().st_mode):
         os.truncate(path, 0)
     return log

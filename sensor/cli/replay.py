@@ -11,14 +11,14 @@ from pathlib import Path
 import click
 
 from sensor import hops
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import STDOUT, EventLog
 from sensor.capture.files import CaptureFiles
 from sensor.cli import options, say, visible
 from sensor.errors import MultaError, OutputError, UsageError
 from sensor.extract import raise_if_truncated
 from sensor.service.configured import detecting
 from sensor.service.evidence_store import EvidenceStore
-from sensor.service.flow_log import require_annotations
+from sensor.service.flow_log import FLOW_EVENTS, require_annotations
 from sensor.service.independent import replay_each
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.progress import with_progress
@@ -157,13 +157,13 @@ def replay(
 
 def _open_logs(
     output: str, flows: str | None, opened: contextlib.ExitStack
-) -> tuple[AlertLog, AlertLog | None]:
+) -> tuple[EventLog, EventLog | None]:
     """The logs of alerts and of what is said of flows, which are closed with the stack."""
 
-    def fresh(path: str) -> AlertLog:
-        return opened.enter_context(contextlib.closing(options.open_fresh_log(path)))
+    def fresh(path: str, of: str = "alerts") -> EventLog:
+        return opened.enter_context(contextlib.closing(options.open_fresh_log(path, of)))
 
-    return fresh(output), fresh(flows) if flows else None
+    return fresh(output), fresh(flows, FLOW_EVENTS) if flows else None
 
 
 @dataclass(frozen=True)

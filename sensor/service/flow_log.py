@@ -1,9 +1,12 @@
 """Whether something is said of flows, and the log into which a live run writes it."""
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.errors import UsageError
 from sensor.exchange import Lanes
 from sensor.service.config.settings import COMMAND_LINE, Settings
+
+FLOW_EVENTS = "flow events"
+"""What is in a flow log, as errors say."""
 
 
 def annotates(lanes: Lanes) -> bool:
@@ -24,7 +27,7 @@ def require_annotations(lanes: Lanes) -> None:
         )
 
 
-def open_flow_log(settings: Settings, lanes: Lanes) -> AlertLog | None:
+def open_flow_log(settings: Settings, lanes: Lanes) -> EventLog | None:
     """The flow log of a live run, if there is to be one; it is the caller's to close.
 
     Where nothing is said of flows yet it is not opened before the first line: a reload may bring
@@ -39,4 +42,5 @@ def open_flow_log(settings: Settings, lanes: Lanes) -> AlertLog | None:
     if settings.origin("flows.log") == COMMAND_LINE:
         require_annotations(lanes)
     path, limit_bytes = str(settings.flows.log), settings.flows.limit_mib << 20
-    return AlertLog(path, strict=False, limit_bytes=limit_bytes, at_once=annotates(lanes))
+    at_once = annotates(lanes)
+    return EventLog(path, strict=False, limit_bytes=limit_bytes, at_once=at_once, of=FLOW_EVENTS)

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import CaptureFile
 from sensor.errors import HostError, MultaError
@@ -48,7 +48,7 @@ def replay_each(
     paths: Sequence[str],
     detecting: Detecting,
     open_file: Opener,
-    logs: tuple[AlertLog, AlertLog | None],
+    logs: tuple[EventLog, EventLog | None],
     jobs: int,
     severity: Mapping[str, int] | None = None,
 ) -> Iterator[Replayed]:
@@ -98,7 +98,7 @@ def replay_each(
                 raise
 
 
-def _move(path: Path, log: AlertLog) -> None:
+def _move(path: Path, log: EventLog) -> None:
     with path.open("rb") as lines:
         for line in lines:
             log.write(line)
@@ -124,7 +124,7 @@ def _replay(
     path: str,
     lines: Sequence[str],
 ) -> Replayed:
-    log, *others = [AlertLog(each, strict=True) for each in lines]
+    log, *others = [EventLog(each, strict=True) for each in lines]
     failure: MultaError | None = None
     run: Run | None = None
     try:

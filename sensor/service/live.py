@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, Protocol, TypeVar
 
-from sensor.alerts.sinks import OLD_SUFFIX, AlertLog
+from sensor.alerts.sinks import OLD_SUFFIX, EventLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.files import cut
 from sensor.capture.live import LiveSource, Watching
@@ -94,12 +94,12 @@ class Attendant:
     def __init__(
         self,
         ring: Watching,
-        log: AlertLog,
+        log: EventLog,
         recorder: Recorder | None,
         statistics: Statistics,
         signals: Signals,
         say: Callable[[str], None],
-        *others: AlertLog,
+        *others: EventLog,
     ) -> None:
         """Takes the parts that it looks after; `say` shows a line to a person.
 

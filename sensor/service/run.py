@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from sensor.alerts.allow import AllowList, AllowRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.annotations.flow_line import flow_line
 from sensor.capture.block import CaptureCounters, PacketBlock
 from sensor.exchange import Change, Lanes
@@ -39,12 +39,12 @@ class Run:
         self,
         capture: CaptureCounters,
         lanes: Lanes,
-        log: AlertLog,
+        log: EventLog,
         summary: Summary | None = None,
         workers: Workers | None = None,
         evidence: EvidenceStore | None = None,
-        shadow_log: AlertLog | None = None,
-        flow_log: AlertLog | None = None,
+        shadow_log: EventLog | None = None,
+        flow_log: EventLog | None = None,
     ) -> None:
         """Prepares a run.
 
@@ -175,7 +175,7 @@ class Run:
         for teller in self._tellers:
             teller.pass_time(self._detection.clock_ns, self._detection.stream)
 
-    def _write_flow_events(self, log: AlertLog) -> None:
+    def _write_flow_events(self, log: EventLog) -> None:
         events, options = self._detection.take_flow_events(), self._teller.options
         # Some at once, as each writing asks whether the file is still the one of that name.
         while some := [flow_line(*each, options) for each in islice(events, _LINES)]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import STDOUT, EventLog
 from sensor.capture.block import PacketBlock
 from sensor.capture.record import Recorder, recorded
 from sensor.capture.ring import SNAP_BYTES
@@ -112,14 +112,14 @@ class Session:
         self._statistics_file = self._wanted.open_statistics()
         # Whoever reads standard output can't come back, but a full disk can be emptied.
         output, limit_bytes = settings.alerts.output, settings.alerts.limit_mib << 20
-        self._log = log = AlertLog(output, strict=output == STDOUT, limit_bytes=limit_bytes)
+        self._log = log = EventLog(output, strict=output == STDOUT, limit_bytes=limit_bytes)
         keep(contextlib.closing(log))
         if log.unread:
             say(f"{output}: nobody reads this pipe yet; alerts wait in memory")
         shadow_log = None
         if settings.models.shadow_log:
             path = str(settings.models.shadow_log)
-            shadow_log = AlertLog(path, strict=False, limit_bytes=limit_bytes, at_once=False)
+            shadow_log = EventLog(path, strict=False, limit_bytes=limit_bytes, at_once=False)
             keep(contextlib.closing(shadow_log))
         self._flow_log = flow_log = open_flow_log(settings, lanes)
         if flow_log:

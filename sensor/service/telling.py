@@ -3,7 +3,7 @@
 from sensor.alerts.eve import Options, line
 from sensor.alerts.event import IncidentEvent, Withheld
 from sensor.alerts.limit import AlertLimit
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.service.evidence_store import EvidenceStore
 
 
@@ -15,7 +15,7 @@ class Teller:
         told, withheld: events so far.
     """
 
-    def __init__(self, log: AlertLog, evidence: EvidenceStore | None = None) -> None:
+    def __init__(self, log: EventLog, evidence: EvidenceStore | None = None) -> None:
         """Writes to the log, and keeps the evidence of what was told where there is a store."""
         self.options = Options()
         self.told = self.withheld = 0

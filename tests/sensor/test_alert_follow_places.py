@@ -7,7 +7,7 @@ import random
 import pytest
 from alert_lines import alert_line
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.reporting.alert_follow import Follower
 from sensor.reporting.alert_log import Unread
 
@@ -131,7 +131,7 @@ def test_whatever_happens_between_every_line_comes_once(log, tmp_path):
     for trial in range(20):
         for path in tmp_path.iterdir():
             path.unlink()
-        writer = AlertLog(str(log), strict=True)
+        writer = EventLog(str(log), strict=True)
         written, (found, places, _) = 0, told(log)
         for _ in range(30):
             for _ in range(generator.randrange(4)):

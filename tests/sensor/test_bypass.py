@@ -7,7 +7,7 @@ import frames
 import netns
 import pytest
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.capture.bypass import Bypass
 from sensor.capture.ring import Ring
@@ -126,7 +126,7 @@ def test_it_is_said_once_with_the_remedy():
     said: list[str] = []
     with (
         contextlib.closing(Ring("lo", timeout_ms=20)) as ring,
-        contextlib.closing(AlertLog("/dev/null", strict=False)) as log,
+        contextlib.closing(EventLog("/dev/null", strict=False)) as log,
     ):
         lanes = build_lanes(Detecting())
         statistics = Run(ring.counters, lanes, log).statistics

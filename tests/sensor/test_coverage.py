@@ -6,7 +6,7 @@ from command import ROOT, START, flood
 from flow_rows import rows
 from reference import Frame, read_pcap
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
@@ -36,7 +36,7 @@ def assert_adds_up(found, *, waiting=0):
 def test_numbers_of_a_real_replay_add_up(tmp_path):
     """Each number is counted in another place, by another part."""
     packets = list(read_pcap(CAPTURE.read_bytes()))
-    log = AlertLog(str(tmp_path / "alerts.json"), strict=True)
+    log = EventLog(str(tmp_path / "alerts.json"), strict=True)
     lanes = build_lanes(Detecting([MODEL]))
     run = Run(CaptureCounters(kernel_drops=11), lanes, log)
     run.over(blocks_of(packets, 500))
@@ -65,7 +65,7 @@ def test_what_is_shed_is_told_and_flows_are_counted_once(tmp_path):
     contents += [frames.arp_frame("10.0.0.1", "10.0.0.2")] * 5
     times += [times[-1]] * 5
     packets = [Frame(*each) for each in zip(times, contents, strict=True)]
-    log = AlertLog(str(tmp_path / "alerts.json"), strict=True)
+    log = EventLog(str(tmp_path / "alerts.json"), strict=True)
     lanes = build_lanes(Detecting())
     run = Run(CaptureCounters(), lanes, log)
     handover, read = Handover(lambda: True), threading.Event()
@@ -137,6 +137,6 @@ def test_a_model_in_the_shadow_has_another_label():
 def test_lost_share_is_of_what_the_kernel_received():
     lanes = build_lanes(Detecting())
     packets = [Frame(START, content) for content in flood(3)[0]]
-    run = Run(CaptureCounters(kernel_drops=1), lanes, AlertLog("/dev/null", strict=True))
+    run = Run(CaptureCounters(kernel_drops=1), lanes, EventLog("/dev/null", strict=True))
     run.over(blocks_of(packets, 3))
     assert funnel(run.statistics.document(), lanes)["frames"]["lost_share"] == 0.25

@@ -14,7 +14,7 @@ from random_frames import random_frames
 from test_ends import ends_of
 from traffic import Mixture
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.capture.ring import Ring
 from sensor.errors import OutputError
@@ -174,7 +174,7 @@ def test_a_run_with_two_threads_writes_what_a_replay_writes(tmp_path):
     logs = []
     for threads in (1, 2):
         path = tmp_path / f"{threads}.json"
-        log = AlertLog(str(path), strict=True)
+        log = EventLog(str(path), strict=True)
         run = Run(CaptureCounters(), build_lanes(Detecting()), log)
         if threads == 1:
             run.over(blocks_of(packets, 500))
@@ -216,7 +216,7 @@ def test_while_detection_stands_still_rows_are_shed_and_every_one_is_accounted_f
         run = Run(
             CaptureCounters(),
             Lanes([Lane(FlowTable(FeatureSchema()), [stuck])]),
-            AlertLog("-", strict=True),
+            EventLog("-", strict=True),
         )
 
         def until_shed():

@@ -11,7 +11,7 @@ from reference import Frame, read_pcap
 from test_symptoms import Source
 
 from sensor.alerts.allow import AllowList, AllowRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import BundleError, ConfigurationError, OutputError
 from sensor.model.score_counts import HOUR_NS
@@ -35,7 +35,7 @@ class Watched:
         self.output = StatusOutput(self.path, self.text, 2, self.said.append)
         self.source = Source()
         self.source.counters = counters or CaptureCounters()
-        self.log = AlertLog(str(folder / "alerts.json"), strict=False)
+        self.log = EventLog(str(folder / "alerts.json"), strict=False)
         self.lanes = build_lanes(detecting or Detecting())
         self.run = Run(self.source.counters, self.lanes, self.log)
         self.handover = Handover(lambda: False)
@@ -262,7 +262,7 @@ def test_a_status_that_can_not_be_written_stops_nothing(tmp_path):
 
 def test_what_shadows_find_and_can_not_be_written_is_told_until_it_can(tmp_path):
     watched = Watched(tmp_path)
-    log = AlertLog(str(tmp_path / "gone/shadow.json"), strict=False, at_once=False)
+    log = EventLog(str(tmp_path / "gone/shadow.json"), strict=False, at_once=False)
     watched.health.tries(log)
     assert watched.look(1)["state"] == "healthy"
     log.write(b"{}\n")

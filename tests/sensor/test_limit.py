@@ -16,7 +16,7 @@ from sensor.alerts.event import WithheldTask
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.limit import AlertLimit
 from sensor.alerts.rule import CountingRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.model.schema import FeatureSchema
 from sensor.service.lanes import Detecting, build_lanes
@@ -191,7 +191,7 @@ def tick(time_ns):
 
 
 def found(path, blocks):
-    log = AlertLog(str(path), strict=True)
+    log = EventLog(str(path), strict=True)
     Run(CaptureCounters(), build_lanes(Detecting()), log).over(blocks)
     log.close()
     return path.read_bytes()

@@ -14,7 +14,7 @@ from forged import rewritten
 from running import started, until
 from test_symptoms import Source
 
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import ConfigurationError
 from sensor.exchange import Lanes
@@ -239,7 +239,7 @@ def test_nothing_is_reloaded_once_the_run_is_ending(tmp_path):
     reloads, signals, log = (
         Reloads(MINIMAL),
         Signals(),
-        AlertLog(str(tmp_path / "log"), strict=True),
+        EventLog(str(tmp_path / "log"), strict=True),
     )
     statistics = Statistics(CaptureCounters(), None, reloads.lanes, log)
     attendant = Attendant(Source(), log, None, statistics, signals, reloads.said.append)

@@ -15,7 +15,7 @@ from reference import Frame, reference_rows, rows_of
 from traffic import Mixture
 
 from sensor.alerts.allow import AllowRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.exchange import Lanes
 from sensor.flows.sequences import SequenceBatch
@@ -31,7 +31,7 @@ from sensor.service.run import Run
 def run_over(path, size, interface=""):
     contents, times = flood(200)
     packets = [Frame(*each) for each in zip(times, contents, strict=True)]
-    log = AlertLog(str(path), strict=True)
+    log = EventLog(str(path), strict=True)
     run = Run(CaptureCounters(), build_lanes(Detecting()), log)
     blocks = blocks_of(packets, size)
     if interface:
@@ -62,7 +62,7 @@ def test_each_model_gets_the_fields_of_its_schema_and_no_others():
             Lane(FlowTable(schema), [listener])
             for schema, listener in zip(schemas, listeners, strict=True)
         ]
-        Run(CaptureCounters(), Lanes(lanes), AlertLog("-", strict=True)).over(
+        Run(CaptureCounters(), Lanes(lanes), EventLog("-", strict=True)).over(
             blocks_of(frames, 500)
         )
         return [SequenceBatch.concatenate(listener.batches) for listener in listeners]
@@ -108,7 +108,7 @@ def test_a_rule_counts_rows_of_the_detector_that_was_replaced_too(tmp_path):
     contents, times = flood(200)
     contents, times = [*contents, contents[0]], [*times, times[-1] + 1]
     packets = [Frame(*each) for each in zip(times, contents, strict=True)]
-    log = AlertLog(str(tmp_path / "alerts.json"), strict=True)
+    log = EventLog(str(tmp_path / "alerts.json"), strict=True)
     lanes = build_lanes(Detecting())
     run = Run(CaptureCounters(), lanes, log)
     rules = (AllowRule("ours", task="flow_rate"),)

@@ -13,7 +13,7 @@ import pytest
 from running import until
 
 from sensor.alerts import sinks
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.errors import OutputError
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def log_path(tmp_path):
 @pytest.fixture
 def log(log_path):
     log_path.parent.mkdir()
-    log = AlertLog(str(log_path), strict=False)
+    log = EventLog(str(log_path), strict=False)
     yield log
     log.close()
 
@@ -50,7 +50,7 @@ def file_size_limit():
 def test_lines_are_appended_and_seen_at_once(log, log_path):
     log.write(b"one\n")
     assert log_path.read_bytes() == b"one\n"
-    again = AlertLog(str(log_path), strict=True)
+    again = EventLog(str(log_path), strict=True)
     again.write(b"two\n")
     log.write(b"three\n")
     again.close()
@@ -61,7 +61,7 @@ def test_lines_are_appended_and_seen_at_once(log, log_path):
 
 def test_a_new_file_is_readable_by_its_group_only(tmp_path):
     umask = os.umask(0o022)
-    AlertLog(str(tmp_path / "alerts"), strict=True).close()
+    EventLog(str(tmp_path / "alerts"), strict=True).close()
     os.umask(umask)
     assert stat.S_IMODE((tmp_path / "alerts").stat().st_mode) == 0o640
 
@@ -71,11 +71,11 @@ def test_a_new_file_is_readable_by_its_group_only(tmp_path):
 def test_what_cannot_be_opened_is_an_error_at_once(tmp_path, path, strict):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"alerts can't be opened \(.+\); make room or choose"):
-        AlertLog(str(tmp_path / path), strict=strict)
+        EventLog(str(tmp_path / path), strict=strict)
 
 
 def test_a_full_disk_ends_a_replay():
-    log = AlertLog("/dev/full", strict=True)
+    log = EventLog("/dev/full", strict=True)
     with pytest.raises(OutputError, match="/dev/full: alerts can't be written"):
         log.write(b"one\n")
     log.close()
@@ -83,7 +83,7 @@ def test_a_full_disk_ends_a_replay():
 
 
 def test_a_full_disk_is_survived_within_the_bound():
-    log = AlertLog("/dev/full", strict=False)
+    log = EventLog("/dev/full", strict=False)
     for _ in range(sinks.SPOOL_LINES + 5):
         log.write(b"line\n")
     assert (log.written, log.spooled, log.lost) == (0, sinks.SPOOL_LINES, 5)
@@ -162,7 +162,7 @@ def test_a_folder_that_went_away_is_waited_for(log, log_path):
 @pytest.fixture
 def short_log(log_path):
     log_path.parent.mkdir()
-    log = AlertLog(str(log_path), strict=False, limit_bytes=10)
+    log = EventLog(str(log_path), strict=False, limit_bytes=10)
     yield log
     log.close()
 
@@ -186,7 +186,7 @@ def test_a_full_file_is_renamed_and_the_one_before_it_goes(short_log, log_path):
 def test_what_the_file_held_before_counts_too(log_path):
     log_path.parent.mkdir()
     log_path.write_bytes(b"from before\n")
-    log = AlertLog(str(log_path), strict=False, limit_bytes=14)
+    log = EventLog(str(log_path), strict=False, limit_bytes=14)
     log.write(b"12\n")
     log.close()
     assert (log_path.read_bytes(), old(log_path).read_bytes()) == (b"12\n", b"from before\n")
@@ -203,7 +203,7 @@ def test_a_line_longer_than_a_file_may_be_has_one_of_its_own(short_log, log_path
 def test_the_target_of_a_link_is_renamed_and_not_the_link(tmp_path):
     (tmp_path / "big").mkdir()
     (tmp_path / "alerts").symlink_to(tmp_path / "big" / "log")
-    log = AlertLog(str(tmp_path / "alerts"), strict=False, limit_bytes=4)
+    log = EventLog(str(tmp_path / "alerts"), strict=False, limit_bytes=4)
     for line in (b"one\n", b"two\n", b"six\n"):
         log.write(line)
     log.close()
@@ -292,7 +292,7 @@ def test_who_could_not_rename_it_holds_no_lock(short_log, log_path):
 
 
 def test_devices_have_no_greatest_length():
-    log = AlertLog("/dev/null", strict=False, limit_bytes=4)
+    log = EventLog("/dev/null", strict=False, limit_bytes=4)
     for _ in range(3):
         log.write(b"line\n")
     log.close()
@@ -316,8 +316,8 @@ def child(program, **kwargs):
 
 def test_standard_output_gets_the_lines_and_stays_open():
     program = """
-from sensor.alerts.sinks import AlertLog
-log = AlertLog("-", strict=True)
+from sensor.alerts.sinks import EventLog
+log = EventLog("-", strict=True)
 log.write(b"one\\n")
 log.reopen()
 log.write(b"two\\n")
@@ -334,8 +334,8 @@ print("after")
 def test_a_reader_that_went_away_is_no_output_error(strict, outcome):
     program = f"""
 import sys
-from sensor.alerts.sinks import AlertLog
-log = AlertLog("-", strict={strict})
+from sensor.alerts.sinks import EventLog
+log = EventLog("-", strict={strict})
 sys.stdin.readline()
 try:
     log.write(b"one\\n")
@@ -358,7 +358,7 @@ sys.stderr.write(f"{{outcome}} {{log.spooled}} {{log.lost}}")
 def test_a_pipe_is_written_when_it_has_a_reader_and_never_waited_for(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)
-    log = AlertLog(str(path), strict=False)
+    log = EventLog(str(path), strict=False)
     log.write(b"one\n")
     assert (log.unread, log.spooled) == (True, 1)
     reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -383,8 +383,8 @@ def test_a_pipe_is_written_when_it_has_a_reader_and_never_waited_for(tmp_path):
 def test_one_interruption_is_enough_where_a_reader_stands_still():
     program = """
 import contextlib, os, sys
-from sensor.alerts.sinks import AlertLog
-log = AlertLog("-", strict=True)
+from sensor.alerts.sinks import EventLog
+log = EventLog("-", strict=True)
 os.set_blocking(1, False)
 with contextlib.suppress(BlockingIOError):
     while os.write(1, bytes(1 << 16)):

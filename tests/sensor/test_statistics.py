@@ -17,7 +17,7 @@ from sensor.alerts import task_incidents
 from sensor.alerts.allow import AllowList, AllowRule
 from sensor.alerts.incidents import IncidentTracker
 from sensor.alerts.rule import CountingRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.exchange import Lanes
@@ -194,7 +194,7 @@ def test_what_rules_allowed_is_told():
 
 
 def test_the_state_of_the_log_is_told(tmp_path):
-    log = AlertLog(str(tmp_path / "alerts.json"), strict=False, limit_bytes=5)
+    log = EventLog(str(tmp_path / "alerts.json"), strict=False, limit_bytes=5)
     statistics = Statistics(
         CaptureCounters(), Decoder(), Lanes([Lane(FlowTable(FeatureSchema()))]), log
     )

@@ -1,7 +1,7 @@
 import pytest
 
 from sensor.alerts.allow import AllowList, AllowRule
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.service.health.symptoms import Growth, Symptoms, of_rules
 
@@ -36,7 +36,7 @@ def status(blind=(), **counts):
 
 @pytest.fixture
 def log(tmp_path):
-    return AlertLog(str(tmp_path / "alerts.json"), strict=False)
+    return EventLog(str(tmp_path / "alerts.json"), strict=False)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_lost_alerts_are_told_for_an_hour(symptoms):
 
 def test_a_log_that_can_not_be_written_is_told_until_it_can(tmp_path):
     (tmp_path / "logs").mkdir()
-    log = AlertLog(str(tmp_path / "logs" / "alerts.json"), strict=False)
+    log = EventLog(str(tmp_path / "logs" / "alerts.json"), strict=False)
     symptoms = Symptoms(Source(), log, 300, 0.0)
     (tmp_path / "logs").rename(tmp_path / "elsewhere")
     log.write(b"{}\n")

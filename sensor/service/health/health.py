@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sensor.alerts.allow import AllowList
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.live import Watching
 from sensor.errors import BundleError, HostError, MissingInputError, MultaError
 from sensor.exchange import Lanes
@@ -49,7 +49,7 @@ class Health:
         statistics: Statistics,
         lanes: Lanes,
         handover: Handover,
-        log: AlertLog,
+        log: EventLog,
         say: Callable[[str], None],
         *,
         silence_s: float,
@@ -76,8 +76,8 @@ class Health:
         self._allow: Callable[[], AllowList | None] = lambda: None
         self._sections: dict[str, Callable[[], Any]] = {}
         self._evidence: EvidenceStore | None = None
-        self._shadow_log: AlertLog | None = None
-        self._flow_log: AlertLog | None = None
+        self._shadow_log: EventLog | None = None
+        self._flow_log: EventLog | None = None
         self._evidence_failures = Growth(LOSS_S, now)
         self._drifts: dict[Watch, Drift] = {}
         self._reloads: dict[str, Any] = {"ok": 0, "failed": 0, "model_failures": {}}
@@ -93,11 +93,11 @@ class Health:
         """Names the store of evidence, if any is kept."""
         self._evidence = evidence
 
-    def tries(self, shadow_log: AlertLog | None) -> None:
+    def tries(self, shadow_log: EventLog | None) -> None:
         """Names the log of what shadows find, if there is one."""
         self._shadow_log = shadow_log
 
-    def annotates(self, flow_log: AlertLog | None) -> None:
+    def annotates(self, flow_log: EventLog | None) -> None:
         """Names the log of what is said of flows, if there is one."""
         self._flow_log = flow_log
 
@@ -234,7 +234,7 @@ class Health:
         self._told = {**lately, **dict.fromkeys(going_on, now)}
 
 
-def _unwritten(key: str, log: AlertLog | None, what: str, noun: str) -> list[Reason]:
+def _unwritten(key: str, log: EventLog | None, what: str, noun: str) -> list[Reason]:
     if log is None or not log.spooled:
         return []
     text = (

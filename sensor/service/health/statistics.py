@@ -10,7 +10,7 @@ from typing import Any
 import sensor
 from sensor.alerts.eve import timestamp
 from sensor.alerts.event import IncidentEvent
-from sensor.alerts.sinks import STDOUT, AlertLog
+from sensor.alerts.sinks import STDOUT, EventLog
 from sensor.capture.block import CaptureCounters
 from sensor.errors import OutputError
 from sensor.exchange import Lanes
@@ -42,9 +42,9 @@ class Statistics:
         capture: CaptureCounters,
         decoder: DecoderCounts,
         lanes: Lanes,
-        log: AlertLog | None = None,
+        log: EventLog | None = None,
         frames: FrameCounts | None = None,
-        flow_log: AlertLog | None = None,
+        flow_log: EventLog | None = None,
     ) -> None:
         """Starts the clock.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from sensor.alerts.allow import AllowList
 from sensor.alerts.eve import timestamp
-from sensor.alerts.sinks import AlertLog
+from sensor.alerts.sinks import EventLog
 from sensor.capture.live import Watching
 from sensor.quantities import number
 
@@ -70,7 +70,7 @@ class Growth:
 class Symptoms:
     """Looks at the parts of a run."""
 
-    def __init__(self, source: Watching, log: AlertLog, silence_s: float, now_s: float) -> None:
+    def __init__(self, source: Watching, log: EventLog, silence_s: float, now_s: float) -> None:
         """Begins to look.
 
         Args:
