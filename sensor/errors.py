@@ -87,7 +87,7 @@ class BundleError(MultaError):
 
 
 class LabelError(MultaError):
-    """A label file contradicts itself, its format, or its capture."""
+    """A label file contradicts itself, its format, or its capture; or a labeling function fails."""
 
     exit_status = 83
 

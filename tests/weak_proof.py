@@ -286,20 +286,29 @@ def main() -> None:
     )
     parts = [
         "# Weak supervision beside Snorkel",
-        f"Made by `make verify TARGET=weak` on {datetime.now(timezone.utc):%Y-%m-%d} in "
-        f"{minutes:.0f} minutes: Python {platform.python_version()}, {versions}, "
-        f"{platform.machine()}. Times are of the processor, one thread.",
+        (
+            f"Made by `make verify TARGET=weak` on {datetime.now(timezone.utc):%Y-%m-%d} in "
+            f"{minutes:.0f} minutes: Python {platform.python_version()}, {versions}, "
+            f"{platform.machine()}. Times are of the processor, one thread."
+        ),
         f"| claim | measured | holds |\n|---|---|---|\n{claims}",
-        "## Label model\n"
-        'Accuracy / F1 of the likelier class. "Balance known" means that the true share of each '
-        "class was given; where it is not, Snorkel's takes the classes for equally frequent, and "
-        f"ours estimates it. Of Snorkel's, trained for {beside.EPOCHS[0]} epochs (its default, "
-        f"whose time is shown) and for {beside.EPOCHS[1]}, the better outcome is shown.",
-        "Votes of functions that are independent given the class, with known rates "
-        f"({options.rows:,} rows); the last column is the best that can be had:",
+        (
+            "## Label model\n"
+            'Accuracy / F1 of the likelier class. "Balance known" means that the true share of '
+            "each class was given; where it is not, Snorkel's takes the classes for equally "
+            "frequent, and ours estimates it. Of Snorkel's, trained for "
+            f"{beside.EPOCHS[0]} epochs (its default, whose time is shown) and for "
+            f"{beside.EPOCHS[1]}, the better outcome is shown."
+        ),
+        (
+            "Votes of functions that are independent given the class, with known rates "
+            f"({options.rows:,} rows); the last column is the best that can be had:"
+        ),
         "\n".join([HEADER, *drawn]),
-        "Votes of `trainer/weak/latency.py` on series of the latency paper's generator (150,000 "
-        "measurements each), whose functions are anything but independent:",
+        (
+            "Votes of `trainer/weak/latency.py` on series of the latency paper's generator "
+            "(150,000 measurements each), whose functions are anything but independent:"
+        ),
         "\n".join([HEADER, *generated]),
         f"## Rate\n{rate}",
         f"## Scale\n{scale}",

@@ -102,6 +102,15 @@ def test_silence_of_who_votes_for_all_classes_says_nothing():
     np.testing.assert_allclose(silent, model.balance[None], atol=1e-9)
 
 
+def test_a_class_for_which_nobody_votes_is_not_there():
+    """Silence of those who only ever say no is no reason to say yes."""
+    votes = np.array([[0, 0, -1], [0, -1, -1], [-1, -1, -1]], np.int8)
+    patterns = Patterns(votes, np.array([50, 30, 20]), np.zeros(0, np.int32))
+    model = fit(patterns, voters(TWO, 3))
+    np.testing.assert_allclose(model.probabilities(votes), [[1, 0]] * 3)
+    np.testing.assert_allclose(model.balance, [1, 0])
+
+
 def test_functions_that_are_wrong_together_do_not_become_the_class():
     """Two weak ones err on the same 5 % of all rows, three good ones find a class of 1 %.
 

@@ -14,8 +14,10 @@ frequent, as long as the Bayesian information criterion says that the votes bear
 functions' authors to say: that which its votes speak for, each with its author's confidence. Their
 word also counts as much as `PRIOR_ROWS` rows of each kind.
 
-Silence of a function that votes for some of the classes only is heard, as it speaks for the
-others. Silence of one that votes for all of them says that it is not sure, and nothing else.
+Silence of a function that votes for some of the classes only is heard: what it tells is learnt as
+what a vote tells is, and to begin with it speaks for the first class, the ordinary one, unless it
+votes for that. Silence of one that votes for all classes says that it is not sure, and nothing
+else. A class for which nobody ever votes, other than the first, is not there at all.
 """
 
 from collections.abc import Sequence
@@ -45,7 +47,7 @@ SETTLED = 1e-3
 """Change of the logarithm of the votes' probability by a step after which there is no other."""
 
 SILENCE = 0.25
-"""What silence weighs beside a vote, when the class of a kind is decided."""
+"""What silence weighs beside a vote, where it speaks for the first class."""
 
 _LEAST = 1e-12
 """Rate of what was never seen."""
@@ -210,6 +212,7 @@ class _Learner:
         speaks: as in `LabelModel`.
         words: ``(functions, 1 + classes, classes)`` how much each symbol speaks for each class.
         prior: ``(functions, 1 + classes, classes)`` counts that stand for the authors' word.
+        present: the classes that are there.
         balance: ``(classes,)`` if it is known.
     """
 
@@ -218,6 +221,7 @@ class _Learner:
     speaks: NDArray[np.bool_]
     words: Floats
     prior: Floats
+    present: NDArray[np.intp]
     balance: Floats | None
 
     @classmethod
@@ -233,18 +237,19 @@ class _Learner:
         shown = _shown(votes, speaks, classes)
         weight = np.log(confidence * (classes - 1) / (1 - confidence))
         words = np.zeros((len(functions), 1 + classes, classes))
-        words[:, 0] = np.where(ever, 0.0, SILENCE * weight[:, None]) * speaks[:, None]
+        words[:, 0, 0] = np.where(speaks & ~ever[:, 0], SILENCE * weight, 0.0)
         place = np.arange(classes)
         words[:, 1 + place, place] = weight[:, None]
         seen = np.einsum("pfs,p->fs", shown, counts)
         prior = seen[:, :, None] * np.exp(words)
         total = prior.sum(axis=1, keepdims=True)
         prior = np.divide(prior, total, out=np.zeros_like(prior), where=total > 0)
-        return cls(shown, counts, speaks, words, PRIOR_ROWS * prior, balance)
+        present = np.flatnonzero(ever.any(axis=0) | (place == 0))
+        return cls(shown, counts, speaks, words, PRIOR_ROWS * prior, present, balance)
 
     def begun(self) -> Floats:
-        """One kind a class, by the authors' words alone: ``(p, classes)`` probabilities."""
-        said = np.exp(np.tensordot(self.shown, self.words, axes=2))
+        """One kind a class, by the authors' words alone: ``(p, kinds)`` probabilities."""
+        said = np.exp(np.tensordot(self.shown, self.words[:, :, self.present], axes=2))
         found: Floats = said / said.sum(axis=1, keepdims=True)
         return found
 
@@ -258,7 +263,7 @@ class _Learner:
 
     def settled(self, expected: Floats) -> _State:
         """Rates and shares from given probabilities on, until nothing changes any more."""
-        classes = np.arange(expected.shape[1]) % self.words.shape[2]
+        classes = self.present[np.arange(expected.shape[1]) % len(self.present)]
         rates = self._rates(expected, classes)
         likely = -np.inf
         for _ in range(STEPS):
@@ -276,14 +281,15 @@ class _Learner:
 
     def _classes(self, rates: Floats) -> NDArray[np.intp]:
         """The class for which the votes of each kind speak most; each class has a kind."""
-        kinds, classes_there = rates.shape[2], self.words.shape[2]
-        said = rates.reshape(-1, kinds).T @ self.words.reshape(-1, classes_there)
-        classes: NDArray[np.intp] = said.argmax(axis=1)
-        counts = np.bincount(classes, minlength=classes_there)
+        words = self.words[:, :, self.present]
+        said = rates.reshape(-1, rates.shape[2]).T @ words.reshape(-1, len(self.present))
+        places: NDArray[np.intp] = said.argmax(axis=1)
+        counts = np.bincount(places, minlength=len(self.present))
         for missing in np.flatnonzero(counts == 0).tolist():
-            others = np.bincount(classes, minlength=classes_there)[classes] > 1
+            others = np.bincount(places, minlength=len(self.present))[places] > 1
             lead = said[:, missing] - said.max(axis=1)
-            classes[np.where(others, lead, -np.inf).argmax()] = missing
+            places[np.where(others, lead, -np.inf).argmax()] = missing
+        classes: NDArray[np.intp] = self.present[places]
         return classes
 
     def _rates(self, expected: Floats, classes: NDArray[np.intp]) -> Floats:
