@@ -68,7 +68,7 @@ def questions_and_answers(octets):
             answers.append(("syn", answer, False))
             questions.append(("syn_ack", (ends, ports, following)))
         elif flags & (SYN | ACK | RST) == RST | ACK:
-            answers.append(("syn", answer, True))
+            answers += [("syn", answer, True), ("syn_ack", answer, True)]
         elif flags & (SYN | ACK | RST) == ACK:
             answers.append(("syn_ack", answer, False))
         elif flags & (SYN | ACK | RST | FIN) == SYN and not data:

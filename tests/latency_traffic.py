@@ -65,6 +65,9 @@ class Exchanges:
             gap = rng.choice([1_000, SECOND])
             self.tcp(heard + gap, back, SYN | ACK, **acknowledged, **options(other, clock))
         if rng.random() < 0.2:
+            if rng.random() < 0.5:
+                reset = {"sequence": x + 1 & 0xFFFFFFFF, "acknowledgement": y + 1 & 0xFFFFFFFF}
+                self.tcp(heard + self.delay(), out, RST | ACK, **reset)
             return
         now = heard + self.delay()
         own, its = x + 1, y + 1

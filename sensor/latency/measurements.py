@@ -9,7 +9,7 @@ KINDS = ("syn", "syn_ack", "echo", "timestamp")
 """What was answered, indexed by the field `kind` of a record:
 
 - ``syn``: a SYN, by a SYN-ACK or RST;
-- ``syn_ack``: a SYN-ACK, by the ACK that ends the handshake;
+- ``syn_ack``: a SYN-ACK, by the ACK that ends the handshake, or a RST with it;
 - ``echo``: an ICMP or ICMPv6 echo request, by its reply;
 - ``timestamp``: a TCP timestamp (RFC 7323), by the first segment that echoes it.
 """

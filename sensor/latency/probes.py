@@ -11,8 +11,8 @@ from sensor.flows.index import FIRST_SLOT, KeyIndex
 from sensor.flows.segments import group
 from sensor.flows.slots import FOREVER
 from sensor.flows.state import put, take
-from sensor.latency.measurements import KINDS, PROBE, measurements_of, probes_of
-from sensor.latency.questions import KEY_WORDS, MOST, Questions
+from sensor.latency.measurements import KINDS, PROBE, SYN_ACK_KIND, measurements_of, probes_of
+from sensor.latency.questions import EITHER, KEY_WORDS, MOST, Questions
 from sensor.packets.headers import Headers
 
 PIECE = 4_096
@@ -104,7 +104,9 @@ class Probes:
 
         within = at <= runs["clock_ns"][run] + self._timeout_ns
         again = within & asks & (at > runs["clock_ns"][run] + SAME_NS)
-        open_ = within & ~asks & ~runs["answered"][run] & (kind == runs["kind"][run])
+        asked = runs["kind"][run]
+        fits = (kind == asked) | ((kind == EITHER) & (asked <= SYN_ACK_KIND))
+        open_ = within & ~asks & ~runs["answered"][run] & fits
         match = np.flatnonzero(open_)
         match = match[np.diff(run[match], prepend=-1) != 0]
         count = np.append(0, np.cumsum(again))

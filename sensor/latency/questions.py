@@ -15,6 +15,8 @@ KEY_WORDS = 6
 """Words of a key: two that hold all of an IPv4 key, four more for a pair of IPv6 addresses."""
 MOST = 2
 """Questions and answers that a packet can be, in either of the two functions below."""
+EITHER = 255
+"""Kind of an answer to a SYN or to a SYN-ACK: a RST, whichever it acknowledges."""
 
 _HALF = np.uint64(0xFFFFFFFF)
 _HIGH = np.uint64(32)
@@ -33,7 +35,7 @@ class Questions:
         packet: place in the piece.
         asks: whether it is a question.
         refuses: whether it is an answer that declines.
-        kind: of the question, or of that which would be answered.
+        kind: of the question, or of that which would be answered; `EITHER`.
         words: ``(w, entries)`` keys as `KeyIndex.find` takes them: the ends, in the question's
             direction, and its number.
         long: which keys are long.
@@ -79,7 +81,7 @@ def connections_and_echoes(headers: Headers) -> Questions:
     syn_ack = tcp & (said == SYN | ACK)
     parts = [
         part(syn_ack, acknowledged, SYN_KIND, asks=False),
-        part(tcp & (said == RST | ACK), acknowledged, SYN_KIND, asks=False, refuses=True),
+        part(tcp & (said == RST | ACK), acknowledged, EITHER, asks=False, refuses=True),
         part(tcp & (said == ACK), acknowledged, SYN_ACK_KIND, asks=False),
         part(tcp & opens, sequence, SYN_KIND, asks=True),
         part(syn_ack, sequence, SYN_ACK_KIND, asks=True),
