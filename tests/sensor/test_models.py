@@ -131,8 +131,9 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         out = sensor_command(capfd, "models", "list", *arguments, "--json").out
         return [json.loads(line) for line in out.splitlines()]
 
-    (shipped,) = listed("--store", store)
+    shipped, annotating = listed("--store", store)
     assert (shipped["name"], shipped["state"]) == ("iot-gateway", "shipped")
+    assert (annotating["name"], annotating["state"]) == ("traffic-class", "shipped")
     sensor_command(capfd, "models", "install", bundle, "--store", store)
     sensor_command(capfd, "models", "install", shipped["path"], "--store", store, "--no-use")
     versions = listed("--store", store)
@@ -140,6 +141,7 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         ("iot-gateway", "kept"),
         ("random", "current"),
         ("iot-gateway", "shipped"),
+        ("traffic-class", "shipped"),
     ]
     # a store is a folder too
     assert listed(store) == versions[:2]
@@ -148,6 +150,7 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         "current",
         "current",
         "shipped, not used",
+        "shipped",
     ]
     outcome = sensor_command(capfd, "models", "list", "--store", store)
     assert outcome.out.splitlines()[1].startswith(f"{versions[1]['path']}: random 0.0.1 (current)")
