@@ -20,6 +20,7 @@ from sensor.errors import ConfigurationError
 from sensor.exchange import Lanes
 from sensor.flows.table import FlowTable
 from sensor.lane import Lane
+from sensor.model.bundle import Bundle
 from sensor.model.schema import FeatureSchema
 from sensor.service.config.setting_tables import Capture, Evidence, Models
 from sensor.service.config.settings import Settings
@@ -233,6 +234,13 @@ def test_what_takes_a_restart_is_as_it_was_at_the_start(tmp_path):
     reloads.reload.lanes = Lanes([Lane(others)])
     (said,) = reloads.now()
     assert "has other features than the cut-off was made for" in said
+
+
+def test_what_is_compared_with_whole_flows_does_not_come_to_a_cut_off(annotating_bundle):
+    reloads = Reloads(replace(MINIMAL, capture=Capture(cut_off=True)))
+    reloads.reload.lanes = Lanes([Lane(FlowTable(Bundle.read(annotating_bundle).schema))])
+    (said,) = reloads.now(models=Models(active=(str(annotating_bundle),), rule=False))
+    assert "annotating: is compared with whole flows, and the cut-off leaves packets out" in said
 
 
 def test_nothing_is_reloaded_once_the_run_is_ending(tmp_path):
