@@ -32,6 +32,13 @@ Measured at n = 16 in batches of 32 with LiteRT, µs a row shared / apart: float
 4.3 / 4.4. A file with the experts apart is up to twice as large.
 """
 
+SUMMED = 8
+"""Numbers that a kernel sums at once, at most; half as many or fewer are aligned already, or never
+summed at once."""
+
+_NEVER = -1e4
+"""A logit whose exponential is 0; 16 bits hold it."""
+
 Weights = dict[str, NDArray[np.float32]]
 
 
@@ -117,18 +124,35 @@ class Unrolled(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """Score of a task; its gate sees some tensors, its tower reads others beside the mix."""
         mix = states[0]
         if len(states) > 1:
-            gate = tf.nn.softmax(self._dense(f"gate_{task}", _joined(sees)))
+            gate = self._softmax(f"gate_{task}", _joined(sees))
             shares = tf.split(gate, len(states), axis=1)
             # Not add_n: the accelerated kernels have no such operator.
             mix = reduce(operator.add, map(operator.mul, shares, states))
         hidden = _joined([mix, *beside])
         for i in range(self.spec["tower_layers"]):
             hidden = tf.nn.relu(self._dense(f"tower_{task}_{i}", hidden))
-        logits = self._dense(task, hidden)
-        return tf.nn.softmax(logits) if task in self.spec["categorical"] else tf.sigmoid(logits)
+        if task in self.spec["categorical"]:
+            return self._softmax(task, hidden)
+        return tf.sigmoid(self._dense(task, hidden))
 
     def _dense(self, layer: str, inputs: Any) -> Any:
         return tf.matmul(inputs, self.weights[f"{layer}/0"]) + self.weights[f"{layer}/1"]
+
+    def _softmax(self, layer: str, inputs: Any) -> Any:
+        """Softmax of a layer, each row's sum in the same order wherever in the batch it stands.
+
+        Kernels sum several numbers at once from where memory is aligned on, so rows that are not
+        whole multiples of that are summed in one order or another (seen with tflite-runtime). They
+        get more columns, whose exponentials are exactly 0.
+        """
+        kernel, bias = self.weights[f"{layer}/0"], self.weights[f"{layer}/1"]
+        width = int(bias.shape[0])
+        more = -width % SUMMED if width > SUMMED // 2 else 0
+        if not more:
+            return tf.nn.softmax(self._dense(layer, inputs))
+        kernel = tf.pad(kernel, [[0, 0], [0, more]])
+        bias = tf.pad(bias, [[0, more]], constant_values=_NEVER)
+        return tf.nn.softmax(tf.matmul(inputs, kernel) + bias)[:, :width]
 
 
 def _joined(parts: list[Any]) -> Any:
