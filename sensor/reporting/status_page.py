@@ -175,8 +175,8 @@ def _annotation(begin: str, task: Mapping[str, Any]) -> Iterator[str]:
     yield f"{begin}{named or 'none named'}; abstained from {whole(task.get('abstained')):,}"
     if whole(task.get("judged")):
         judged = number(whole(task.get("judged")), "flow")
-        line = f"right for {_real(task.get('accuracy')):.1%} of {judged} whose truth is known, "
-        line += f"and always the commonest for {_real(task.get('majority')):.1%}"
+        line = f"right for {_real(task.get('accuracy')):.1%} of {judged} whose truth is known "
+        line += f"(always naming the commonest: {_real(task.get('majority')):.1%})"
         lately, test = entries(task.get("lately")), task.get("test")
         line += f"; lately {_real(lately.get('accuracy')):.1%}" if lately else ""
         line += f"; in its test {_real(test):.1%}" if isinstance(test, float | int) else ""

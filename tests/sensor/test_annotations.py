@@ -292,5 +292,5 @@ def test_the_summary_tells_how_right_it_was(capfd, tmp_path, bundle, capture):
         capfd, "replay", capture, "-m", bundle.path, "-o", tmp_path / "alerts", "--summary"
     )
     assert "measured: something said of " in outcome.err
-    assert "flows whose truth is known, and always the commonest for " in outcome.err
+    assert "flows whose truth is known (always naming the commonest: " in outcome.err
     assert "; in its test 50.0%" in outcome.err
