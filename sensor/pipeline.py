@@ -133,7 +133,9 @@ class Detection:
             self._clock_ns[decided.lane] = decided.clock_ns
             lane = decided.lane
             self._waiting += lane.detect(decided.batch, decided.clock_ns, decided.ends)
-            self._keep_flow_events(lane)
+            events, lane.flow_events = lane.flow_events, []
+            if self._flow_events:
+                self._flow_events.add(events)
         # An event of a lane that is ahead waits for what the others may yet find before it.
         self._waiting = _in_order(self._waiting)
         certain = bisect_left(self._waiting, self.clock_ns, key=lambda event: event.time_ns)
@@ -147,18 +149,12 @@ class Detection:
         """
         return self._flow_events.release(self.clock_ns) if self._flow_events else iter(())
 
-    def _keep_flow_events(self, lane: Lane) -> None:
-        events, lane.flow_events = lane.flow_events, []
-        if self._flow_events:
-            self._flow_events.add(events)
-
     def _change(self, change: Change) -> None:
         change.apply()
         for lane, watch in change.begun:
             self._clock_ns.setdefault(lane, watch.since.clock_ns if watch.since else 0)
         for lane in change.gone:
             self._waiting += lane.close()
-            self._keep_flow_events(lane)
             del self._clock_ns[lane]
         self._lanes.forget(change.gone)
         if change.then:

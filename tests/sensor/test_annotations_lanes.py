@@ -16,6 +16,7 @@ from sensor.model.schema import AnnotationSpec, FeatureSchema
 from sensor.pipeline import Decided, Detection, decide
 
 SCHEMA = FeatureSchema(lengths=(4, 8), idle_timeout_ms=5_000, policies=("first",))
+OTHER = FeatureSchema(lengths=(4, 6), idle_timeout_ms=5_000, policies=("first",))
 SIZE = AnnotationSpec("size", ("small", "large"), 3, 0.0, "bandwidth", (20_000.0,))
 BUSY = Mixture(hosts=4, ports=40)
 
@@ -49,8 +50,8 @@ def watch(detector, *, shadow=False):
     return Watch(detector, IncidentTracker(detector), shadow)
 
 
-def run(packets, size, detector, exchanged=None):
-    """Detects; `exchanged` are watches that are in force after the numbered blocks.
+def run(packets, size, detector, exchanged=None, schema=SCHEMA):
+    """Detects; `exchanged` are watches that are in force after the numbered blocks, of `schema`.
 
     Returns all events as (stream, who, event), and the lanes.
     """
@@ -59,7 +60,7 @@ def run(packets, size, detector, exchanged=None):
     def blocks():
         for place, start in enumerate(range(0, len(packets), size)):
             if exchanged and place in exchanged:
-                lanes.exchange([(SCHEMA, [exchanged[place]])])
+                lanes.exchange([(schema, [exchanged[place]])])
             yield headers_of(packets[start : start + size]), 0
 
     detection, events = Detection(lanes, flow_events=True), []
@@ -129,6 +130,20 @@ def test_one_that_comes_to_a_table_that_kept_no_ends_gets_them_from_then_on():
     annotator = coming.annotator
     assert annotator.predicted == annotator.ended + annotator.open + annotator.forgotten
     assert annotator.ended > 100
+
+
+def test_another_table_begins_while_the_old_one_goes_on_and_the_order_holds():
+    packets = random_packets(11, 3_000, BUSY)
+    second = watch(Says(1))
+    events, lanes = run(packets, 100, first := Says(0), {15: second}, OTHER)
+    for detector in (first, second.detector):
+        kinds = Counter(event.kind for _, by, event in events if by is detector)
+        assert min(kinds[PREDICTION], kinds[END]) > 30
+    order = [(event.time_ns, by.name, event.flow_ordinal, event.kind) for _, by, event in events]
+    assert order == sorted(order)
+    last_of_first = max(event.time_ns for _, by, event in events if by is first)
+    assert second.since.clock_ns < last_of_first <= second.since.until_ns
+    assert lanes.watches == (second,)
 
 
 def test_a_shadow_measures_itself_and_is_not_heard():
