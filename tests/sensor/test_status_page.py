@@ -152,8 +152,10 @@ def test_what_is_said_of_flows_is_told_with_how_right_it_was(document):
         "  traffic-class: something said of 1,300 flows, 12 go on",
         "    traffic  music: 800, calls: 200; abstained from 250",
         "    speed    none named; abstained from 0",
-        "             right for 85.0% of 812 flows whose truth is known (always naming the "
-        "commonest: 60.0%); lately 84.0%; in its test 88.0%",
+        (
+            "             right for 85.0% of 812 flows whose truth is known (always naming the "
+            "commonest: 60.0%); lately 84.0%; in its test 88.0%"
+        ),
         "             drift 0.30: another mix than in its test",
     ]
     assert "bent" in lines[begin + 5]
