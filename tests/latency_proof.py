@@ -7,6 +7,7 @@ those of ``--data`` where they are there. As root.
 """
 
 import argparse
+import contextlib
 import datetime as dt
 import os
 import platform
@@ -24,6 +25,7 @@ from delayed_cable import CLIENT, SERVER, Ends, captured, delayed
 from initial_rtts import handshakes, round_trips
 from numpy.typing import NDArray
 
+from sensor.errors import LinkTypeError
 from sensor.latency.measurements import KINDS
 
 ROOT = Path(__file__).parent.parent
@@ -249,11 +251,14 @@ def _setting(played: Played) -> str:
 
 
 def compared(name: str, paths: list[Path]) -> tuple[str, int, int, int, int]:
-    """Handshakes of several captures, summed up."""
-    found = [handshakes(path) for path in paths]
+    """Handshakes of several captures, summed up; those of links that are not decoded left out."""
+    found = []
+    for path in paths:
+        with contextlib.suppress(LinkTypeError):
+            found.append(handshakes(path))
     names = ("tshark", "sensor", "equal", "ambiguous")
     tshark, sensor, equal, ambiguous = (sum(getattr(each, n) for each in found) for n in names)
-    return f"{name} ({len(paths)})", tshark, sensor, equal, ambiguous
+    return f"{name} ({len(found)})", tshark, sensor, equal, ambiguous
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from sensor.errors import (
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
 from sensor.model import canonical
 from sensor.model.golden import empty_rows
-from sensor.model.schema import FeatureSchema
+from sensor.model.schema import PEER_LATENCY, FeatureSchema
 from sensor.packets.headers import ICMP, ICMPV6, SCTP, TCP, UDP
 from sensor.reporting.alert_find import require_beginning
 from sensor.reporting.alert_log import Alert, moment, parse
@@ -196,6 +196,11 @@ def _evidence(path: Path, document: Any) -> Evidence:
     if alert is None or f"{alert.alert_id}.json" != path.name:
         raise ValueError("it does not hold the alert that it is named for")
     schema = FeatureSchema.from_manifest(_typed(document["features"], dict), str(path))
+    if schema.key == PEER_LATENCY:
+        raise EvidenceError(
+            f"{path}: holds windows of round-trip times, which have no packets to explain; "
+            "record the traffic (run --record) and look at it with multa-sensor latency"
+        )
     if document["columns"] != [*COLUMNS, *schema.optional]:
         raise ValueError("columns are others")
     rows = _typed(document["rows"], list)

@@ -74,6 +74,17 @@ def test_incidents_are_about_peers_beside_those_of_flows(
     assert both["flows"] == flows["flows"]
 
 
+def test_explain_says_that_it_has_no_words_for_them(latency_bundle, tmp_path, capfd):
+    times, contents = zip(*traffic(6, 60), strict=True)
+    path = frames.write_pcap(tmp_path / "a.pcap", contents, times, frames.NANOS_LE)
+    kept = tmp_path / "kept"
+    models = ("-m", latency_bundle, "--no-rule")
+    outcome = sensor_command(capfd, "replay", path, *models, "-o", "-", "--evidence", kept)
+    alert = json.loads(outcome.out.splitlines()[0])["alert"]["metadata"]["multa"]["alert_id"]
+    explained = sensor_command(capfd, "explain", alert, "--evidence", kept, "-m", latency_bundle)
+    assert_fails(explained, 87, f"{alert}.json", "round-trip times", "multa-sensor latency")
+
+
 @pytest.mark.network
 def test_a_live_run_says_what_a_replay_says(latency_bundle, tmp_path, capfd):
     live, record, stats = (tmp_path / name for name in ("live.json", "record.pcap", "stats.json"))
