@@ -102,10 +102,10 @@ class Watch:
         self.agreement = Agreement() if self.shadow else None
         self.annotator = annotator_of(self.detector)
 
-    def look(self, rows: SequenceBatch) -> NDArray[np.float32]:
-        """Its scores of rows ``(b, tasks)``; what it says of their flows is kept."""
+    def look(self, rows: SequenceBatch, *, tell: bool = False) -> NDArray[np.float32]:
+        """Its scores of rows ``(b, tasks)``; what it says of their flows is kept, and told."""
         annotator = self.annotator
-        scores = annotator.look(rows) if annotator else self.detector.score(rows)
+        scores = annotator.look(rows, tell=tell) if annotator else self.detector.score(rows)
         self.scores.add(rows.decided_ns, scores)
         self.tracker.add(rows, scores)
         return scores
@@ -132,7 +132,8 @@ class Lane:
         looked_at, looked_at_flows: the same of rows that were given to the detectors.
         to: where the whole lane ends, if it does.
         retired: counts of the detectors that are gone, as those of `counts`.
-        flow_events: of what is said of flows, since they were last taken out, in no order.
+        tells: whether what is said of flows becomes events; a shadow's does not.
+        flow_events: these, since they were last taken out, in no order.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Lane:
         self.decided_flows = self.looked_at = self.looked_at_flows = 0
         self.to: Boundary | None = None
         self.retired: Counter[str] = Counter()
+        self.tells = False
         self.flow_events: list[FlowEvents] = []
         self._all_ends = table.keeps_ends  # as who made it wants them
         self.expect(())
@@ -206,7 +208,8 @@ class Lane:
             for watch in self.watches:
                 mine = watch.rows_of(rows)
                 if len(mine):
-                    scored.append((watch, mine, watch.look(mine)))
+                    tell = self.tells and not watch.shadow
+                    scored.append((watch, mine, watch.look(mine, tell=tell)))
             _compare(scored)
         self.looked_at += len(batch)
         self.looked_at_flows += _flows(batch)
@@ -232,10 +235,8 @@ class Lane:
                 # One that is replaced waits no longer for an end than for a row.
                 until_ns = watch.to.until_ns if watch.to else None
                 mine = ends if until_ns is None else ends.take(ends.ended_ns <= until_ns)
-                watch.annotator.end(mine)
-                events = watch.annotator.take_events()
-                if not watch.shadow:
-                    self.flow_events += events
+                watch.annotator.end(mine, tell=self.tells and not watch.shadow)
+                self.flow_events += watch.annotator.take_events()
 
     def close(self) -> list[IncidentEvent]:
         """The events that are left when no more rows come, as the whole lane has ended."""

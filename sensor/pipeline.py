@@ -106,6 +106,7 @@ class Detection:
         self.stream = 0
         self._waiting: list[IncidentEvent] = []
         self._flow_events = Waiting() if flow_events else None
+        self._listen(lanes)
 
     @property
     def clock_ns(self) -> int:
@@ -133,9 +134,9 @@ class Detection:
             self._clock_ns[decided.lane] = decided.clock_ns
             lane = decided.lane
             self._waiting += lane.detect(decided.batch, decided.clock_ns, decided.ends)
-            events, lane.flow_events = lane.flow_events, []
             if self._flow_events:
-                self._flow_events.add(events)
+                told, lane.flow_events = lane.flow_events, []
+                self._flow_events.add(told)
         # An event of a lane that is ahead waits for what the others may yet find before it.
         self._waiting = _in_order(self._waiting)
         certain = bisect_left(self._waiting, self.clock_ns, key=lambda event: event.time_ns)
@@ -149,8 +150,13 @@ class Detection:
         """
         return self._flow_events.release(self.clock_ns) if self._flow_events else iter(())
 
+    def _listen(self, lanes: Iterable[Lane]) -> None:
+        for lane in lanes:
+            lane.tells = self._flow_events is not None
+
     def _change(self, change: Change) -> None:
         change.apply()
+        self._listen(lane for lane, _ in change.begun)
         for lane, watch in change.begun:
             self._clock_ns.setdefault(lane, watch.since.clock_ns if watch.since else 0)
         for lane in change.gone:

@@ -79,19 +79,23 @@ class Annotator:
         """Flows with a prediction whose end is not waited for any more."""
         return self._predictions.forgotten
 
-    def look(self, rows: SequenceBatch) -> NDArray[np.float32]:
+    def look(self, rows: SequenceBatch, *, tell: bool = True) -> NDArray[np.float32]:
         """Looks at rows, and keeps what is said of their flows.
+
+        Args:
+            rows: the next ones.
+            tell: whether there are to be events.
 
         Returns:
             ``(b, tasks)`` the scores of the binary tasks, as `Detector.score` gives them.
         """
         columns = self._detector.look(rows)
         tasks = len(self._detector.tasks)
-        self._predict(rows, columns[:, tasks:])
+        self._predict(rows, columns[:, tasks:], tell=tell)
         return columns[:, :tasks]
 
     @hop("annotate")
-    def _predict(self, rows: SequenceBatch, columns: NDArray[np.float32]) -> None:
+    def _predict(self, rows: SequenceBatch, columns: NDArray[np.float32], *, tell: bool) -> None:
         records = np.zeros(len(rows), prediction_type(len(self.annotations)))
         start = 0
         for place, annotation in enumerate(self.annotations):
@@ -107,14 +111,15 @@ class Annotator:
         some = np.flatnonzero((records["told"] != NOT_COUNTED).any(axis=1))
         if not some.size:
             return
-        records, rows = records[some], rows.take(some)
-        records["ordinal"], records["used"] = rows.flow_ordinal, rows.length
+        records = records[some]
+        records["ordinal"], records["used"] = rows.flow_ordinal[some], rows.length[some]
         self.predicted += self._predictions.put(records)
-        self._tell(prediction_events(rows, records))
+        if tell:
+            self._tell(prediction_events(rows, some, records))
 
     @hop("annotate")
-    def end(self, ends: FlowEnds) -> None:
-        """Takes in flows that have ended, after all of their rows."""
+    def end(self, ends: FlowEnds, *, tell: bool = True) -> None:
+        """Takes in flows that have ended, after all of their rows; `tell` as in `look`."""
         if not len(ends):
             return
         found, records = self._predictions.take(ends.flow_ordinal)
@@ -131,7 +136,8 @@ class Annotator:
             if annotation.measured:
                 true[:, place] = np.where(ends.whole, true_class(annotation, ends), UNKNOWN)
             tally.add(ends.ended_ns, records["told"][:, place], true[:, place])
-        self._tell(end_events(ends, records, true, why))
+        if tell:
+            self._tell(end_events(ends, records, true, why))
 
     def forget(self) -> None:
         """Forgets what was said of flows whose ends have not come, as none will."""

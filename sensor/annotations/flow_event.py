@@ -116,15 +116,18 @@ def events_of(records: NDArray[np.void]) -> Iterator[FlowEvent]:
         yield from map(FlowEvent, *columns)
 
 
-def prediction_events(rows: SequenceBatch, predictions: NDArray[np.void]) -> NDArray[np.void]:
+def prediction_events(
+    batch: SequenceBatch, chosen: NDArray[np.intp], predictions: NDArray[np.void]
+) -> NDArray[np.void]:
     """Records of what is said of flows that go on; of one that has ended, its end tells all.
 
     Args:
-        rows: that were looked at, ``(b,)``.
-        predictions: ``(b,)`` about them (`sensor.annotations.predictions.prediction_type`).
+        batch: of the rows that were looked at.
+        chosen: ``(b,)`` which of them something is said of.
+        predictions: ``(b,)`` about these (`sensor.annotations.predictions.prediction_type`).
     """
-    on = np.flatnonzero(np.isin(rows.end_reason, _GOES_ON))
-    rows, predictions = rows.take(on), predictions[on]
+    on = np.flatnonzero(np.isin(batch.end_reason[chosen], _GOES_ON))
+    rows, predictions = batch.take(chosen[on]), predictions[on]
     events = _events(PREDICTION, rows, predictions)
     events["time_ns"], events["last_ns"] = rows.decided_ns, rows.last_packet_ns
     events["flow_start_ns"] = rows.flow_start_ns

@@ -40,7 +40,8 @@ def test_a_prediction_tells_of_the_packets_of_its_row():
             "decided": 2,
         },
     )
-    (event,) = events_of(prediction_events(batch, said((0, 1), (2, 254))))
+    looked_at = np.array([0, 1])
+    (event,) = events_of(prediction_events(batch, looked_at, said((0, 1), (2, 254))))
     assert (event.kind, event.flow_ordinal, event.end_reason) == (PREDICTION, 77, EARLY)
     assert (event.packets, event.octets) == ([3, 1], [141, 1500])
     assert (event.flow_start_ns, event.last_ns, event.time_ns) == (10**9, 15 * 10**8, 2 * 10**9)
