@@ -30,6 +30,13 @@ def plot(curves: Curves, everything: int, path: Path) -> None:
         ends = [min(each) for each in seeds], [max(each) for each in seeds]
         axis.fill_between(places, *ends, color=line.get_color(), alpha=0.12, linewidth=0)
     axis.set(xscale="log", xlabel="labels in total", ylabel="traffic class, % right")
-    axis.grid(visible=True, which="both", alpha=0.3)
+    shown = {
+        count or everything: f"{count or f'all {everything}'}"
+        for of in curves.values()
+        for count in of
+    }
+    axis.set_xticks(list(shown), list(shown.values()))
+    axis.minorticks_off()
+    axis.grid(visible=True, alpha=0.3)
     axis.legend(fontsize="small", loc="lower right")
     figure.savefig(path, dpi=110)
