@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import OutputError
+from trainer.cli.latency_reproduce import latency
 from trainer.cli.traffic_class import traffic_class
 from trainer.executors import executor
 from trainer.lab.recording_set import RecordingSet, read_set
@@ -35,6 +36,7 @@ def reproduce() -> None:
 
 
 reproduce.add_command(traffic_class)
+reproduce.add_command(latency)
 
 
 @reproduce.command()
