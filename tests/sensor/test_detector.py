@@ -64,6 +64,17 @@ def test_rows_that_no_task_looks_at_are_not_computed(bundle):
     assert detector.scored == 1
 
 
+def test_rows_that_are_too_short_to_annotate_are_not_computed():
+    detector = BundleDetector(Bundle.read(ROOT / "models/traffic-class"))
+    rows = random_rows(60, 6, seed=37)
+    rows.length[:] = [1, 7, 8, 9, 60, 2]
+    found = detector.look(rows)
+    assert (detector.scored, detector.computed) == (3, 3)
+    assert np.isnan(found[[0, 1, 5]]).all()
+    assert np.isfinite(found[2:5]).all()
+    assert detector.score(rows).shape == (6, 0)
+
+
 def test_an_empty_batch(bundle):
     assert BundleDetector(bundle).score(random_rows(16, 0, seed=1)).shape == (0, 3)
 
