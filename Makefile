@@ -17,6 +17,7 @@ export EXTRAS PYTHON PREFIX DESTDIR UNITDIR SYSUSERSDIR TMPFILESDIR SYSCONFDIR B
 
 DEMO_CAPTURE := tests/captures/demo.pcap
 DEMO_MODELS := models/iot-gateway
+RECIPE ?= iot-gateway
 
 PIP := -m pip install -qq --disable-pip-version-check --no-input
 
@@ -58,9 +59,9 @@ else
 		echo "Not tested with tflite-runtime: it can't be installed here"; }
 endif
 
-model: ## Record in the lab (as root), train, and export models/iot-gateway; hours
+model: ## Record in the lab (as root), train, and export models/iot-gateway (or RECIPE=...); hours
 	@$(MAKE) --no-print-directory .venv-test/.complete
-	.venv-test/bin/multa-trainer recipe iot-gateway --out models/iot-gateway
+	.venv-test/bin/multa-trainer recipe $(RECIPE) --out models/$(RECIPE)
 
 verify: ## Run the long proofs of TARGET=..., dated output in docs/results/
 	@test -f "verify/$(TARGET)" || { \

@@ -1,6 +1,7 @@
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sensor.errors import BundleError, HostError
 from sensor.model.encoding import encode
 from sensor.model.golden import TOLERANCE
 from sensor.model.inference import calibrate
+from sensor.model.schema import AnnotationSpec
 from sensor.model.verification import verify
 
 pytest.importorskip("keras", reason="needs the extra `trainer`")
@@ -18,6 +20,7 @@ pytest.importorskip("keras", reason="needs the extra `trainer`")
 from random_bundle import SCHEMA, TASKS, task_specs, untrained
 
 from trainer.export import (
+    _check_parity,
     choose_golden,
     convert,
     converted_scores,
@@ -163,6 +166,45 @@ def test_parity_figures_by_hand():
     assert set(parity(keras_side, tflite_side, tasks, None)["syn_dos"]) == set(
         report["ssl_renegotiation"]
     )
+
+
+KIND = AnnotationSpec("kind", ("a", "b", "c"), 8, abstain_below=0.6)
+
+
+def test_parity_of_a_categorical_task_by_hand():
+    """Behind a binary task: another class in the first row, none any more in the second."""
+    task = replace(task_specs([0.5] * len(TASKS))[0], calibration=(1.0, 0.0))
+    keras_side = [[0.9, 0.7, 0.2, 0.1], [0.9, 0.1, 0.65, 0.25], [0.9, 0.1, 0.1, 0.8]]
+    tflite_side = [[0.9, 0.2, 0.7, 0.1], [0.9, 0.2, 0.55, 0.25], [0.9, 0.1, 0.1, 0.8]]
+    labels = np.array([[1, 0], [1, 1], [1, np.nan]], np.float32)
+    sides = [np.array(side, np.float32) for side in (keras_side, tflite_side)]
+    report = parity(*sides, [task], labels, [KIND])
+    assert report["kind"] == pytest.approx(
+        {
+            "max_difference": 0.5,
+            "mean_difference": (0.5 + 0.5 + 0.1 + 0.1) / 9,
+            "decisions_changed": 2 / 3,
+            "accuracy_keras": 1.0,
+            "accuracy_tflite": 0.5,
+        }
+    )
+    assert report["syn_dos"]["max_difference"] == 0
+    assert set(parity(*sides, [task], None, [KIND])["kind"]) == {
+        "max_difference",
+        "mean_difference",
+        "decisions_changed",
+    }
+    with pytest.raises(BundleError, match=r"moves the accuracy of kind by 0\.5000"):
+        _check_parity({"kind": report["kind"] | {"max_difference": 0.1}}, Path("b"))
+
+
+def test_rows_near_another_class_or_none_are_not_golden(rows):
+    encoded = encode(SCHEMA, rows.take(slice(0, 4)))
+    scores = np.array(
+        [[0.7, 0.2, 0.1], [0.502, 0.498, 0], [0.601, 0.3, 0.099], [0.4, 0.3, 0.3]], np.float32
+    )
+    chosen = choose_golden(encoded, scores, scores, (), (KIND,))
+    assert sorted(chosen.tolist()) == [0, 3]
 
 
 def test_the_manifest_states_the_auc_of_both(model, rows, tflite, scores, tmp_path):
