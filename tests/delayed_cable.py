@@ -83,7 +83,9 @@ def delayed(delay_ms: float, jitter_ms: float, loss: float, seed: int = 1) -> It
 @contextlib.contextmanager
 def captured(ends: Ends, namespace: str, path: Path) -> Iterator[None]:
     """Captures what passes an end, by tcpdump, with the kernel's time stamps in nanoseconds."""
-    command = ["tcpdump", "-i", ends.port, "-U", "-s", "128", "--time-stamp-precision", "nano"]
+    # 32 MiB: where other jobs have the processors, tcpdump may not come to read for seconds
+    command = ["tcpdump", "-i", ends.port, "-U", "-s", "128", "-B", "32768"]
+    command += ["--time-stamp-precision", "nano"]
     process = subprocess.Popen(
         ends.command(namespace, [*command, "-w", str(path)]), stderr=subprocess.PIPE, text=True
     )

@@ -267,12 +267,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="The page.")
     parser.add_argument("--data", type=Path, help="Folder of unpacked public captures.")
     arguments = parser.parse_args()
+    played = [play(setting) for setting in SETTINGS]
     files = [compared("recorded by the lab", sorted((ROOT / "tests" / "captures").glob("*.pcap")))]
     for folder in ("ndpi", "iot-sentinel", "requet"):
         if arguments.data and (arguments.data / folder).is_dir():
             paths = sorted((arguments.data / folder).rglob("*.pcap"))
             files.append(compared(folder, paths))
-    arguments.out.write_text(page([play(setting) for setting in SETTINGS], files))
+    arguments.out.write_text(page(played, files))
 
 
 if __name__ == "__main__":

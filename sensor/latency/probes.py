@@ -27,6 +27,7 @@ _NEVER = -(1 << 62)
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Records = NDArray[np.void]
+Slots = NDArray[np.int32]
 
 
 class Probes:
@@ -86,21 +87,9 @@ class Probes:
         heads = np.flatnonzero(np.diff(slot[order], prepend=-1))
         slots = slot[order[heads]]
         begins = self._begins(slots, heads, packet, asks, clock)
-
-        # Runs: what each group has waited for, then those that begin in the piece; a run is one
-        # question and all that belongs to it, and its entries are neighbours.
-        waited = take(self._probe, slots)
-        waited["clock_ns"][~self._live[slots]] = _NEVER
         fresh = probes_of(headers, packet[begins], clock, first)
         fresh["kind"] = kind[begins]
-        runs = np.concatenate((waited, fresh))
-        run = np.zeros(packet.size, np.int64)
-        run[heads] = np.arange(heads.size)
-        run[begins] = heads.size + np.arange(begins.size)
-        starts = np.zeros(packet.size, np.bool_)
-        starts[heads] = starts[begins] = True
-        first_of = np.flatnonzero(starts)[np.cumsum(starts) - 1]
-        run = run[first_of]
+        runs, run, first_of = self._runs(slots, fresh, heads, begins, packet.size)
 
         within = at <= runs["clock_ns"][run] + self._timeout_ns
         again = within & asks & (at > runs["clock_ns"][run] + SAME_NS)
@@ -124,15 +113,8 @@ class Probes:
         heard = headers.timestamp_ns[packet[match]]
         found["rtt_ns"] = np.maximum(heard - found["sent_ns"], 0)
 
-        self._due[slots] = FOREVER  # of these, what is over is told of their runs
-        failed = self._failed(runs[runs["clock_ns"] + self._timeout_ns < now])
         last = runs[run[np.append(heads[1:], packet.size) - 1]]
-        stays = last["clock_ns"] + self._timeout_ns >= now
-        put(self._probe, slots[stays], last[stays])
-        self._live[slots] = stays
-        self._due[slots[stays]] = last["clock_ns"][stays] + self._timeout_ns
-        self._free(slots[~stays])
-        return np.concatenate((found, failed, self.advance(now)))
+        return np.concatenate((found, self._settle(slots, runs, last, now), self.advance(now)))
 
     def advance(self, now: int) -> Records:
         """Moves time on; the questions whose time was over before, as failed measurements."""
@@ -152,9 +134,50 @@ class Probes:
         self.evicted += int(np.count_nonzero(~self._probe["answered"][slots]))
         self._free(slots)
 
-    def _begins(
-        self, slots: NDArray[np.int32], heads: Index, packet: Index, asks: Mask, clock: Index
-    ) -> Index:
+    def _runs(
+        self, slots: Slots, fresh: Records, heads: Index, begins: Index, entries: int
+    ) -> tuple[Records, Index, Index]:
+        """Questions of a piece, each with its entries, which are neighbours.
+
+        Args:
+            slots: of the groups.
+            fresh: questions that begin in the piece.
+            heads: first entry of each group.
+            begins: entries with which the fresh ones begin.
+            entries: how many there are.
+
+        Returns:
+            What each group has waited for, then the fresh ones; of each entry the place of its
+            question among these, and the question's first entry.
+        """
+        waited = take(self._probe, slots)
+        waited["clock_ns"][~self._live[slots]] = _NEVER
+        run = np.zeros(entries, np.int64)
+        run[heads] = np.arange(heads.size)
+        run[begins] = heads.size + np.arange(begins.size)
+        starts = np.zeros(entries, np.bool_)
+        starts[heads] = starts[begins] = True
+        first_of = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+        return np.concatenate((waited, fresh)), run[first_of], first_of
+
+    def _settle(self, slots: Slots, runs: Records, last: Records, now: int) -> Records:
+        """Keeps what still waits after a piece; the failed ones of all its questions.
+
+        Args:
+            slots: of the groups.
+            runs: all questions of the piece.
+            last: the last one of each group.
+            now: flow clock at the end.
+        """
+        failed = self._failed(runs[runs["clock_ns"] + self._timeout_ns < now])
+        stays = last["clock_ns"] + self._timeout_ns >= now
+        put(self._probe, slots[stays], last[stays])
+        self._live[slots] = stays
+        self._due[slots[stays]] = last["clock_ns"][stays] + self._timeout_ns
+        self._free(slots[~stays])
+        return failed
+
+    def _begins(self, slots: Slots, heads: Index, packet: Index, asks: Mask, clock: Index) -> Index:
         """Entries with which a question begins: none waits then, or its time is over.
 
         All groups look for their next one together; a key hardly ever has two in a piece.
@@ -185,7 +208,7 @@ class Probes:
         found["decided_ns"] = probes["clock_ns"][failing] + self._timeout_ns
         return found
 
-    def _free(self, slots: NDArray[np.int32]) -> None:
+    def _free(self, slots: Slots) -> None:
         self._index.delete(slots)
         self._live[slots] = False
         self._due[slots] = FOREVER
