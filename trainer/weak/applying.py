@@ -56,8 +56,9 @@ def applied(
         tables: each is one stretch of rows in their order, such as one series: windows cross no
             end. They are taken as they are needed.
         piece_rows: rows of a piece.
-        workers: processes or a cluster that do it; each needs the files that the functions are
-            of. Without, it is done here.
+        workers: processes or a cluster that do it. The functions are then those of
+            `trainer.weak.loading.load`, whose files each worker needs, or ones that can be
+            pickled. Without, it is done here.
 
     Yields:
         ``(m, functions)`` int8 for each table: places of classes, or −1; in Fortran's order, so
