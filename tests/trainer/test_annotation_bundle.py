@@ -22,12 +22,13 @@ from trainer.annotating import (
     annotation_recipe,
     teaching,
 )
+from trainer.annotating.abstention import abstain_below
 from trainer.annotating.targets import targets
 from trainer.cli import main
 from trainer.recipe import read_document
 from trainer.traffic import inputs, networks
 from trainer.traffic.learning import Learner
-from trainer.traffic.material import TEST
+from trainer.traffic.material import TEST, VALIDATION
 from trainer.traffic.readers import read
 
 SHORT = replace(inputs.SCHEMA, lengths=(8, 12))
@@ -46,7 +47,7 @@ learning_rate = 0.02
 class_weight = 1
 buckets = 2
 seed = 7
-right = 0.8
+right = 1.0
 told = 0.3
 """
 
@@ -117,6 +118,22 @@ def test_its_figures_are_those_of_the_sensors_own_detector(made, folder):
     # Toys tell themselves apart by size.
     assert entry["accuracy"] >= 0.9
     assert entry["abstained"] <= 0.7
+
+
+def test_its_thresholds_are_those_of_the_validation_part(made, folder):
+    """Of its flows by their first 8 and their first 12 packets."""
+    material = read(f"quic:{folder}")
+    held_out = np.flatnonzero(material.part == VALIDATION)
+    rows = material.rows.take(held_out)
+    detector = BundleDetector(made)
+    found = np.concatenate([detector.look(teaching.shortened(rows, k)) for k in SHORT.lengths])
+    first = 0
+    for spec, target in zip(made.annotations, targets(material, 2), strict=True):
+        scores = found[:, first : first + len(spec.classes)]
+        first += len(spec.classes)
+        truth = np.tile(target.labels[held_out], 2)
+        assert spec.abstain_below == abstain_below(scores, truth, 1.0, 0.3)
+    assert max(each.abstain_below for each in made.annotations) > 0
 
 
 def test_its_golden_vectors_are_of_all_lengths_and_answered(made):

@@ -53,6 +53,9 @@ def test_a_third_of_the_training_flows_is_in_each_range(material):
         assert each.labels.tolist() == expected
         counts = np.bincount(each.labels[material.part == TRAINING])
         assert counts.min() >= 17  # of 60, and edges are rounded
+    learnt = material.part == TRAINING
+    others = replace(material, duration_s=np.where(learnt, material.duration_s, 1e6))
+    assert targets(others, 3)[1].edges == duration.edges
     unknown = replace(material, whole=np.arange(len(material)) % 2 == 0)
     assert (targets(unknown, 3)[0].labels[1::2] == -1).all()
 
