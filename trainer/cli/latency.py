@@ -7,6 +7,7 @@ import click
 from tqdm import tqdm
 
 from sensor.streams import visible
+from trainer.cli.latency_train import train
 from trainer.cli.ranges import SEED
 from trainer.latency.bases import cleaned
 from trainer.latency.generator import DEFAULT, generate
@@ -23,7 +24,10 @@ FILES = click.Path(path_type=Path, dir_okay=False)
 
 @click.group()
 def latency() -> None:
-    """Generate, read and show series of round-trip times."""
+    """Generate, read and show series of round-trip times, and learn from them."""
+
+
+latency.add_command(train)
 
 
 @latency.command(name="generate")

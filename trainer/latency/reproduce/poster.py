@@ -38,6 +38,9 @@ SIZES = {75_000: 15_000, 24_500_000: 250_000}
 SAMPLED = 15_000
 """Measurements that the network learns from, at most, and a third as many to validate on."""
 
+TOGETHER = 10
+"""Series that are tested with one tracing of the network, which takes as long as some of them."""
+
 FIRST = 10_000
 """Seed of the first piece."""
 
@@ -179,7 +182,11 @@ def compare(
     clocked("network", begin)
     begin = time.perf_counter()
     tested = _every(
-        numbers, lambda i: workers.submit(_tested, FIRST + i, length, atlas, weights), workers.count
+        range(0, len(numbers), TOGETHER),
+        lambda i: workers.submit(
+            _tested, [FIRST + n for n in numbers[i : i + TOGETHER]], length, atlas, weights
+        ),
+        workers.count,
     )
     clocked("test", begin)
     return Poster(
@@ -272,9 +279,9 @@ def _network(
 
 
 def _tested(
-    seed: int, length: int, atlas: Path, weights: list[NDArray[np.float32]]
+    seeds: Sequence[int], length: int, atlas: Path, weights: list[NDArray[np.float32]]
 ) -> tuple[dict[str, Counts], int]:
-    """In a worker: what the network says of the test part of a series, and the peak of memory."""
+    """In a worker: what the network says of test parts of series, and the peak of memory."""
     from trainer.latency.learning import scores  # noqa: PLC0415 -- TensorFlow is slow
     from trainer.models.lmmoe import build  # noqa: PLC0415
 
@@ -283,13 +290,13 @@ def _tested(
     model.set_weights(weights)
     test = length * 4 // 5
     before = min(REACH, test)
-    series = generated(seed, length, atlas).take(slice(test - before, None))
-    inputs = Centred.of(series).take(np.arange(before, len(series)))
-    said = scores(model, inputs) >= LIKELY
-    counts = {
-        task: Counts.of(said[:, column], series.known(task)[before:])
-        for column, task in enumerate(TASKS)
-    }
+    inputs, truth = [], []
+    for seed in seeds:
+        series = generated(seed, length, atlas).take(slice(test - before, None))
+        inputs.append(Centred.of(series).take(np.arange(before, len(series))))
+        truth.append(np.stack([series.known(task)[before:] for task in TASKS], axis=1))
+    said, true = scores(model, Centred.concatenate(inputs)) >= LIKELY, np.concatenate(truth)
+    counts = {task: Counts.of(said[:, i], true[:, i]) for i, task in enumerate(TASKS)}
     return counts, _peak_bytes()
 
 

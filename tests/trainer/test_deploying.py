@@ -1,0 +1,90 @@
+"""From labeling functions to a bundle of latency: what is learnt from, thresholds, card."""
+
+import os
+from dataclasses import replace
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="needs the extra `trainer`")
+
+from sensor.errors import UsageError
+from sensor.model.schema import SENSOR_SIGNATURES, IncidentRule
+from trainer.latency import deploying
+from trainer.latency.deployed_card import card
+from trainer.latency.deploying import Scored, openings, train
+from trainer.latency.figures import Counts
+from trainer.latency.generator import generate
+from trainer.latency.labelling import Labelling, functions, patterns_of
+from trainer.latency.series import TASKS, LatencySeries
+from trainer.latency.tasks import SPECS
+from trainer.tasks import FURTHER
+from trainer.tasks import TASKS as OTHERS
+from trainer.weak.applying import apply
+from trainer.weak.latency import columns
+
+SECOND = 1_000_000_000
+
+
+def quiet(length, every_s=1.0):
+    time_ns = (np.arange(length) * every_s * SECOND).astype(np.int64)
+    rtt_ms = np.full(length, 10.0)
+    rtt_ms[5] = np.nan
+    return LatencySeries("quiet", time_ns, rtt_ms)
+
+
+def test_specs_are_of_the_tasks_and_their_signatures_are_nobody_elses():
+    assert tuple(spec.name for spec in SPECS) == TASKS
+    taken = {task.signature_id for task in (*OTHERS, *FURTHER)} | set(SENSOR_SIGNATURES)
+    assert not taken & {spec.signature_id for spec in SPECS}
+    assert {spec.policy for spec in SPECS} == {"repeat"}
+
+
+def test_what_would_open_an_incident_is_the_kth_highest_score_within_the_rules_time():
+    rule = IncidentRule("responder", open_flows=1, open_seconds=4, open_rows=2)
+    spec = replace(SPECS[0], incident=rule)
+    series = quiet(6, every_s=2.0)  # a rule of 4 s holds three measurements
+    raw = np.array([0.9, 0.2, 0.8, 0.1, 0.1, 0.7], np.float32)
+    assert openings(series, raw, spec).tolist() == pytest.approx([0, 0.2, 0.8, 0.2, 0.1, 0.1])
+
+
+def test_thresholds_lie_above_what_quiet_series_reach_and_below_what_is_likely():
+    (series,) = generate(2_000, 2_000, 1)
+    every = functions()
+    votes = apply(every, columns(series))
+    labelling = Labelling.of(every, patterns_of(every, votes))
+    calm = quiet(200)
+    low = np.full((200, 3), 0.6, np.float32)
+    high = np.where(labelling.of_votes(votes) >= 0.5, 0.99, 0.01).astype(np.float32)
+    specs = deploying.chosen([Scored(calm, low)], [Scored(series, high)], labelling)
+    for place, spec in enumerate(specs):
+        assert 0.6 < spec.threshold < 0.99
+        assert not (openings(calm, low[:, place], spec) >= spec.threshold).any()
+
+
+def test_examples_hold_quiet_windows_as_examples_of_no(monkeypatch):
+    monkeypatch.setattr(deploying, "QUIET", deploying.LEARNT * 60)
+    monkeypatch.setattr(deploying, "SAMPLED", 40)
+    (series,) = generate(1_000, 1_000, 1)
+    labels = np.full((1_000, 3), 0.25, np.float32)
+    rng = np.random.default_rng(0)
+    found = deploying._examples([series], [labels], [quiet(60)], rng)
+    assert len(found.rows) == 100
+    assert (found.labels[:40] == 0.25).all()
+    assert found.labels[40:].sum(axis=0).tolist() == [0, 1, 0]  # one was not answered
+
+
+def test_one_quiet_series_is_too_few(tmp_path):
+    with pytest.raises(UsageError, match="at least two"):
+        train([quiet(100)], tmp_path / "latency", "1")
+
+
+def test_the_card_says_what_was_measured():
+    counts = dict.fromkeys(TASKS, Counts(8, 2, 0, 90))
+    opened = dict.fromkeys(TASKS, 0) | {"swell": 1}
+    text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, [quiet(100)] * 4)
+    assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 |" in text
+    assert "4 quiet series, 400 measurements" in text
+    assert "10 measurements at 0.5000 or above within 120 s" in text

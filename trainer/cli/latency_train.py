@@ -1,0 +1,46 @@
+"""``multa-trainer latency train``: from labeling functions to a bundle."""
+
+from pathlib import Path
+
+import click
+
+from trainer.latency.reading import read_files
+
+LEAST = 64
+"""Measurements of a quiet series that is learnt from: shorter ones fill no window."""
+
+
+@click.command()
+@click.option(
+    "--quiet",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Series on which nothing is to be alerted, as `multa-sensor latency` prints them; may be "
+    "given again.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the bundle, which gets the folder's name.",
+)
+@click.option("--version", default="1", show_default=True, help="Of the model.")
+def train(quiet: tuple[Path, ...], out: Path, version: str) -> None:
+    """Teach a network noise, outages and swells, and export it as a bundle.
+
+    It learns from generated series, labelled by labeling functions, and from quiet ones of your
+    network; thresholds are such that quiet series which were kept out raise no alert. This takes
+    some minutes.
+
+    \b
+    Example:
+      multa-sensor latency day.pcap -o quiet.csv
+      multa-trainer latency train --quiet quiet.csv --out models/latency
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    from trainer.latency import deploying  # noqa: PLC0415 -- TensorFlow takes seconds to load
+
+    series = [each for each in read_files(quiet) if len(each) >= LEAST]
+    made = deploying.train(series, out, version)
+    thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in made.tasks)
+    click.echo(f"{out}: {made.name} {made.version}, thresholds {thresholds}")

@@ -1,0 +1,79 @@
+"""The model card of a latency bundle."""
+
+from collections.abc import Mapping, Sequence
+
+from sensor.model.schema import TaskSpec
+from trainer.evaluation import as_markdown
+from trainer.latency.figures import Counts
+from trainer.latency.lesson import Lesson
+from trainer.latency.series import LatencySeries
+from trainer.latency.windows import SCHEMA
+
+_LIMITS = """- Learnt from generated noise, outages and swells; how large those of a network are, the generator does not know. Figures on them say that the network has learnt them, not how well it does on a link.
+- It sees the last {n} measurements of a peer, which the sensor took from traffic: what lasts longer than these is no swell to it, but the new level.
+- It says that something is so, not why: a swell may be congestion on the path, a busy server or a weak radio link, and an outage a host that was switched off.
+- Round-trip times of one kind with one peer are a series of their own; a series of few measurements tells little.
+- Quiet series were those of a laboratory. Look at what it says of your own network, and train on quiet series of it."""  # noqa: E501
+
+
+def card(
+    name: str,
+    version: str,
+    lesson: Lesson,
+    specs: Sequence[TaskSpec],
+    counts: Mapping[str, Counts],
+    opened: Mapping[str, int],
+    quiet: Sequence[LatencySeries],
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        name: of the bundle.
+        version: of the model.
+        lesson: how it was taught.
+        specs: tasks with thresholds.
+        counts: by task, of single generated measurements that nothing was learnt from.
+        opened: by task, quiet series kept out of training in which an incident opens.
+        quiet: all quiet series.
+    """
+    network = (
+        f"One LMMoE (E = {lesson.experts} LSTM experts of {lesson.units} units, {len(specs)} "
+        f"tasks) for `multa-sensor`, with 16-bit weights. It looks at windows of "
+        f"{SCHEMA.n} round-trip times of a peer."
+    )
+    tasks = [
+        f"- **{spec.name}** ({spec.signature}): an incident about the peer opens with "
+        f"{spec.incident.open_rows} measurements at {spec.threshold:.4f} or above within "
+        f"{spec.incident.open_seconds} s."
+        for spec in specs
+    ]
+    rows = [
+        [
+            "generated measurements",
+            "true",
+            "precision",
+            "recall",
+            "F1",
+            "quiet series with an incident",
+        ]
+    ]
+    kept = len(quiet[1::2])
+    for spec in specs:
+        each = counts[spec.name]
+        cells = [f"{each.positives}", f"{each.precision:.3f}", f"{each.recall:.3f}"]
+        rows.append([spec.name, *cells, f"{each.f1:.3f}", f"{opened[spec.name]} of {kept}"])
+    reading = (
+        "Single measurements of generated series that nothing was learnt from, at the thresholds; "
+        "and quiet series that nothing but the thresholds was learnt from."
+    )
+    made = (
+        "Labels are probabilities of a label model over labeling functions "
+        "(`trainer/weak/latency.py`); no truth was looked at in training. Thresholds are such that "
+        f"no incident opens in quiet series that were kept out. {len(quiet)} quiet series, "
+        f"{sum(map(len, quiet)):,} measurements. Settings, names and versions are in "
+        "`manifest.json`."
+    )
+    parts = [f"# {name} {version}", network, "## What it detects", "\n".join(tasks)]
+    parts += ["## Figures", reading, as_markdown(rows), "## Data", made]
+    parts += ["## Limits, and what it does not do", _LIMITS.format(n=SCHEMA.n)]
+    return "\n\n".join(parts) + "\n"
