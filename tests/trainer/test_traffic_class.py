@@ -181,13 +181,14 @@ def test_what_holds_is_told_from_the_figures():
         for seed in (0, 1):
             training = Training(approach, CLASS, 10, seed, LEAF)
             figures[training] = outcome(right + seed, 100 - right - seed)
+    figures[Training("cnn", CLASS, 10, 7, LEAF)] = outcome(0, 100)  # a seed of its own
     figures[Training("cnn", CLASS, 100, 0, LEAF)] = outcome(90, 10)
     figures[Training("lmmoe", CLASS, 100, 0, LEAF)] = outcome(80, 20)
     figures[Training("cnn_rnn", CLASS, 0, 0, LEAF)] = outcome(905, 95)
     assert accuracies(figures, "forest", CLASS[0], 10) == [0.70, 0.71]
     table = outcomes(figures, (10, 100))
     assert [row[2] for row in table[1:]] == ["yes", "no", "yes", "no", "yes"]
-    assert table[1][1] == "10: +5.0 points to random forest (means of at least 2 seeds)"
+    assert table[1][1] == "10: +5.0 points to random forest (ahead in 2 of 2 seeds)"
     assert table[3][1] == "-0.5 points"
     assert table[5][1] == "70.5 %"
     assert [row[1] for row in outcomes({}, (10,))[1:]] == [NOT_RUN] * 5
