@@ -8,20 +8,20 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from sensor.flows.sequences import SequenceBatch
+from sensor.flows.sequences import MEASURED_TYPES, SequenceBatch
 from sensor.model.encoding import encode
 from sensor.model.schema import PEER_LATENCY, FeatureSchema, IncidentRule, TaskSpec
 from trainer.export import convert, converted_scores, export
 from trainer.models.lmmoe import build
 
 TASKS = ("noise", "outage", "swell")
-FIELDS = ("rtt", "rtt_gap", "answered", "valid")
+FIELDS = ("rtt", "rtt_above", "rtt_gap", "answered", "valid")
 
 
 def random_windows(n: int, count: int, seed: int) -> SequenceBatch:
     """Windows of 1 to n measurements, a fifth of which failed."""
     generator = np.random.default_rng(seed)
-    rows = SequenceBatch.zeros(n, count, FIELDS[:3])
+    rows = SequenceBatch.zeros(n, count, MEASURED_TYPES)
     rows.length[:] = generator.integers(1, n + 1, count)
     held = np.arange(n) < rows.length[:, None]
     rows.answered[:] = held & (generator.random((count, n)) < 0.8)

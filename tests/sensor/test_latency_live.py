@@ -27,7 +27,7 @@ def log(path, *, live=False):
 
 def test_a_bundle_of_measurements_is_proved_as_any(latency_bundle, tmp_path, capfd):
     bundle = Bundle.read(latency_bundle)
-    assert bundle.schema.channels == ("rtt", "rtt_gap", "answered", "valid")
+    assert bundle.schema.channels == ("rtt", "rtt_above", "rtt_gap", "answered", "valid")
     assert verify(bundle).max_difference < 1e-3
     assert bundle.golden.rows.optional == ("rtt", "rtt_gap", "answered")
     copy = shutil.copytree(latency_bundle, tmp_path / "latency")
