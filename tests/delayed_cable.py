@@ -107,7 +107,7 @@ def _settled(path: Path) -> None:
     size = -1
     while path.stat().st_size != size:
         size = path.stat().st_size
-        time.sleep(0.3)
+        time.sleep(1.5)  # the kernel hands a block over after a second at most
 
 
 def _mac(namespace: str, port: str) -> str:

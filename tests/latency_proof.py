@@ -215,7 +215,9 @@ program's time and not in the path's.
 ## Captures
 
 Handshakes of recorded traffic, a connection that was refused included: those of the project, and
-public ones. What tshark has more than the sensor are connections with a packet that was sent twice.
+public ones (`DATA=...`). What tshark has more than the sensor are connections with a packet that
+was sent twice. Where both have a time and not the same one, the capture holds each packet twice,
+some microseconds apart: tshark measures from the last copy of the SYN, the sensor from the first.
 
 | captures | tshark | sensor | equal to the nanosecond | ambiguous |
 |---|---|---|---|---|
