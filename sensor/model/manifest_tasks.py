@@ -121,13 +121,15 @@ def _annotation(document: dict[str, Any], where: str, remedy: str) -> Annotation
         classes, edges = spec.classes, spec.edges
         good = {
             "name": bool(_TASK_NAME.fullmatch(spec.name)),
-            "classes": 2 <= len(classes) <= MOST_CLASSES
+            "classes": type(body["classes"]) is list
+            and 2 <= len(classes) <= MOST_CLASSES
             and len(set(classes)) == len(classes)
             and all(type(each) is str and _CLASS_NAME.fullmatch(each) for each in classes),
             "least_packets": type(spec.least_packets) is int and 0 < spec.least_packets < 2**31,
             "abstain_below": _real(spec.abstain_below) and 0 <= spec.abstain_below <= 1,
             "measured": spec.measured in ("", *MEASURED),
-            "edges": all(map(_real, edges))
+            "edges": type(body["edges"]) is list
+            and all(map(_real, edges))
             and list(edges) == sorted(set(edges))
             and len(edges) == (len(classes) - 1 if spec.measured else 0),
             "policy": spec.policy == "first",

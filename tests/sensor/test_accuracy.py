@@ -140,6 +140,7 @@ def test_shadows_are_measured_and_no_reason():
         {"metrics": None, "histograms": {"seconds": {"told": [-1, 500, 500]}}},
         {"metrics": {}, "histograms": {"seconds": {"told": "many"}}},
         {"metrics": {}, "histograms": {"seconds": {"told": [99, 0, 0]}}},
+        {"metrics": {}, "histograms": {"seconds": {"told": [1e308, 1e308, 1e308]}}},
     ],
 )
 def test_a_manifest_that_makes_no_sense_is_compared_with_nothing(manifest):

@@ -74,6 +74,8 @@ def test_another_best_class_is_not_what_the_author_saw(annotating_bundle):
         ("classes", ["one", "\x1b[2J", "two"], "classes"),
         ("classes", ["one", "two", 3], "classes"),
         ("classes", 3, "is malformed"),
+        ("classes", "abc", "classes"),
+        ("edges", "", "edges"),
         ("least_packets", 0, "least_packets"),
         ("least_packets", True, "least_packets"),
         ("least_packets", 17, "more than a sequence has"),
