@@ -34,7 +34,7 @@ def test_it_is_opened_at_once_where_flows_are_annotated_and_else_with_the_first_
     path.unlink()
     open_flow_log(configured(path), lanes("active")).close()
     assert path.read_bytes() == b""
-    with pytest.raises(OutputError, match="flows.json: flow events can't be opened"):
+    with pytest.raises(OutputError, match=r"flows\.json: flow events can't be opened"):
         open_flow_log(configured(tmp_path / "none/flows.json"), lanes("active"))
 
 
