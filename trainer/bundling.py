@@ -1,5 +1,6 @@
 """From a run and its figures to a bundle: what goes into the manifest and the model card."""
 
+import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.model.bundle import Bundle
+from sensor.errors import OutputError, UsageError
+from sensor.model.bundle import NAME, Bundle
 from sensor.model.inference import calibrate as calibrated_scores
 from sensor.model.schema import TaskSpec
 from trainer.card import model_card
@@ -24,6 +26,31 @@ GOLDEN_CANDIDATES = 3_000
 """Rows on which parity is measured and among which golden vectors are chosen."""
 
 HISTOGRAM_EDGES = tuple(round(0.05 * step, 2) for step in range(21))
+
+
+def require_place(out: Path, version: str) -> None:
+    """Proves, before what may take hours, that a bundle can be written; makes its folder.
+
+    Args:
+        out: the folder, after which the bundle is named.
+        version: of the model.
+
+    Raises:
+        UsageError: a bundle can't have this name or version.
+        OutputError: the folder can't be made or written.
+    """
+    for what, name in ((f"{out}: a bundle's folder", out.name), ("a version", version)):
+        if not NAME.fullmatch(name):
+            raise UsageError(
+                f"{what} has a name of at most 64 of a-z, 0-9, '.', '_' and '-', of which a "
+                f"letter or digit comes first; {name!r} is none"
+            )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror}; name a folder that can be written") from None
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise OutputError(f"{out}: can't be written; name another folder")
 
 
 def bundle(

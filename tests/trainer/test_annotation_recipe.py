@@ -6,7 +6,7 @@ from sensor.errors import ConfigurationError
 from trainer.annotating.annotation_recipe import TABLE, annotation_recipe, settings
 from trainer.cli import main
 from trainer.models import lmmoe
-from trainer.recipe import read_document
+from trainer.recipe import SHIPPED, read_document
 
 VALUES = {
     "experts": 2,
@@ -94,3 +94,33 @@ def test_a_seed_that_is_none(tmp_path, capsys):
         main(["recipe", "traffic-class", "--seed", "-1", "--out", str(tmp_path / "b")])
     assert ended.value.code == 64
     assert "--seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", ["iot-gateway", "traffic-class"])
+@pytest.mark.parametrize(
+    ("folder", "status", "message"),
+    [
+        ("Mine", 64, "'Mine' is none"),
+        ("file/mine", 74, "file/mine: Not a directory; name a folder that can be written"),
+    ],
+)
+def test_where_no_bundle_can_be_nothing_is_recorded_or_learnt(
+    recipe, folder, status, message, tmp_path, capsys
+):
+    (tmp_path / "file").touch()
+    work = tmp_path / "work"
+    with pytest.raises(SystemExit) as ended:
+        main(["recipe", recipe, "--work", str(work), "--out", str(tmp_path / folder)])
+    assert ended.value.code == status
+    assert message in capsys.readouterr().err
+    assert not work.exists()
+
+
+def test_a_version_that_no_bundle_can_have_is_refused_before(tmp_path, capsys):
+    mine = tmp_path / "mine.toml"
+    lines = (SHIPPED / "traffic-class.toml").read_text().replace('"1"', '"Beta"')
+    mine.write_text(lines)
+    with pytest.raises(SystemExit) as ended:
+        main(["recipe", str(mine), "--data", "quic:nowhere", "--out", str(tmp_path / "b")])
+    assert ended.value.code == 64
+    assert "'Beta' is none" in capsys.readouterr().err

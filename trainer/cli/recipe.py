@@ -7,6 +7,7 @@ import click
 
 from sensor.errors import UsageError
 from trainer.annotating.annotation_recipe import TABLE, AnnotationRecipe, annotation_recipe
+from trainer.bundling import require_place
 from trainer.cli.export import export_run
 from trainer.cli.extract import extract_all
 from trainer.cli.ranges import SEED
@@ -64,6 +65,7 @@ def _say(line: str) -> None:
 
 
 def _alert(plan: Recipe, work: Path, out: Path) -> None:
+    require_place(out, plan.version)
     recordings = record_missing(plan.recordings, work / "recordings", _say)
     extract_all(recordings, work / "dataset", plan.tasks)
     run, in_source = train_both(plan, work / "dataset", work, _say)
@@ -75,6 +77,9 @@ def _annotate(
 ) -> None:
     from trainer.reproduce.determinism import make_deterministic  # noqa: PLC0415
 
+    require_place(out, plan.version)
+    if seed is not None:
+        plan = replace(plan, seed=seed)
     make_deterministic()
     if data is None:
         material = services(record_missing(plan.recordings, work / "recordings", _say))
@@ -82,6 +87,6 @@ def _annotate(
         material = read(data)
     from trainer.annotating.annotation_bundle import annotate  # noqa: PLC0415 -- loads TensorFlow
 
-    made = annotate(material, plan if seed is None else replace(plan, seed=seed), out, _say)
+    made = annotate(material, plan, out, _say)
     size = sum(file.stat().st_size for file in out.iterdir())
-    click.echo(f"{out}: {made.name} {made.version}, seed {seed or plan.seed}, {size} bytes")
+    click.echo(f"{out}: {made.name} {made.version}, seed {plan.seed}, {size} bytes")
