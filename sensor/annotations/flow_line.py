@@ -15,6 +15,7 @@ from sensor.annotations.annotator import WHYS
 from sensor.annotations.flow_event import END, FlowEvent, Said
 from sensor.annotations.predictions import ABSTAINED, NOT_COUNTED
 from sensor.annotations.tally import UNKNOWN
+from sensor.flows.ends import LEAST_NS
 from sensor.flows.sequences import END_REASONS
 from sensor.hops import hop
 from sensor.model.schema import AnnotationSpec
@@ -24,9 +25,6 @@ _REASONS = {"closed": "timeout", "idle": "timeout", "evicted": "forced"}
 to make room was forced."""
 
 _ENCODE = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-_LEAST_NS = 1_000
-"""What a flow without duration counts as (`FlowEnds.bandwidth_bps`)."""
 
 
 @hop("annotate")
@@ -107,5 +105,5 @@ def _task(annotation: AnnotationSpec, event: FlowEvent, place: int) -> dict[str,
 def _measured(annotation: AnnotationSpec, event: FlowEvent) -> str:
     """Bits a second with 3 decimals, or seconds with 9."""
     if annotation.measured == "bandwidth":
-        return f"{8e9 * sum(event.octets) / max(event.duration_ns, _LEAST_NS):.3f}"
+        return f"{8e9 * sum(event.octets) / max(event.duration_ns, LEAST_NS):.3f}"
     return f"{event.duration_ns / 1e9:.9f}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-_LEAST_NS = 1_000
+LEAST_NS = 1_000
 """What a flow without duration counts as, so that it has a bandwidth."""
 
 
@@ -67,7 +67,7 @@ class FlowEnds:
     def bandwidth_bps(self) -> NDArray[np.float64]:
         """``(f,)`` IP bits a second, both ways, over the duration, at least 1 µs."""
         bits = 8e9 * self.octets.sum(axis=1)
-        bandwidth: NDArray[np.float64] = bits / np.maximum(self.duration_ns, _LEAST_NS)
+        bandwidth: NDArray[np.float64] = bits / np.maximum(self.duration_ns, LEAST_NS)
         return bandwidth
 
     def take(self, flows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> "FlowEnds":

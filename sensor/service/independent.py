@@ -18,6 +18,7 @@ from sensor.capture.files import CaptureFiles
 from sensor.capture.formats import CaptureFile
 from sensor.errors import HostError, MultaError
 from sensor.extract import raise_if_truncated
+from sensor.service.flow_log import FLOW_EVENTS
 from sensor.service.lanes import Detecting, build_lanes
 from sensor.service.run import Run
 
@@ -124,7 +125,10 @@ def _replay(
     path: str,
     lines: Sequence[str],
 ) -> Replayed:
-    log, *others = [EventLog(each, strict=True) for each in lines]
+    log, *others = [
+        EventLog(each, strict=True, of=of)
+        for each, of in zip(lines, ("alerts", FLOW_EVENTS), strict=False)
+    ]
     failure: MultaError | None = None
     run: Run | None = None
     try:

@@ -1,5 +1,7 @@
 """What is said of flows, and what their ends tell of it: columns in, events and counts out."""
 
+from dataclasses import replace
+
 import numpy as np
 from flow_rows import rows
 from test_ends import ends_of
@@ -66,6 +68,14 @@ def test_binary_scores_go_their_way_and_the_best_class_is_told_if_it_is_likely_e
     assert (annotator.predicted, annotator.open, annotator.ended) == (3, 3, 0)
     assert least_packets([annotator]) == 2
     assert least_packets([]) is None
+
+
+def test_a_class_is_told_from_the_probability_below_which_it_abstains():
+    detector = Detector(replace(TRAFFIC, abstain_below=0.5))
+    annotator = Annotator(detector)
+    detector.columns = [[0.5, 0.5, 0.5], [0.5, np.nextafter(np.float32(0.5), np.float32(0)), 0.25]]
+    annotator.look(rows(of(0, EARLY), of(1, EARLY)))
+    assert [event.told for event in events(annotator)] == [[0], [ABSTAINED]]
 
 
 def test_the_end_answers_for_the_last_row_and_is_judged_where_the_flow_is_whole():
