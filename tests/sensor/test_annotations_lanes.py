@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from blocks import headers_of
+from flow_rows import rows
 from traffic import Mixture, flood_packets, random_packets
 
 from sensor.alerts.incidents import IncidentTracker
@@ -182,3 +183,12 @@ def test_of_a_flood_no_end_goes_further_than_the_table():
     none = Lanes([Lane(FlowTable(SCHEMA), [Silent()])])
     assert not any(len(each.ends) for each in decide(iter(blocks), none))
     assert not none.running[0].table.keeps_ends
+
+
+def test_flows_whose_ends_were_shed_are_forgotten_when_the_clock_is_set_back():
+    lane = Lane(FlowTable(SCHEMA), [Says(0)])
+    lane.detect(rows({"direction": [1, -1, 1]}, {"direction": [1], "flow_ordinal": 1}), 10)
+    (says,) = lane.watches
+    assert (says.annotator.predicted, says.annotator.open) == (1, 1)
+    lane.restart()
+    assert (says.annotator.open, says.annotator.forgotten) == (0, 1)
