@@ -14,7 +14,7 @@ from sensor.errors import UsageError
 from sensor.model.schema import SENSOR_SIGNATURES, IncidentRule
 from trainer.latency import deploying
 from trainer.latency.deployed_card import card
-from trainer.latency.deploying import Scored, openings, train
+from trainer.latency.deploying import Scored, of_peer, openings, train
 from trainer.latency.figures import Counts
 from trainer.latency.generator import generate
 from trainer.latency.labelling import Labelling, functions, patterns_of
@@ -31,7 +31,7 @@ SECOND = 1_000_000_000
 def quiet(length, every_s=1.0):
     time_ns = (np.arange(length) * every_s * SECOND).astype(np.int64)
     rtt_ms = np.full(length, 10.0)
-    rtt_ms[5] = np.nan
+    rtt_ms[5:6] = np.nan
     return LatencySeries("quiet", time_ns, rtt_ms)
 
 
@@ -47,7 +47,28 @@ def test_what_would_open_an_incident_is_the_kth_highest_score_within_the_rules_t
     spec = replace(SPECS[0], incident=rule)
     series = quiet(6, every_s=2.0)  # a rule of 4 s holds three measurements
     raw = np.array([0.9, 0.2, 0.8, 0.1, 0.1, 0.7], np.float32)
-    assert openings(series, raw, spec).tolist() == pytest.approx([0, 0.2, 0.8, 0.2, 0.1, 0.1])
+    assert openings(series.time_ns, raw, spec).tolist() == pytest.approx(
+        [0, 0.2, 0.8, 0.2, 0.1, 0.1]
+    )
+
+
+def test_an_incident_is_about_a_peer_whatever_the_series():
+    """Two series of which neither has two scores in time; together they have."""
+    rule = IncidentRule("responder", open_flows=1, open_seconds=4, open_rows=2)
+    spec = replace(SPECS[0], incident=rule)
+    first, second = quiet(2, every_s=10.0), quiet(2, every_s=11.0)
+    raw = np.array([[0.9], [0.8]], np.float32)
+    found = of_peer([Scored(first, raw), Scored(second, raw)], 0, spec)
+    assert found.tolist() == pytest.approx([0, 0, 0.9, 0.8])
+    names = ["a.csv 10.0.0.1 0 echo", "a.csv 10.0.0.1 443 syn", "a.csv 10.0.0.2 0 echo"]
+    peers = deploying._peers([replace(quiet(3), name=name) for name in names])
+    assert [len(each) for each in peers.values()] == [2, 1]
+
+
+def test_quiet_series_are_thinned_as_the_sensor_does():
+    time_ns = np.array([0, 99, 100, 250, 299, 300], np.int64) * 1_000_000
+    series = LatencySeries("quiet", time_ns, np.arange(1.0, 7.0))
+    assert deploying._thinned(series).rtt_ms.tolist() == [1, 3, 4, 6]
 
 
 def test_thresholds_lie_above_what_quiet_series_reach_and_below_what_is_likely():
@@ -58,10 +79,10 @@ def test_thresholds_lie_above_what_quiet_series_reach_and_below_what_is_likely()
     calm = quiet(200)
     low = np.full((200, 3), 0.6, np.float32)
     high = np.where(labelling.of_votes(votes) >= 0.5, 0.99, 0.01).astype(np.float32)
-    specs = deploying.chosen([Scored(calm, low)], [Scored(series, high)], labelling)
+    specs = deploying.chosen([[Scored(calm, low)]], [Scored(series, high)], labelling)
     for place, spec in enumerate(specs):
         assert 0.6 < spec.threshold < 0.99
-        assert not (openings(calm, low[:, place], spec) >= spec.threshold).any()
+        assert not (of_peer([Scored(calm, low)], place, spec) >= spec.threshold).any()
 
 
 def test_examples_hold_quiet_windows_as_examples_of_no(monkeypatch):
@@ -84,7 +105,7 @@ def test_one_quiet_series_is_too_few(tmp_path):
 def test_the_card_says_what_was_measured():
     counts = dict.fromkeys(TASKS, Counts(8, 2, 0, 90))
     opened = dict.fromkeys(TASKS, 0) | {"swell": 1}
-    text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, [quiet(100)] * 4)
+    text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, 2, [quiet(100)] * 4)
     assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 |" in text
     assert "4 quiet series, 400 measurements" in text
     assert "10 measurements at 0.5000 or above within 120 s" in text

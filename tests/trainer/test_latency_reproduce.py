@@ -130,7 +130,7 @@ def test_claims_say_yes_no_equal_and_what_has_not_been_run():
 
 def timings(together):
     three = dict.fromkeys(TASKS, 10.0)
-    return timing.Timing(three, three, 1.0, three, together, three, three, together, three)
+    return timing.Timing(three, three, 1.0, 30.0, together, together, three, three, together, three)
 
 
 def test_times_against_the_aims():
@@ -180,7 +180,7 @@ def test_a_change_is_moved_to_where_levels_change_and_short_verdicts_are_none():
 def everything():
     counts = dict.fromkeys(TASKS, Counts(8, 2, 1, 89))
     large = poster.Poster(
-        24_500_000, 98, "2 processes", {}, 100.0, 15_000, 9, (10**8, 10**9), {}, {}
+        24_500_000, 98, "processes, 2", {}, 100.0, 15_000, 9, (10**8, 10**9), {}, {}
     )
     seconds = dict.fromkeys(("votes", "label models", "network", "test"), 60.0)
     large = replace(large, seconds=seconds, label_model=counts, network=counts)

@@ -6,9 +6,6 @@ import click
 
 from trainer.latency.reading import read_files
 
-LEAST = 64
-"""Measurements of a quiet series that is learnt from: shorter ones fill no window."""
-
 
 @click.command()
 @click.option(
@@ -30,7 +27,7 @@ def train(quiet: tuple[Path, ...], out: Path, version: str) -> None:
     """Teach a network noise, outages and swells, and export it as a bundle.
 
     It learns from generated series, labelled by labeling functions, and from quiet ones of your
-    network; thresholds are such that quiet series which were kept out raise no alert. This takes
+    network; thresholds are such that quiet peers which were kept out raise no alert. This takes
     some minutes.
 
     \b
@@ -40,7 +37,6 @@ def train(quiet: tuple[Path, ...], out: Path, version: str) -> None:
     """  # noqa: D301 -- click's mark for lines to leave alone
     from trainer.latency import deploying  # noqa: PLC0415 -- TensorFlow takes seconds to load
 
-    series = [each for each in read_files(quiet) if len(each) >= LEAST]
-    made = deploying.train(series, out, version)
+    made = deploying.train(list(read_files(quiet)), out, version)
     thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in made.tasks)
     click.echo(f"{out}: {made.name} {made.version}, thresholds {thresholds}")

@@ -23,6 +23,7 @@ def card(
     specs: Sequence[TaskSpec],
     counts: Mapping[str, Counts],
     opened: Mapping[str, int],
+    kept: int,
     quiet: Sequence[LatencySeries],
 ) -> str:
     """The card as Markdown.
@@ -33,7 +34,8 @@ def card(
         lesson: how it was taught.
         specs: tasks with thresholds.
         counts: by task, of single generated measurements that nothing was learnt from.
-        opened: by task, quiet series kept out of training in which an incident opens.
+        opened: by task, quiet peers kept out of training about which an incident opens.
+        kept: how many of these there are.
         quiet: all quiet series.
     """
     network = (
@@ -54,22 +56,21 @@ def card(
             "precision",
             "recall",
             "F1",
-            "quiet series with an incident",
+            "quiet peers with an incident",
         ]
     ]
-    kept = len(quiet[1::2])
     for spec in specs:
         each = counts[spec.name]
         cells = [f"{each.positives}", f"{each.precision:.3f}", f"{each.recall:.3f}"]
         rows.append([spec.name, *cells, f"{each.f1:.3f}", f"{opened[spec.name]} of {kept}"])
     reading = (
         "Single measurements of generated series that nothing was learnt from, at the thresholds; "
-        "and quiet series that nothing but the thresholds was learnt from."
+        "and quiet peers from which nothing but the thresholds was learnt."
     )
     made = (
         "Labels are probabilities of a label model over labeling functions "
         "(`trainer/weak/latency.py`); no truth was looked at in training. Thresholds are such that "
-        f"no incident opens in quiet series that were kept out. {len(quiet)} quiet series, "
+        f"no incident opens about quiet peers that were kept out. {len(quiet)} quiet series, "
         f"{sum(map(len, quiet)):,} measurements. Settings, names and versions are in "
         "`manifest.json`."
     )

@@ -1,13 +1,15 @@
 """From labeling functions to a bundle: what is learnt from, thresholds, and export.
 
-Learnt from are generated series, labelled by the label model, and series of paths on which nothing
-is to be alerted: *quiet* ones, such as `multa-sensor latency` prints of a day at home. Whatever
-their measurements look like, they are examples of no. Every second quiet series is kept out of
-training: no alert may open in those, and that is where thresholds come from. Truth of generated
-series is looked at in the end only, for the model card.
+Learnt from are series of peers on which nothing is to be alerted, *quiet* ones, such as
+`multa-sensor latency` prints of a day at home, and series with noise, outages and swells, labelled
+by the label model: generated ones at all levels from a wire to an ocean, and long quiet ones to
+which the generator has added them. Whatever the measurements of quiet series look like, they are
+examples of no. Every second quiet peer is kept out of training: no incident may open about those,
+and that is where thresholds come from. Truth of what was generated is looked at in the end only,
+for the model card.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +19,14 @@ from numpy.typing import NDArray
 
 from sensor.errors import UsageError
 from sensor.flows.sequences import SequenceBatch
+from sensor.latency.peer_windows import SERIES_NS
 from sensor.model.bundle import Bundle
 from sensor.model.schema import TaskSpec
 from trainer.bundling import commit, histograms
 from trainer.export import convert, converted_scores, export
 from trainer.latency.deployed_card import card
 from trainer.latency.figures import Counts
-from trainer.latency.generator import generate
+from trainer.latency.generator import Features, generate
 from trainer.latency.labelling import LIKELY, Labelling, Labels, functions, patterns_of
 from trainer.latency.learning import Examples, teach
 from trainer.latency.lesson import Lesson
@@ -42,6 +45,14 @@ LEARNT, HELD_OUT, TESTED = 30, 8, 8
 """Generated series to learn from, to choose thresholds by and to test on."""
 LENGTH = 5_000
 """Measurements of each."""
+
+FEATURES = Features(noise_level=3.0, swell_level=3.0, swell_length=(16, 128))
+"""What is added: up to three levels, as nobody wants to be told of a tenth of one, and no longer
+than the windows can tell."""
+
+LEVELS = 0.01
+"""Least factor by which generated round-trip times are scaled down: the generator has those of
+servers, and a gateway's devices are nearer."""
 
 SAMPLED, QUIET = 800, 20_000
 """Windows of each generated series that are learnt from, and of all quiet series together."""
@@ -77,22 +88,24 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
         UsageError: there are fewer than two quiet series.
         MultaError: the bundle can't be made, proven or written.
     """
-    if len(quiet) < 2:
+    peers = list(_peers([_thinned(series) for series in quiet]).values())
+    if len(peers) < 2:
         raise UsageError(
-            f"{len(quiet)} quiet series; name files with at least two, as `multa-sensor latency` "
+            f"{len(peers)} quiet peers; name files with at least two, as `multa-sensor latency` "
             "prints them"
         )
+    taught = [series for peer in peers[::2] for series in peer]
     learnt, held_out, tested = (
-        list(generate(count * LENGTH, LENGTH, SEED + place))
-        for place, count in enumerate((LEARNT, HELD_OUT, TESTED))
+        [*_scaled(count, SEED + place)] for place, count in enumerate((LEARNT, HELD_OUT, TESTED))
     )
+    learnt = [*_added(taught), *learnt]
     every = functions()
     votes = [apply(every, columns(series)) for series in learnt]
     labelling = Labelling.of(every, patterns_of(every, np.concatenate(votes)))
     labels = [labelling.of_votes(each) for each in votes]
     rng = np.random.default_rng(SEED)
-    training = _examples(learnt[:-6], labels[:-6], quiet[::2], rng)
-    validation = _examples(learnt[-6:], labels[-6:], quiet[::2], rng)
+    training = _examples(learnt[:-6], labels[:-6], taught, rng)
+    validation = _examples(learnt[-6:], labels[-6:], taught, rng)
     network = teach(TASKS, LESSON, SEED, training, validation)
     tflite = convert(network.model, SCHEMA)
 
@@ -101,14 +114,15 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
             Scored(each, converted_scores(tflite, _windows(each), list(TASKS))) for each in every
         ]
 
-    calm = scored(quiet[1::2])
+    calm = [scored(peer) for peer in peers[1::2]]
     specs = chosen(calm, scored(held_out), labelling)
     found = scored(tested)
     counts = _counts(found, specs)
     opened = {
-        spec.name: sum(_opens(each, i, spec) for each in calm) for i, spec in enumerate(specs)
+        spec.name: sum(bool((of_peer(each, i, spec) >= spec.threshold).any()) for each in calm)
+        for i, spec in enumerate(specs)
     }
-    rows, truth = _golden(quiet[1::2], tested, rng)
+    rows, truth = _golden([series for peer in peers[1::2] for series in peer], tested, rng)
     raw = np.concatenate([each.raw for each in found])
     marks = np.concatenate([_truth(each.series) for each in found])
     return export(
@@ -119,7 +133,7 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
         _provenance(quiet, len(network.losses)),
         {"generated": {task: asdict(each) for task, each in counts.items()}},
         histograms(specs, raw, marks),
-        card(out.name, version, LESSON, specs, counts, opened, quiet),
+        card(out.name, version, LESSON, specs, counts, opened, len(calm), quiet),
         out,
         version=version,
         labels=truth.astype(np.float32),
@@ -128,12 +142,12 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
 
 
 def chosen(
-    calm: Sequence[Scored], likely: Sequence[Scored], labelling: Labelling
+    calm: Sequence[Sequence[Scored]], likely: Sequence[Scored], labelling: Labelling
 ) -> tuple[TaskSpec, ...]:
-    """The tasks with thresholds at which no quiet series opens an incident.
+    """The tasks with thresholds at which no incident opens about a quiet peer.
 
     Args:
-        calm: quiet series that nothing was learnt from.
+        calm: all series of each quiet peer that nothing was learnt from.
         likely: generated ones; of them, what the label model finds likely counts as to be found.
         labelling: whose word that is.
     """
@@ -142,10 +156,10 @@ def chosen(
         labelling.of_votes(apply(labelling.functions, columns(each.series))) for each in likely
     ]
     for place, spec in enumerate(SPECS):
-        benign = np.concatenate([openings(each.series, each.raw[:, place], spec) for each in calm])
+        benign = np.concatenate([of_peer(each, place, spec) for each in calm])
         wanted = np.concatenate(
             [
-                openings(each.series, each.raw[:, place], spec)[said[:, place] >= LIKELY]
+                of_peer([each], place, spec)[said[:, place] >= LIKELY]
                 for each, said in zip(likely, labels, strict=True)
             ]
         )
@@ -153,26 +167,65 @@ def chosen(
     return tuple(specs)
 
 
+def of_peer(every: Sequence[Scored], place: int, spec: TaskSpec) -> NDArray[np.float32]:
+    """`openings` of all measurements of a peer: an incident is about it, not about a series."""
+    time_ns = np.concatenate([each.series.time_ns for each in every])
+    raw = np.concatenate([each.raw[:, place] for each in every])
+    order = np.argsort(time_ns, kind="stable")
+    found = np.empty(len(raw), np.float32)
+    found[order] = openings(time_ns[order], raw[order], spec)
+    return found
+
+
 def openings(
-    series: LatencySeries, raw: NDArray[np.float32], spec: TaskSpec
+    time_ns: NDArray[np.int64], raw: NDArray[np.float32], spec: TaskSpec
 ) -> NDArray[np.float32]:
     """``(m,)`` the highest threshold at which an incident would be open with each measurement.
 
     That is the k-th highest of the scores within the rule's seconds up to it; 0 where there are
     fewer.
+
+    Args:
+        time_ns: ``(m,)``, never decreasing.
+        raw: ``(m,)`` scores.
+        spec: whose rule it is.
     """
     rule, k = spec.incident, spec.incident.open_rows
-    begins = np.searchsorted(series.time_ns, series.time_ns - rule.open_seconds * _NS)
-    found = np.zeros(len(series), np.float32)
+    begins = np.searchsorted(time_ns, time_ns - rule.open_seconds * _NS)
+    found = np.zeros(len(raw), np.float32)
     for place, begin in enumerate(begins.tolist()):
         if place + 1 - begin >= k:
             found[place] = np.partition(raw[begin : place + 1], -k)[-k]
     return found
 
 
-def _opens(scored: Scored, place: int, spec: TaskSpec) -> bool:
-    """Whether an incident opens in a series."""
-    return bool((openings(scored.series, scored.raw[:, place], spec) >= spec.threshold).any())
+def _thinned(series: LatencySeries) -> LatencySeries:
+    """What the sensor has rows of: one measurement of each span of the clock, the first."""
+    span = series.time_ns // SERIES_NS
+    return series.take(np.diff(span, prepend=span[:1] - 1) != 0)
+
+
+def _peers(quiet: Sequence[LatencySeries]) -> dict[str, list[LatencySeries]]:
+    """Series by file and peer, which the names of those that the sensor has measured begin with."""
+    found: dict[str, list[LatencySeries]] = {}
+    for series in quiet:
+        found.setdefault(" ".join(series.name.split(" ")[:2]), []).append(series)
+    return found
+
+
+def _scaled(count: int, seed: int) -> Iterator[LatencySeries]:
+    """Generated series, each at a level of its own."""
+    rng = np.random.default_rng([seed, 1])
+    for series in generate(count * LENGTH, LENGTH, seed, features=FEATURES):
+        factor = LEVELS ** rng.random()
+        yield replace(series, rtt_ms=series.rtt_ms * factor)
+
+
+def _added(quiet: Sequence[LatencySeries]) -> Iterator[LatencySeries]:
+    """Long quiet series with noise, outages and swells."""
+    long = [each for each in quiet if each.answered.sum() >= 2 * FEATURES.least_answers]
+    for number, series in enumerate(long):
+        yield from generate(LENGTH, LENGTH, SEED + 100 + number, [series], FEATURES)
 
 
 def _examples(

@@ -32,22 +32,24 @@ def single_task(given: str, answer: str) -> None:
 
     Args:
         given: file with ``rtt_ms``: ``(m,)`` float64, NaN where there was no answer.
-        answer: file to write, with ``applier`` and ``label_model``: seconds of each of three tasks,
+        answer: file to write, with ``applier`` and ``label_model``: seconds of the processor,
+            of each of three tasks,
             and ``functions``, how many there were of each.
     """
     pandas = importlib.import_module("pandas")
     labeling = importlib.import_module("snorkel.labeling")
     models = importlib.import_module("snorkel.labeling.model")
+    importlib.import_module("torch").set_num_threads(1)
     frame = pandas.DataFrame({"rtt_ms": np.load(given)["rtt_ms"]})
     applier, model, count = [], [], []
     for each in row_functions(frame.rtt_ms).values():
         functions = [labeling.LabelingFunction(vote.__name__, vote) for vote in each]
-        begin = time.perf_counter()
+        begin = time.process_time()
         votes = labeling.PandasLFApplier(functions).apply(frame, progress_bar=False)
-        middle = time.perf_counter()
+        middle = time.process_time()
         models.LabelModel(cardinality=2, verbose=False).fit(votes, seed=0, progress_bar=False)
         applier.append(middle - begin)
-        model.append(time.perf_counter() - middle)
+        model.append(time.process_time() - middle)
         count.append(len(functions))
     np.savez(answer, applier=applier, label_model=model, functions=count)
 

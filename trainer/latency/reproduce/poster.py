@@ -135,7 +135,7 @@ def make(
     for size in sizes:
         key, path = _place(work, size, dask=dask)
         if read_kept(path, key) is None:
-            where = f"{workers.count} {'workers of Dask' if dask else 'processes'}"
+            where = f"{'Dask' if dask else 'processes'}, {workers.count}"
             poster = compare(size, atlas, workers, where, say)
             write_kept(path, key, poster=asdict(poster))
 
