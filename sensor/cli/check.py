@@ -14,6 +14,7 @@ from sensor.model.detector import BundleDetector
 from sensor.service.config.setting_tables import Capture
 from sensor.service.config.settings import DEFAULT_PATH
 from sensor.service.configured import detecting
+from sensor.service.flow_log import FLOW_EVENTS, annotates
 from sensor.service.lanes import build_lanes
 
 
@@ -45,11 +46,11 @@ def check(
     output: str | None,
     interfaces: tuple[str, ...],
 ) -> None:
-    """Prove that a run would start: configuration, models, alert log, interface and permission.
+    """Prove that a run would start: configuration, models, logs, interface and permission.
 
     Each is told on a line of standard output; the first that is wrong ends the check with its
     exit status. Where neither a configuration nor an option names an interface, none is tried.
-    Nothing is left behind: an alert log that did not exist is created and removed.
+    Nothing is left behind: a log that did not exist is created and removed.
 
     \b
     Examples:
@@ -69,7 +70,8 @@ def check(
     )
     for path in settings.files:
         click.echo(visible(f"configuration {path}: ok"))
-    for lane in build_lanes(detecting(settings, live=True)):
+    lanes = build_lanes(detecting(settings, live=True))
+    for lane in lanes:
         for detector in lane.detectors:
             if isinstance(detector, BundleDetector):
                 bundle = detector.bundle
@@ -81,6 +83,10 @@ def check(
     if log != STDOUT:
         _try_log(Path(os.path.realpath(log)))
         click.echo(f"alert log {log}: ok (can be appended to)")
+    flow_log = settings.flows.log
+    if flow_log and annotates(lanes):
+        _try_log(Path(os.path.realpath(flow_log)), FLOW_EVENTS)
+        click.echo(visible(f"flow log {flow_log}: ok (can be appended to)"))
     if config is not None:
         options.require_interface(config, settings)
     for name in settings.capture.interfaces:
@@ -98,9 +104,9 @@ def _tell_interface(name: str, capture: Capture) -> None:
         click.echo(f"interface {name}: ok ({state}, capture permitted)")
 
 
-def _try_log(path: Path) -> None:
+def _try_log(path: Path, of: str = "alerts") -> None:
     """Opens the log; one that was not there is removed, as its owner should be who writes it."""
     existed = os.path.lexists(path)
-    EventLog(str(path), strict=False).close()
+    EventLog(str(path), strict=False, of=of).close()
     if not existed and path.stat().st_size == 0:
         path.unlink()

@@ -47,6 +47,22 @@ def test_the_configuration_of_an_installation_is_checked(capfd, monkeypatch, tmp
     assert str(config) not in outcome.out
 
 
+def test_the_flow_log_is_tried_where_a_bundle_annotates(
+    capfd, annotating_bundle, random_bundle, tmp_path
+):
+    config, log = tmp_path / "sensor.toml", tmp_path / "flows.json"
+    rest = f'[alerts]\noutput = "-"\n[flows]\nlog = "{log}"\n[capture]\ninterfaces = ["none0"]\n'
+    config.write_text(f'[models]\nactive = ["{annotating_bundle}"]\n{rest}')
+    assert f"flow log {log}: ok" in sensor_command(capfd, "check", "--config", config).out
+    assert not log.exists()
+    log.mkdir()
+    outcome = sensor_command(capfd, "check", "--config", config)
+    assert (outcome.status, outcome.err.count("\n")) == (74, 1)
+    assert f"{log}: flow events can't be opened (is a directory)" in outcome.err
+    config.write_text(f'[models]\nactive = ["{random_bundle}"]\n{rest}')
+    assert "none0" in sensor_command(capfd, "check", "--config", config).err
+
+
 def test_unwritable_log_fails(capfd, tmp_path):
     log = tmp_path / "none" / "alerts.json"
     assert_fails(sensor_command(capfd, "check", "--no-models", "-o", log), 74, log)
