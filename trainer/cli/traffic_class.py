@@ -130,7 +130,6 @@ def _found(material: Material, work: Path, wanted: tuple[int, ...], seeds: int) 
     return Found(
         material=material,
         counts=counts(material, wanted),
-        seeds=tuple(range(seeds)),
         candidates=candidates,
         main=results.known(trainings),
         wanted=len(trainings),

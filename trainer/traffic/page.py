@@ -29,6 +29,8 @@ PAPER = {
 PAPER_ALL = 97.67
 """Single-task with the whole labelled data set, %."""
 
+_VARIED = 2
+
 PAPER_COLUMNS = ("RF", "CNN+RNN-2", "transfer", "multi-task")
 
 
@@ -39,7 +41,6 @@ class Found:
     Attributes:
         material: the data set.
         counts: of labels, in total, 0 for all.
-        seeds: that were asked for.
         candidates: of each approach.
         main: of Table III.
         wanted: trainings of Table III.
@@ -51,7 +52,6 @@ class Found:
 
     material: Material
     counts: tuple[int, ...]
-    seeds: tuple[int, ...]
     candidates: Mapping[str, Candidate]
     main: Figures
     wanted: int
@@ -108,7 +108,7 @@ def _data_set(found: Found) -> list[str]:
         f"{100 * (material.rows.length == SCHEMA.n).mean():.0f} % have more than "
         f"{SCHEMA.n - 1} packets. "
         f"{done} of {found.wanted} trainings of this table are done, seeds "
-        f"{', '.join(map(str, found.seeds))}"
+        f"{', '.join(map(str, sorted({each.seed for each in found.main}))) or 'none'}"
         + (
             f", on {' to '.join(dict.fromkeys((found.dates[0], found.dates[-1])))}"
             if found.dates
@@ -248,10 +248,10 @@ def _variations(found: Found) -> list[str]:
     }
     for name, (attribute, title, head) in titles.items():
         figures = found.varied.get(name, {})
-        if not figures:
+        value_of = attrgetter(attribute)
+        if len({value_of(each) for each in figures}) < _VARIED:  # what Table III holds already
             continue
         rows = [["", head, *tasks, "seeds"]]
-        value_of = attrgetter(attribute)
         kinds = sorted({(each.approach, value_of(each)) for each in figures})
         for approach, value in kinds:
             of = [
