@@ -260,18 +260,37 @@ def test_a_status_that_can_not_be_written_stops_nothing(tmp_path):
     assert watched.look(12)["status_failures"] == 4
 
 
-def test_what_shadows_find_and_can_not_be_written_is_told_until_it_can(tmp_path):
+@pytest.mark.parametrize(
+    ("named", "what"),
+    [(Health.tries, "what shadows find"), (Health.annotates, "what is said of flows")],
+)
+def test_what_another_log_can_not_take_is_told_until_it_can(named, what, tmp_path):
     watched = Watched(tmp_path)
-    log = EventLog(str(tmp_path / "gone/shadow.json"), strict=False, at_once=False)
-    watched.health.tries(log)
+    log = EventLog(str(tmp_path / "gone/other.json"), strict=False, at_once=False)
+    named(watched.health, log)
     assert watched.look(1)["state"] == "healthy"
     log.write(b"{}\n")
     told = watched.look(4)
     assert told["state"] == "degraded"
     (reason,) = told["reasons"]
-    assert reason.startswith(f"{tmp_path}/gone/shadow.json: what shadows find can't be written (1 ")
-    assert "shadow.json" in watched.said[-1]
+    assert reason.startswith(f"{tmp_path}/gone/other.json: {what} can't be written (1 ")
+    assert "other.json" in watched.said[-1]
     (tmp_path / "gone").mkdir()
     log.flush()
     assert watched.look(7)["state"] == "healthy"
     log.close()
+
+
+def test_a_model_that_is_less_often_right_than_in_its_test_is_told(tmp_path):
+    model = ROOT / "models" / "traffic-class"
+    watched = Watched(tmp_path, Detecting(models=(model,), rule=False))
+    assert watched.look(1)["state"] == "healthy"
+    (watch,) = watched.lanes.watches
+    for tally in watch.annotator.tallies[:2]:
+        tally.add(np.full(400, NOW), np.zeros(400, np.uint8), np.ones(400, np.uint8))
+    told = watched.look(4)
+    assert told["state"] == "degraded"
+    named = [
+        reason.split(" names the right class for 0% of 400 flows")[0] for reason in told["reasons"]
+    ]
+    assert named == ["traffic-class/bandwidth", "traffic-class/duration"]
