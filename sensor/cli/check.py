@@ -11,6 +11,7 @@ from sensor.capture.interfaces import describe
 from sensor.capture.ring import Ring
 from sensor.cli import completion, options, visible
 from sensor.model.detector import BundleDetector
+from sensor.service.beginnings import require_beginnings
 from sensor.service.config.setting_tables import Capture
 from sensor.service.config.settings import DEFAULT_PATH
 from sensor.service.configured import detecting
@@ -79,6 +80,9 @@ def check(
                     f"model {bundle.path}: ok ({bundle.name} {bundle.version}, "
                     f"{detector.runtime}, golden vectors answered)"
                 )
+    if settings.capture.cut_off:
+        require_beginnings(lanes)
+        click.echo("cut-off: ok (the models look at the beginnings of connections alone)")
     log = settings.alerts.output
     if log != STDOUT:
         _try_log(Path(os.path.realpath(log)))

@@ -17,6 +17,25 @@ def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff
         say: shows a person why there is no such filter, where the kernel has or permits none.
 
     Raises:
+        UsageError: as `require_beginnings` does.
+    """
+    require_beginnings(lanes)
+    schemas = [lane.table.schema for lane in lanes]
+    most = max(schema.n for schema in schemas)
+    soonest_ms = min(schema.idle_timeout_ms for schema in schemas)
+    try:
+        return CutOff(most, soonest_ms, snap_bytes)
+    except HostError as error:
+        say(
+            f"every packet is read, as the kernel takes no cut-off here ({error}; it takes CAP_BPF)"
+        )
+        return None
+
+
+def require_beginnings(lanes: Lanes) -> None:
+    """Refuses a cut-off where something needs more than the beginnings of connections.
+
+    Raises:
         UsageError: a lane looks at packets late in a connection, or counts them.
     """
     if names := measuring(lanes.watches):
@@ -32,16 +51,6 @@ def cut_off(lanes: Lanes, snap_bytes: int, say: Callable[[str], None]) -> CutOff
                 f"--cut-off: {names} needs packets late in connections too; leave --cut-off out, "
                 "or name models that look at the first packets alone (and perhaps --no-rule)"
             )
-    schemas = [lane.table.schema for lane in lanes]
-    most = max(schema.n for schema in schemas)
-    soonest_ms = min(schema.idle_timeout_ms for schema in schemas)
-    try:
-        return CutOff(most, soonest_ms, snap_bytes)
-    except HostError as error:
-        say(
-            f"every packet is read, as the kernel takes no cut-off here ({error}; it takes CAP_BPF)"
-        )
-        return None
 
 
 def measuring(watches: Iterable[Watch]) -> str:

@@ -63,6 +63,17 @@ def test_the_flow_log_is_tried_where_a_bundle_annotates(
     assert "none0" in sensor_command(capfd, "check", "--config", config).err
 
 
+def test_a_cut_off_that_a_run_would_refuse_is_refused(capfd, annotating_bundle, tmp_path):
+    config = tmp_path / "sensor.toml"
+    rest = '[alerts]\noutput = "-"\n[capture]\ninterfaces = ["lo"]\ncut_off = true\n'
+    config.write_text(f'[models]\nactive = ["{annotating_bundle}"]\nrule = false\n{rest}')
+    outcome = sensor_command(capfd, "check", "--config", config)
+    assert (outcome.status, outcome.err.count("\n")) == (64, 1)
+    assert "--cut-off: annotating" in outcome.err
+    config.write_text(config.read_text().replace("cut_off = true", "cut_off = false"))
+    assert "cut-off" not in sensor_command(capfd, "check", "--config", config).out
+
+
 def test_unwritable_log_fails(capfd, tmp_path):
     log = tmp_path / "none" / "alerts.json"
     assert_fails(sensor_command(capfd, "check", "--no-models", "-o", log), 74, log)
