@@ -17,7 +17,7 @@ from sensor.model.encoding import encode  # noqa: E402
 from trainer.latency.figures import Counts  # noqa: E402
 from trainer.latency.generator import generate  # noqa: E402
 from trainer.latency.labelling import Labelling, columns_of, functions, patterns_of  # noqa: E402
-from trainer.latency.learning import Examples, Scaling, scores, teach  # noqa: E402
+from trainer.latency.learning import Examples, Scaling, alike, scores, teach  # noqa: E402
 from trainer.latency.lesson import Lesson  # noqa: E402
 from trainer.latency.offline import LONG, REACH, STEPS, Centred  # noqa: E402
 from trainer.latency.series import TASKS, LatencySeries  # noqa: E402
@@ -142,6 +142,13 @@ def test_a_network_learns_from_probabilities_alone(series):
     assert learnt.losses[learnt.best_epoch - 1] == min(learnt.losses)
     swell = learnt.model.get_layer("swell").get_weights()[1]
     assert not swell.any()  # no gradient ever came
+
+
+def test_losses_weigh_alike_by_the_entropy_of_shares():
+    """−¼·ln ¼ − ¾·ln ¾ = 0.5623; one in ten thousand counts as one in a thousand."""
+    labels = np.array([[1, 0.0], [0, 0.0002], [0, np.nan], [0, 0.0001]], np.float32)
+    rare = -1e-3 * np.log(1e-3) - 0.999 * np.log(0.999)
+    assert alike(labels) == pytest.approx([1 / 0.5623, 1 / rare], rel=1e-3)
 
 
 def test_figures_by_hand():

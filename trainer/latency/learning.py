@@ -28,6 +28,8 @@ from trainer.latency.lesson import Lesson
 from trainer.models.lmmoe import build, expert_layers
 
 _EPSILON = 1e-7
+_RARE = 1e-3
+"""Least share that a task's weight is reckoned from."""
 _SCALED = 20_000
 """Rows from which the scaling is learnt, at least half as many where there are more."""
 _SCORED = 2_048
@@ -123,7 +125,12 @@ class Scaling:
 
 
 def teach(
-    tasks: Sequence[str], lesson: Lesson, seed: int, training: Examples, validation: Examples
+    tasks: Sequence[str],
+    lesson: Lesson,
+    seed: int,
+    training: Examples,
+    validation: Examples,
+    weights: Sequence[float] | None = None,
 ) -> Learnt:
     """Teaches one network all of these tasks.
 
@@ -133,6 +140,7 @@ def teach(
         seed: of weights and order.
         training: what is learnt.
         validation: whose loss says when to stop and which epoch is kept.
+        weights: of the tasks' losses in their sum; by default all are 1.
     """
     begin = time.perf_counter()
     keras.utils.set_random_seed(seed)
@@ -146,7 +154,8 @@ def teach(
 
     def losses(x: Any, c: Any, wanted: Any, *, learning: bool) -> Any:
         outputs = model(named(x @ matrix, c), training=learning)
-        return _expected_entropy(tf.concat([outputs[task] for task in tasks], axis=1), wanted)
+        entropy = _expected_entropy(tf.concat([outputs[task] for task in tasks], axis=1), wanted)
+        return entropy if weights is None else entropy * tf.constant(weights, tf.float32)
 
     def step(x: Any, c: Any, wanted: Any) -> None:
         with tf.GradientTape() as tape:
@@ -158,7 +167,7 @@ def teach(
     judge = tf.function(lambda *batch: losses(*batch, learning=False), reduce_retracing=True)
     order = np.random.default_rng(seed)
     found: list[float] = []
-    best, weights = 0, model.get_weights()
+    best, kept = 0, model.get_weights()
     while len(found) < lesson.epochs and len(found) - best < lesson.patience:
         shown = order.permutation(taught)
         for start in range(0, len(shown), lesson.batch):
@@ -169,10 +178,21 @@ def teach(
             total += float(tf.reduce_sum(judge(*_batch(validation, part)))) * len(part)
         found.append(total / len(validation.rows))
         if found[-1] <= min(found):
-            best, weights = len(found), model.get_weights()
-    model.set_weights(weights)
+            best, kept = len(found), model.get_weights()
+    model.set_weights(kept)
     scaling.fold(model)
     return Learnt(model, best, tuple(found), time.perf_counter() - begin)
+
+
+def alike(labels: Labels) -> list[float]:
+    """Weights under which all tasks cost the same as long as nothing is learnt.
+
+    One over the entropy of each task's share: what is rare has a small loss from the beginning,
+    and a sum of plain losses may well stop falling before it has been learnt.
+    """
+    shares = np.clip(np.nan_to_num(np.nanmean(labels, axis=0), nan=0.5), _RARE, 1 - _RARE)
+    entropy = -shares * np.log(shares) - (1 - shares) * np.log(1 - shares)
+    return [float(1 / value) for value in entropy]
 
 
 def _batch(examples: Examples, places: NDArray[np.intp]) -> tuple[Any, Any, Any]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trainer.latency import snorkel_side
 from trainer.latency.labelling import LIKELY, Labels, columns_of
-from trainer.latency.learning import Examples, Rows, scores, teach
+from trainer.latency.learning import Examples, Rows, alike, scores, teach
 from trainer.latency.lesson import LESSON
 from trainer.latency.offline import Centred
 from trainer.latency.reproduce.material import Places, Voted, generated
@@ -74,9 +74,9 @@ def _networks(voted: Voted, labels: Labels, trial: Trial) -> tuple[Said, float, 
     seconds, epochs = 0.0, []
     for tasks in ALONE if trial.approach == "networks" else TOGETHER:
         places = [TASKS.index(task) for task in tasks]
-        network = teach(
-            tasks, LESSON, trial.run, training.of_tasks(places), validation.of_tasks(places)
-        )
+        weights = alike(training.labels) if trial.approach == "lmmoe_alike" else None
+        given = training.of_tasks(places), validation.of_tasks(places)
+        network = teach(tasks, LESSON, trial.run, *given, weights)
         said[:, places] = scores(network.model, tested) >= LIKELY
         seconds += network.seconds
         epochs.append(len(network.losses))

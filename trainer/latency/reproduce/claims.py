@@ -18,6 +18,7 @@ NAMES = {
     "snorkel_label_model": "Snorkel's label model alone",
     "networks": "a network a task",
     "lmmoe": "multi-task LMMoE",
+    "lmmoe_alike": "multi-task LMMoE, losses alike",
     "lmmoe_hard": "multi-task LMMoE, hard labels",
     "snorkel_multitask": "Snorkel's MultitaskClassifier",
     "lmmoe_causal": "multi-task LMMoE, last 64 measurements alone",
@@ -29,7 +30,7 @@ MEASURES = {"accuracy": "Accuracy", "f1": "F1", "balanced_accuracy": "Balanced a
 
 NOT_RUN = "not run yet"
 
-OURS = "lmmoe"
+OURS = "lmmoe_alike"
 RIVALS = ("label_model", "networks", "majority")
 """What the multi-task network is to be held against; Snorkel's own are shown beside."""
 

@@ -9,7 +9,9 @@ Approaches; all see the same votes of the same labeling functions, and none any 
 - ``networks``: three networks, a task each, that see both sides of a measurement
   (`trainer.latency.offline`), as the labeling functions do;
 - ``lmmoe``: one network with three tasks, which sees the same;
-- ``lmmoe_hard``: the same, taught with what the label model finds likelier instead of how likely;
+- ``lmmoe_alike``: the same, with losses that weigh alike (`trainer.latency.learning.alike`);
+- ``lmmoe_hard``: as ``lmmoe``, taught with what the label model finds likelier instead of how
+  likely it is;
 - ``snorkel_multitask``: Snorkel's `MultitaskClassifier`, the latency paper's multi-task model, on
   the same inputs;
 - ``lmmoe_causal``: one network with three tasks that sees what the sensor sees of a measurement,
@@ -29,6 +31,7 @@ APPROACHES = (
     "snorkel_label_model",
     "networks",
     "lmmoe",
+    "lmmoe_alike",
     "lmmoe_hard",
     "snorkel_multitask",
     "lmmoe_causal",
