@@ -98,6 +98,24 @@ def test_a_column_that_it_does_not_say_it_reads():
         apply([function(lambda given: given["y"])], {"x": np.zeros(3), "y": np.zeros(3)})
 
 
+def test_something_has_to_be_read():
+    nothing = LabelingFunction("f", TASK, (), lambda _: np.zeros(3, int))
+    with pytest.raises(LabelError, match="f: reads no column"):
+        apply([nothing], {"x": np.zeros(3)})
+
+
+def test_columns_are_to_be_read_alone():
+    def writes(given):
+        given["x"][:] = 0
+        return np.ones(len(given["x"]), int)
+
+    x = np.arange(20.0)
+    with pytest.raises(LabelError, match="f: row 0: ValueError: assignment destination is read-on"):
+        apply([function(writes)], {"x": x})
+    assert x.flags.writeable
+    assert x[19] == 19
+
+
 @pytest.mark.parametrize("piece_rows", [4, 100])
 def test_a_failure_names_the_first_row_at_which_it_comes_up(piece_rows):
     def fails(given):

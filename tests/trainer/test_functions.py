@@ -65,8 +65,9 @@ def test_confidence_lies_between_chance_and_certainty(confidence):
 
 
 def test_windows_are_not_negative():
-    with pytest.raises(LabelError, match="give 0 or more"):
-        LabelingFunction("f", SPEED, (), lambda _: np.zeros(0), before=-1)
+    for wrong in ({"before": -1}, {"after": -2}, {"before": 2.5}):
+        with pytest.raises(LabelError, match=r"is (-1|-2|2\.5); give a whole number, 0 or more"):
+            LabelingFunction("f", SPEED, ("x",), lambda _: np.zeros(0), **wrong)
 
 
 def test_tasks_need_different_classes():

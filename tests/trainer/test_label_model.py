@@ -156,8 +156,9 @@ def test_what_can_not_be_learnt():
     with pytest.raises(LabelError, match="task two: no function votes on any row"):
         fit(silent, voters(TWO, 3))
     patterns, _, _ = exact_patterns(rates_of((0.9, 0.8, 0.7), (1, 1, 1), 2), (0.7, 0.3))
-    with pytest.raises(LabelError, match="a share above 0 for each of no, yes"):
-        fit(patterns, voters(TWO, 3), (1.0,))
+    for balance in ((1.0,), (1.0, 0.0), (np.inf, 1.0)):
+        with pytest.raises(LabelError, match="a share above 0 for each of no, yes"):
+            fit(patterns, voters(TWO, 3), balance)
     with pytest.raises(
         LabelError, match="learnt from votes of 3 functions, asked about those of 2"
     ):

@@ -97,6 +97,7 @@ def test_what_lies_beside_it_can_be_imported(tmp_path):
         ("import numpy\n\n1 / 0\n", "wrong.py:3: ZeroDivisionError: division by zero"),
         ("def f(:\n", "wrong.py:1: SyntaxError"),
         ("import no_such_thing\n", "wrong.py:1: ModuleNotFoundError"),
+        ("import sys\nsys.exit(0)\n", "wrong.py:2: ends the program"),
         ("x = 1\n", "defines no labeling function; decorate some"),
         (MINE.format(limit=1) + "SLOW2 = Task('slow', ('a', 'b'))\n", ""),
     ],

@@ -38,6 +38,12 @@ def test_every_measurement_is_drawn_by_its_truth(
     assert below == [[1.0], [2.0, 8.0], [9.0, 8.0], [0.0]]
 
 
+def test_a_name_is_no_formula(tmp_path: Path) -> None:
+    series = LatencySeries(r"$\foo$.csv", np.arange(1, dtype=np.int64), np.ones(1))
+    plot_series(series, tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
 def test_a_picture_that_cannot_be_written(tmp_path: Path) -> None:
     series = LatencySeries("lan", np.arange(1, dtype=np.int64), np.ones(1))
     for name, says in (("none/a.png", "No such file"), ("a.tune", "not supported")):

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +48,20 @@ def test_series_are_written_as_they_come_or_not_at_all(tmp_path: Path) -> None:
         write_series(tmp_path / "none/series.npz", [made("a", 4)])
 
 
+def test_a_link_is_followed_and_no_device_replaced(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("series.npz")
+    write_series(tmp_path / "link", [made("a", 4)])
+    assert (tmp_path / "link").is_symlink()
+    assert len(list(read_store(tmp_path / "series.npz"))) == 1
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="pipe: is no file that can be replaced"):
+        write_series(pipe, [made("a", 4)])
+    assert pipe.is_fifo()
+    with pytest.raises(OutputError, match=r"series\.npz/b: Not a directory"):
+        write_series(tmp_path / "series.npz" / "b", [made("a", 4)])
+
+
 def test_what_is_no_store_is_told(tmp_path: Path) -> None:
     path = tmp_path / "series.npz"
     with pytest.raises(MissingInputError, match=r"series\.npz: No such file"):
@@ -76,8 +91,20 @@ def test_what_is_no_store_is_told(tmp_path: Path) -> None:
         np.savez(path, **{f"0/{key}": column for key, column in columns.items()})
         with pytest.raises(SeriesError, match=says):
             list(read_store(path))
-    for lengths in ([99], [50, 50], [101, -1]):
-        columns = good | {"lengths": np.array(lengths)}
-        np.savez(path, **{f"0/{name}": column for name, column in columns.items()})
-        with pytest.raises(SeriesError, match="columns of chunk 0 don't fit each other"):
+    for name, value, says in (
+        ("lengths", [99], "columns of chunk 0 don't fit each other"),
+        ("lengths", [50, 50], "chunk 0 has no list of its series"),
+        ("lengths", [-1], "chunk 0 has no list of its series"),
+        ("lengths", [100.0], "chunk 0 has no list of its series"),
+        ("lengths", 100, "chunk 0 has no list of its series"),
+        ("names", [["a"]], "chunk 0 has no list of its series"),
+        ("noise", np.full(100, 2, np.int8), "chunk 0 has truth that is none"),
+    ):
+        columns = good | {"lengths": np.array([100]), name: np.array(value)}
+        np.savez(path, **{f"0/{key}": column for key, column in columns.items()})
+        with pytest.raises(SeriesError, match=says):
             list(read_store(path))
+    none = good | {name: good[name][:0] for name in good} | {"lengths": np.zeros(0, np.int64)}
+    np.savez(path, **{f"0/{key}": column for key, column in none.items()})
+    with pytest.raises(SeriesError, match="chunk 0 has no list of its series"):
+        list(read_store(path))

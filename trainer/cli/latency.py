@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from sensor.streams import visible
 from trainer.cli.latency_train import train
+from trainer.cli.outputs import keep_apart
 from trainer.cli.ranges import SEED
 from trainer.latency.bases import cleaned
 from trainer.latency.generator import DEFAULT, generate
@@ -67,6 +68,7 @@ def generate_command(
       multa-trainer latency generate --out series.npz
       multa-trainer latency generate --base ping.txt --measurements 1000000 --out series.npz
     """  # noqa: D301 -- click's mark for lines to leave alone
+    keep_apart(out, bases)
     clean = [cleaned(series) for series in read_files(bases)]
     total = Total()
     with tqdm(

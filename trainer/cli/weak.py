@@ -17,6 +17,7 @@ from sensor.errors import UsageError
 from sensor.model.schema import FeatureSchema
 from sensor.streams import visible
 from trainer.cli.feedback import read_judged
+from trainer.cli.outputs import keep_apart
 from trainer.cli.ranges import FiniteRange
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.dataset import load as load_dataset
@@ -248,8 +249,7 @@ def label_command(*, out: Path, confidence: float, keep: tuple[str, ...], **give
       multa-trainer train --dataset weak --test home-7 --out run
     """  # noqa: D301 -- click's mark for lines to leave alone
     options = _options(given)
-    if out in options.inputs:
-        raise UsageError(f"{out}: is an input; name another one")
+    keep_apart(out, options.inputs)
     if options.of_flows:
         dataset, every = _supervised_flows(options)
         author = f"labeling functions of {Path(options.reference or 'flows').name}"

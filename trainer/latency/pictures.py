@@ -45,7 +45,8 @@ def plot_series(series: LatencySeries, path: Path) -> None:
         lower.plot(
             seconds[rows], heights[rows], ".", markersize=3, color=COLOURS[task], label=label
         )
-    upper.set(title=f"{series.name}: without noise, outages and swells")
+    # a name with two dollar signs is no formula
+    upper.set_title(f"{series.name}: without noise, outages and swells", parse_math=False)
     lower.set(title="all measurements", xlabel="seconds")
     lower.legend(fontsize="small", loc="center right")
     try:

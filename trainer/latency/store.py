@@ -6,7 +6,9 @@ none). A chunk is closed when it has `CHUNK` measurements, so what is in memory 
 that is longer, a series.
 """
 
+import contextlib
 import errno
+import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -41,24 +43,28 @@ def write_series(path: Path, series: Iterable[LatencySeries]) -> None:
     """Writes series whole or not at all.
 
     Args:
-        path: the file; what is there is replaced in the end.
+        path: the file; what is there is replaced in the end, of a link what it leads to.
         series: in any number, taken as they come.
 
     Raises:
-        OutputError: the file can't be written.
+        OutputError: the file can't be written, or is none.
     """
-    written = path.with_name(f"{path.name}.new")
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise OutputError(f"{path}: is no file that can be replaced; name another one")
+    written = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
         with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
             for number, chunk in enumerate(_chunks(series)):
                 _write_chunk(archive, number, chunk)
-        written.replace(path)
+        written.replace(target)
     except OSError as error:
         raise OutputError(
             f"{path}: {error.strerror or error}; name a file that can be written"
         ) from None
     finally:
-        written.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            written.unlink()
 
 
 def read_store(path: Path) -> Iterator[LatencySeries]:
@@ -110,11 +116,16 @@ def _write_chunk(archive: zipfile.ZipFile, number: int, chunk: list[LatencySerie
 def _read_chunk(archive: Any, number: int) -> Iterator[LatencySeries]:
     names, lengths = archive[f"{number}/names"], archive[f"{number}/lengths"]
     columns = {name: archive[f"{number}/{name}"] for name in _TYPES}
+    listed = lengths.dtype == np.int64 and names.shape == lengths.shape == (lengths.size,)
+    if not listed or not lengths.size or (lengths < 0).any():
+        raise ValueError(f"chunk {number} has no list of its series")
     ends = np.cumsum(lengths)
     whole = {column.shape for column in columns.values()} == {(int(ends[-1]),)}
     typed = all(columns[name].dtype == dtype for name, dtype in _TYPES.items())
-    if not whole or not typed or len(names) != len(lengths) or (lengths < 0).any():
+    if not whole or not typed:
         raise ValueError(f"columns of chunk {number} don't fit each other")
+    if not all(np.isin(columns[task], (0, 1, UNKNOWN)).all() for task in TASKS):
+        raise ValueError(f"chunk {number} has truth that is none")
     rtts = columns["rtt_ms"]
     if (rtts <= 0).any() or np.isinf(rtts).any():
         raise ValueError(f"chunk {number} has round-trip times that are none")

@@ -142,8 +142,7 @@ def _piece(
 def _vote(function: LabelingFunction, columns: Columns, begin: int, end: int, offset: int) -> Votes:
     """Votes of one function on rows of the columns, seeing what it says that it looks at."""
     first = max(0, begin - function.before)
-    names = tuple(columns) if function.reads == ALL else function.reads
-    seen = {name: columns[name][first : end + function.after] for name in names}
+    seen = _seen(function, columns, first, end + function.after)
     try:
         return function(seen)[begin - first : end - first]
     except WrongVoteError as error:
@@ -157,6 +156,15 @@ def _vote(function: LabelingFunction, columns: Columns, begin: int, end: int, of
         raise _failed(function, cause, row + offset) from None
 
 
+def _seen(function: LabelingFunction, columns: Columns, first: int, last: int) -> Columns:
+    """What a function is given of some rows: to read alone, as others are given the same."""
+    seen = {}
+    for name in columns if function.reads == ALL else function.reads:
+        seen[name] = columns[name][first:last]
+        seen[name].flags.writeable = False
+    return seen
+
+
 def _first_failure(
     function: LabelingFunction, columns: Columns, begin: int, end: int, error: Exception
 ) -> tuple[int, Exception]:
@@ -165,8 +173,7 @@ def _first_failure(
         middle = (begin + end) // 2
         try:
             first = max(0, begin - function.before)
-            names = tuple(columns) if function.reads == ALL else function.reads
-            function({name: columns[name][first : middle + function.after] for name in names})
+            function(_seen(function, columns, first, middle + function.after))
         except Exception as failure:  # noqa: BLE001 -- what is looked for
             error, end = failure, middle
         else:
@@ -189,6 +196,8 @@ def _failed(function: LabelingFunction, error: Exception, row: int) -> LabelErro
 def _needed(functions: Sequence[LabelingFunction], columns: Columns) -> tuple[str, ...]:
     """Columns that are read; workers are sent no others."""
     for function in functions:
+        if not function.reads:
+            raise LabelError(f"{function.place}: reads no column; name those that it looks at")
         missing = [name for name in function.reads if name not in columns and name != ALL[0]]
         if missing:
             raise LabelError(

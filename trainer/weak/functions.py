@@ -15,6 +15,7 @@ be applied to a long table in pieces that overlap, and votes as it would on the 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -84,8 +85,9 @@ class LabelingFunction:
     reference: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
-        if self.before < 0 or self.after < 0:
-            raise LabelError(f"{self.place}: looks at −{self.before} rows; give 0 or more")
+        for name, rows in (("before", self.before), ("after", self.after)):
+            if not isinstance(rows, Integral) or rows < 0:
+                raise LabelError(f"{self.place}: {name} is {rows}; give a whole number, 0 or more")
         if not 1 / len(self.task.classes) < self.confidence < 1:
             raise LabelError(
                 f"{self.place}: its confidence is {self.confidence}; give more than "

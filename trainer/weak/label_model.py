@@ -316,7 +316,7 @@ def _given(task: Task, balance: Sequence[float] | None) -> Floats | None:
     if balance is None:
         return None
     shares = np.asarray(balance, np.float64)
-    if shares.shape != (len(task.classes),) or not (shares > 0).all():
+    if shares.shape != (len(task.classes),) or not ((shares > 0) & np.isfinite(shares)).all():
         raise LabelError(
             f"task {task.name}: the balance must be a share above 0 for each of "
             f"{', '.join(task.classes)}"

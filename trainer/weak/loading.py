@@ -93,6 +93,10 @@ def _run(path: Path) -> dict[str, object]:
         spec.loader.exec_module(module)
     except LabelError:
         raise
+    except SystemExit as error:
+        raise LabelError(
+            f"{where(error, path)}: ends the program; do so in `if __name__ == '__main__'` alone"
+        ) from None
     except Exception as error:  # noqa: BLE001 -- whatever the user's own code ran into
         raise LabelError(f"{where(error, path)}: {type(error).__name__}: {error}") from None
     finally:
