@@ -14,5 +14,5 @@ def test_an_input_is_not_written_over(tmp_path: Path, monkeypatch: pytest.Monkey
     for out in (Path("in"), tmp_path / "in", Path("link")):
         with pytest.raises(UsageError, match="is an input; name another one"):
             keep_apart(out, [Path("other"), Path("in")])
-    for out in ("other", "new"):
-        keep_apart(Path(out), [Path("in"), Path("none")])
+    for name in ("other", "new"):
+        keep_apart(Path(name), [Path("in"), Path("none")])
