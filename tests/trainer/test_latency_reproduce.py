@@ -161,6 +161,7 @@ def test_the_poster_adds_up_over_pieces(monkeypatch):
         assert counts["swell"].positives == truth
     assert found.label_model["outage"].f1 == 1
     assert (found.pieces, found.sampled) == (3, 600)
+    assert found.processor > 0
     assert set(found.seconds) == {"votes", "label models", "network", "test"}
     assert poster.Poster.of(json.loads(json.dumps(poster.asdict(found)))) == found
 

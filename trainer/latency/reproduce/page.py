@@ -192,7 +192,7 @@ def _posters(found: Found) -> list[str]:
 def _poster(poster: Poster, applier: float) -> list[list[str]]:
     """Multi-task beside single-task at one size, the poster's figures in their own column."""
     data, accurate, faster = POSTER[poster.measurements]
-    table = [[f"{poster.measurements:,} measurements", "label model alone", NAMES["lmmoe"]]]
+    table = [[f"{poster.measurements:,} measurements", NAMES["label_model"], NAMES["lmmoe"]]]
     table[0] += ["multi-task more, points", f"poster ({data})"]
     gains = []
     for measure, title in MEASURES.items():
@@ -204,7 +204,8 @@ def _poster(poster: Poster, applier: float) -> list[list[str]]:
             table.append([*cells, f"{100 * gains[-1]:+.2f}", ""])
     accuracy = 100 * float(np.mean(gains[: len(TASKS)]))
     table.append(["accuracy, mean of the tasks", "", "", f"{accuracy:+.2f}", f"+{accurate} %"])
-    ours = sum(poster.seconds[what] for what in ("votes", "label models", "network"))
+    clock = sum(poster.seconds[what] for what in ("votes", "label models", "network"))
+    ours = clock if poster.processor is None else poster.processor
     if np.isnan(applier):
         return [*table, ["training, s", "–", f"{ours:.0f}", "", f"{faster} % faster"]]
     theirs = applier * poster.measurements

@@ -84,6 +84,8 @@ class Poster:
         epochs: of it.
         peak_bytes: most memory of this process, and of its largest worker.
         label_model, network: by task, over all test parts.
+        processor: seconds of the processor that votes, label models and network took together;
+            None where that was not measured.
     """
 
     measurements: int
@@ -96,6 +98,7 @@ class Poster:
     peak_bytes: tuple[int, int]
     label_model: dict[str, Counts]
     network: dict[str, Counts]
+    processor: float | None = None
 
     @classmethod
     def of(cls, document: dict[str, Any]) -> "Poster":
@@ -178,7 +181,7 @@ def compare(
         labelling.of_votes(np.concatenate([piece.votes[part] for piece in pieces]))
         for part in (0, 1)
     ]
-    weights, epochs = workers.submit(_network, inputs, labels).result()
+    weights, epochs, processor = workers.submit(_network, inputs, labels).result()
     clocked("network", begin)
     begin = time.perf_counter()
     tested = _every(
@@ -203,6 +206,7 @@ def compare(
         ),
         {task: _by_patterns(labelling, task, pieces) for task in TASKS},
         {task: Counts.total([found[task] for found, _ in tested]) for task in TASKS},
+        sum(piece.seconds for piece in pieces) + sum(labelling.seconds.values()) + processor,
     )
 
 
@@ -266,16 +270,17 @@ def _by_patterns(labelling: Labelling, task: str, pieces: Sequence[Piece]) -> Co
 
 def _network(
     inputs: Sequence[Centred], labels: Sequence[NDArray[np.float32]]
-) -> tuple[list[NDArray[np.float32]], int]:
-    """In a worker: weights of a network that has learnt the sample, and its epochs."""
+) -> tuple[list[NDArray[np.float32]], int, float]:
+    """In a worker: weights of a network that has learnt the sample, its epochs and its cost."""
     from trainer.latency.learning import Examples, teach  # noqa: PLC0415 -- TensorFlow is slow
 
     begin_network(FIRST)
     training, validation = (
         Examples(rows, wanted) for rows, wanted in zip(inputs, labels, strict=True)
     )
+    begin = time.process_time()
     learnt = teach(TASKS, LESSON, FIRST, training, validation)
-    return learnt.model.get_weights(), len(learnt.losses)
+    return learnt.model.get_weights(), len(learnt.losses), time.process_time() - begin
 
 
 def _tested(

@@ -131,7 +131,8 @@ def measured(atlas: Path, flent: Sequence[Path]) -> Real:
             for each, places in zip(voted, chosen, strict=True)
         ]
         parts.append(Examples(Centred.concatenate(inputs), np.concatenate(labels)))
-    network = teach(TASKS, LESSON, FIRST, *parts).model
+    training, validation = parts
+    network = teach(TASKS, LESSON, FIRST, training, validation).model
 
     def verdicts(series: LatencySeries) -> dict[str, Verdict]:
         likely = labelling.of_votes(apply(every, columns(series)))
