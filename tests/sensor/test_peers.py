@@ -81,3 +81,19 @@ def test_failures_of_strangers_hold_no_place():
         )
         assert table.held == 0
     assert (table.unknown, table.evicted) == (3 * SERIES, 0)
+
+
+def test_the_longest_silent_make_room_of_equals_the_first():
+    table = SeriesTable()
+    for second in range(3):
+        first = 1_024 * second + 1
+        placed(table, *((second, first + k, 0, ECHO_KIND, ANSWERED) for k in range(1_024)))
+    assert (table.held, table.evicted) == (3_072, 0)
+    again = [(3, 1 + k, 0, ECHO_KIND, ANSWERED) for k in range(1_000)]
+    new = [(3, 9_000 + k, 0, ECHO_KIND, ANSWERED) for k in range(20)]
+    placed(table, *again, *new, *again[:4])
+    assert (table.held, table.evicted) == (3_072, 20)
+    known = placed(
+        table, *((4, k, 0, ECHO_KIND, FAILED) for k in (1, 1_000, 1_001, 1_020, 1_021, 9_000))
+    )
+    assert [place for place, _ in known] == [0, 1, 4, 5]
