@@ -98,6 +98,20 @@ def test_several_runs_are_several_series(tmp_path: Path) -> None:
     ]
 
 
+def test_a_summary_of_another_run_is_left_out(tmp_path: Path) -> None:
+    lines = (BEGIN, answer("1700000000.5", 1, "1"), answer("1700000001.5", 2, "1"))
+    (series,) = read(tmp_path, *lines, "9999999999 packets transmitted, 2 received")
+    assert len(series) == 2
+
+
+def test_leaps_of_numbers_fill_no_memory(tmp_path: Path) -> None:
+    lines = (answer(f"17000{k:05d}.5", k * 32_767 % 65_536, "1") for k in range(100))
+    with pytest.raises(SeriesError, match=r"ping\.txt: numbers from 0 to 3243933, and 100 of them"):
+        read(tmp_path, *lines)
+    (series,) = read(tmp_path, answer("1700000000.5", 0, "1"), answer("1700003000.5", 30_000, "1"))
+    assert len(series) == 30_001
+
+
 def test_what_a_person_can_mend_is_told_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(SeriesError, match=r"ping\.txt:2: .* record with `ping -D`"):
         read(tmp_path, BEGIN, "64 bytes from 8.8.8.8: icmp_seq=1 ttl=117 time=1 ms")

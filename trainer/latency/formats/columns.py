@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from trainer.latency.series import LatencySeries
 
+_LONGEST_GAP, _SPARSE = 1 << 16, 1000
+"""Numbers that may be missing, whatever there is and for each that is there; more are damaged."""
+
 
 class Columns:
     """Grows by a measurement at a time, in 16 bytes each."""
@@ -56,7 +59,12 @@ def in_sequence(
         rtt_ms: ``(k,)`` their round-trip times, NaN for those without an answer.
         first: number with which the series begins, at most ``numbers[0]``.
         last: number with which it ends, at least ``numbers[-1]``.
+
+    Raises:
+        ValueError: hardly any number is there; a series of all would not fit into memory.
     """
+    if last - first > _LONGEST_GAP + _SPARSE * len(numbers):
+        raise ValueError(f"numbers from {first} to {last}, and {len(numbers)} of them are there")
     all_numbers = np.arange(first, last + 1)
     steps, spans = np.diff(numbers), np.diff(sent_ns)
     interval = float(np.median(spans / steps)) if len(steps) else DEFAULT_INTERVAL_NS

@@ -22,8 +22,6 @@ from trainer.latency.formats.text import opened
 from trainer.latency.series import LatencySeries
 
 _PING = "Ping (ms) "
-_SPARSE = 1000
-"""Sequence numbers for each measurement that is there; more are a damaged file."""
 
 
 def is_flent(head: str) -> bool:
@@ -64,8 +62,6 @@ def _pings(name: str, entries: list[dict[str, Any]]) -> LatencySeries:
         sent_ns = at_ns if math.isnan(rtt_ms) else at_ns - round(rtt_ms * 1e6)
         first.setdefault(int(entry["seq"]), (sent_ns, rtt_ms))
     numbers = np.array(sorted(first), np.int64)
-    if numbers[-1] - numbers[0] > _SPARSE * len(numbers):
-        raise ValueError(f"numbers from {numbers[0]} to {numbers[-1]}")
     sent = np.array([first[int(k)][0] for k in numbers], np.int64)
     rtts = np.array([first[int(k)][1] for k in numbers])
     return in_sequence(name, numbers, sent, rtts, int(numbers[0]), int(numbers[-1]))

@@ -71,7 +71,10 @@ class _Run:
                 last = max(last, first + self.sent - 1)
         sent = np.array([known[int(k)][0] for k in numbers], np.int64)
         rtts = np.array([known[int(k)][1] for k in numbers])
-        return in_sequence(f"{self.file} {self.peer}", numbers, sent, rtts, first, last)
+        try:
+            return in_sequence(f"{self.file} {self.peer}", numbers, sent, rtts, first, last)
+        except ValueError as error:
+            raise SeriesError(f"{self.file}: {error}; not a run of `ping -D`") from None
 
 
 def read_ping(path: Path) -> Iterator[LatencySeries]:
