@@ -54,9 +54,13 @@ def test_what_has_no_form_that_is_read(tmp_path: Path) -> None:
 
 def test_a_file_without_a_measurement_is_told(tmp_path: Path) -> None:
     path = tmp_path / "ping.log"
-    path.write_text("PING 192.0.2.1 (192.0.2.1) 56(84) bytes of data.\n")
-    with pytest.raises(SeriesError, match=r"ping\.log: no measurement in it"):
-        list(read_file(path))
+    for text in (
+        "PING 192.0.2.1 (192.0.2.1) 56(84) bytes of data.\n",
+        "time,peer,port,kind,rtt_ms,from\n",
+    ):
+        path.write_text(text)
+        with pytest.raises(SeriesError, match=r"ping\.log: no measurement in it"):
+            list(read_file(path))
 
 
 def test_published_series_of_every_form(tmp_path: Path) -> None:

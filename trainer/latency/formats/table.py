@@ -73,7 +73,9 @@ def is_table(head: str) -> bool:
     delimiter = _delimiter(lines[0]) if lines else ""
     if not delimiter:
         return False
-    return any(_is_time(line.split(delimiter)[0]) for line in lines)
+    # the sensor writes a header and nothing else where nothing was measured
+    is_header = set(_KEY) <= set(lines[0].split(delimiter))
+    return is_header or any(_is_time(line.split(delimiter)[0]) for line in lines)
 
 
 def _is_time(text: str) -> bool:
