@@ -78,7 +78,7 @@ def test_results_are_kept_and_what_needs_snorkel_is_left_out_with_a_line(tmp_pat
     assert results.known([other]) == {}
 
 
-@pytest.mark.parametrize("approach", ["lmmoe_hard", "lmmoe_alike", "networks"])
+@pytest.mark.parametrize("approach", ["lmmoe_alike", "networks"])
 def test_networks_are_taught_on_labels_and_tested_on_truth(approach, monkeypatch):
     monkeypatch.setattr(approaches, "MEASUREMENTS", 2_500)
     monkeypatch.setattr(approaches, "LESSON", QUICK)

@@ -155,7 +155,7 @@ def _times(timings: Sequence[Timing]) -> list[str]:
             "What makes the paper's single-task side slow is that its functions are called a row "
             "at a time. With our functions and label models on both sides, single-task takes "
             f"{labelled:.1f} s and multi-task {ours:.1f} s: then the label model alone is the "
-            "faster one by far, and what a network adds is accuracy. One network for three takes "
+            "faster one by far, and a network adds what Table 1 shows. One network for three takes "
             f"{share:.2f} of the time of three smaller ones, with a single expert each."
         ),
     ]
@@ -201,7 +201,7 @@ def _poster(poster: Poster, applier: float) -> list[list[str]]:
             together = getattr(poster.network[task], measure)
             gains.append(together - alone)
             cells = [f"{title}, {task}", f"{alone:.4f}", f"{together:.4f}"]
-            table.append([*cells, f"{100 * gains[-1]:+.2f}", ""])
+            table.append([*cells, f"{round(100 * gains[-1], 2) + 0.0:+.2f}", ""])
     accuracy = 100 * float(np.mean(gains[: len(TASKS)]))
     table.append(["accuracy, mean of the tasks", "", "", f"{accuracy:+.2f}", f"+{accurate} %"])
     clock = sum(poster.seconds[what] for what in ("votes", "label models", "network"))
