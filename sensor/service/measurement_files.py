@@ -134,8 +134,8 @@ class SeriesSummary:
             return "no round-trip time was measured\n"
         heading = ("peer", "port", "kind", "answered", "failed", "median", "95 %", "longest")
         rows: list[tuple[str, ...]] = [heading]
-        order = sorted(self._times, key=lambda each: (-self._times[each].total(), each))
-        for series in order:
+        sizes = {each: self._times[each].total() + self._failed[each] for each in self._times}
+        for series in sorted(sizes, key=lambda each: (-sizes[each], each)):
             peer, port, kind = series
             times = self._times[series]
             quantiles = (_time(_quantile(times, share)) for share in (0.5, 0.95, 1))

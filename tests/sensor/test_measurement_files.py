@@ -83,6 +83,14 @@ def test_a_summary_by_hand():
     )
 
 
+def test_failed_measurements_count_in_the_order_of_a_summary():
+    summary = SeriesSummary()
+    silent = [(9, 7, 0, ECHO_KIND, rtt) for rtt in (5, None, None)]
+    summary.add(found((9, 6, 0, ECHO_KIND, 5), (9, 6, 0, ECHO_KIND, 5), *silent))
+    peers = [line.split()[0] for line in summary.text().splitlines()[1:]]
+    assert peers == ["192.0.2.7", "192.0.2.6"]
+
+
 def test_a_summary_has_a_limited_number_of_series():
     summary = SeriesSummary()
     summary.add(found(*((9, 1, k, SYN_KIND, 7) for k in range(SERIES + 5))))
