@@ -13,7 +13,6 @@ from trainer.weak.rolling import (
     rolling_minimum,
     rolling_moments,
     rolling_quantiles,
-    rolling_spread,
     rolling_sum,
 )
 
@@ -47,12 +46,6 @@ def test_extremes_sums_medians_and_quantiles_by_hand():
     same(rolling_median(SERIES, 1, 2), [1.5, 2, 4, 7, 7])
     same(rolling_quantiles(SERIES, 4, 0, (0.0, 0.25, 1.0))[:, -1], [1, 1.75, 10])
     same(rolling_quantiles(SERIES, 4, 0, (0.5,), step=2)[0], [1, 2, 1, 3, 5.5])
-
-
-def test_spread_by_hand():
-    """Median of 1, 2, 4, 10 is 3; the distances 2, 1, 1, 7 have the median 1.5."""
-    middle, spread = rolling_spread(SERIES, 4, 0)
-    assert (middle[-1], spread[-1]) == (3.0, 1.5)
 
 
 def test_rows_before_and_after():
@@ -99,6 +92,6 @@ def test_pieces_give_the_same_bits_as_the_whole():
         lambda x: rolling_moments(x, 30, 17).mean,
         lambda x: rolling_moments(x, 30, 17).squares,
         lambda x: rolling_sum(np.nan_to_num(x), 30, 17),
-        lambda x: rolling_spread(x, 30, 17)[1],
+        lambda x: rolling_quantiles(x, 30, 17, (0.5,))[0],
     ):
         np.testing.assert_array_equal(statistic(series)[part], statistic(piece)[30:-17])

@@ -106,17 +106,6 @@ def rolling_median(values: Floats, before: int, after: int) -> Floats:
     return found
 
 
-def rolling_spread(values: Floats, before: int, after: int) -> tuple[Floats, Floats]:
-    """Median of each window, and the median of its values' distances from it."""
-    middle, spread = np.empty(len(values)), np.empty(len(values))
-    for begin, windows in _windows(values, before, after, 1):
-        rows = slice(begin, begin + len(windows))
-        (middle[rows],) = quantiles(np.sort(windows, axis=1), (0.5,))
-        distances = np.abs(windows - middle[rows, None])
-        (spread[rows],) = quantiles(np.sort(distances, axis=1), (0.5,))
-    return middle, spread
-
-
 def quantiles(ordered: Floats, shares: Sequence[float]) -> Floats:
     """Quantiles ``(shares, b)`` of rows of ``(b, w)`` values in ascending order, NaN at the end."""
     found = np.empty((len(shares), len(ordered)))
