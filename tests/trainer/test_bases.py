@@ -38,6 +38,11 @@ def test_a_cleaned_series_has_one_level_and_no_outliers() -> None:
     assert np.nanstd(outside) == pytest.approx(1, abs=0.15)
 
 
+def test_a_cleaned_series_has_no_time_below_half_its_level() -> None:
+    rtts = np.random.default_rng(0).uniform(1, 200, 1000)
+    assert np.nanmin(cleaned(series(rtts)).rtt_ms) >= np.median(rtts) / 2
+
+
 def test_a_base_needs_answers() -> None:
     rtts = np.full(1000, np.nan)
     rtts[:29] = 5
