@@ -150,7 +150,10 @@ def fit(
     """
     task = functions[0].task
     if not (patterns.votes != ABSTAIN).any():
-        raise LabelError(f"task {task.name}: no function votes on any row; nothing can be learnt")
+        raise LabelError(
+            f"task {task.name}: no function votes on any row, so nothing can be learnt; name the "
+            "other tasks with --task, or write functions that vote"
+        )
     given = _given(task, balance)
     learner = _Learner.of(patterns, functions, given)
     best = learner.settled(learner.begun())
