@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sensor.errors import LabelError, MultaError
 from trainer.executors import Workers
 from trainer.weak.functions import Columns, LabelingFunction, WrongVoteError, row_count
-from trainer.weak.loading import where
+from trainer.weak.loading import LoadedFunction, where
 from trainer.weak.row_by_row import ALL, RowError
 
 PIECE_ROWS = 1 << 16
@@ -183,7 +183,7 @@ def _first_failure(
 
 def _failed(function: LabelingFunction, error: Exception, row: int) -> LabelError:
     place = function.place
-    if function.reference is not None:
+    if isinstance(function, LoadedFunction):
         path = Path(function.reference[0])
         place = f"{where(error, path)}: {function.name}"
     what = f"{type(error).__name__}: {error}"

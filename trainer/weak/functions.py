@@ -70,8 +70,6 @@ class LabelingFunction:
             of them that would be right if all classes were equally frequent. The label model
             begins there.
         file: where it was defined, for messages.
-        reference: what `trainer.weak.loading.load` made it of, so that worker processes can make
-            it again; empty if it is to be pickled itself.
     """
 
     name: str
@@ -82,7 +80,6 @@ class LabelingFunction:
     after: int = 0
     confidence: float = 0.7
     file: str = ""
-    reference: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name, rows in (("before", self.before), ("after", self.after)):
@@ -103,14 +100,6 @@ class LabelingFunction:
     def causal(self) -> bool:
         """Whether it looks at nothing that comes after a row."""
         return self.after == 0
-
-    def __reduce__(self) -> Any:
-        """Those that were loaded are loaded again: their code may be in no importable module."""
-        if self.reference is None:
-            return super().__reduce__()
-        from trainer.weak.loading import load_one  # noqa: PLC0415 -- it imports this module
-
-        return load_one, (*self.reference, self.name)
 
     def __call__(self, columns: Columns) -> NDArray[np.int8]:
         """Votes on whole columns.

@@ -11,8 +11,9 @@ import importlib
 import importlib.util
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from sensor.errors import LabelError, MissingInputError
 from trainer.weak.functions import LabelingFunction, Task, tasks_of
@@ -20,6 +21,21 @@ from trainer.weak.row_by_row import adapted, is_row_function
 
 BUILT_IN = {"latency": "trainer.weak.latency", "flows": "trainer.weak.flows"}
 """Sets of labeling functions that are here, by name, and their modules."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedFunction(LabelingFunction):
+    """One that is loaded again where it is sent: its code may be in no importable module.
+
+    Attributes:
+        reference: what `load` made it of.
+    """
+
+    reference: tuple[str, str] = ("", "")
+
+    def __reduce__(self) -> Any:
+        """As a worker process comes by it."""
+        return load_one, (*self.reference, self.name)
 
 
 def load(reference: str, task: str = "") -> tuple[LabelingFunction, ...]:
@@ -65,7 +81,10 @@ def _loaded(reference: str, task: str) -> tuple[LabelingFunction, ...]:
         )
     found += [adapted(each, Task(task), file=reference) for each in dict.fromkeys(rows)]
     functions = tuple(
-        replace(each, file=Path(reference).name, reference=(reference, task))
+        LoadedFunction(
+            **{entry.name: getattr(each, entry.name) for entry in fields(LabelingFunction)}
+            | {"file": Path(reference).name, "reference": (reference, task)}
+        )
         for each in dict.fromkeys(found)
     )
     if not functions:
