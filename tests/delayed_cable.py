@@ -31,15 +31,22 @@ class Ends:
         return ["ip", "netns", "exec", namespace, *command]
 
 
-@contextlib.contextmanager
-def delayed(delay_ms: float, jitter_ms: float, loss: float, seed: int = 1) -> Iterator[Ends]:
-    """Makes them with addresses; all is gone after the ``with`` block.
+def delayed(
+    delay_ms: float, jitter_ms: float, loss: float, seed: int = 1
+) -> contextlib.AbstractContextManager[Ends]:
+    """Namespaces with addresses; all is gone after the ``with`` block.
 
     Args:
         delay_ms, jitter_ms: one way, and the most that is added to it.
         loss: share of frames.
         seed: of jitter and loss.
     """
+    return joined(Cable("near", "far", delay_ms, jitter_ms, loss), seed)
+
+
+@contextlib.contextmanager
+def joined(cable: Cable, seed: int = 1) -> Iterator[Ends]:
+    """`delayed`, by a cable that is given."""
     stem = f"multa-lat-{os.getpid()}-{next(_serial)}"
     ends = Ends(f"{stem}-c", f"{stem}-s")
     taps = [open_tap(f"lat{os.getpid() % 10**6}{side}") for side in "cs"]
@@ -59,7 +66,7 @@ def delayed(delay_ms: float, jitter_ms: float, loss: float, seed: int = 1) -> It
         carrier = os.fork()
         if not carrier:
             with contextlib.suppress(KeyboardInterrupt):
-                forward([(Cable("near", "far", delay_ms, jitter_ms, loss), *taps)], seed)
+                forward([(cable, *taps)], seed)
             os._exit(0)
         # each knows where the other is, so that no neighbour has to be asked for over a bad line
         macs = [_mac(namespace, ends.port) for namespace in (ends.client, ends.server)]

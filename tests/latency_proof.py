@@ -3,7 +3,8 @@
     python tests/latency_proof.py --out docs/results/passive-latency.md
 
 Live, over the lab's cable with delay, jitter and loss; and in captures, those of the project and
-those of ``--data`` where they are there. As root.
+those of ``--data`` where they are there. Then the alerts that such times raise
+(`alerts_of_latency`). As root.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
+from alerts_of_latency import replayed, rounds, section
 from delayed_cable import CLIENT, SERVER, Ends, captured, delayed
 from initial_rtts import handshakes, round_trips
 from numpy.typing import NDArray
@@ -268,6 +270,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="The page.")
     parser.add_argument("--data", type=Path, help="Folder of unpacked public captures.")
+    parser.add_argument(
+        "--recordings", type=Path, help="Benign recordings: KIND/RECORDING/capture.pcap."
+    )
     arguments = parser.parse_args()
     played = [play(setting) for setting in SETTINGS]
     files = [compared("recorded by the lab", sorted((ROOT / "tests" / "captures").glob("*.pcap")))]
@@ -275,7 +280,11 @@ def main() -> None:
         if arguments.data and (arguments.data / folder).is_dir():
             paths = sorted((arguments.data / folder).rglob("*.pcap"))
             files.append(compared(folder, paths))
-    arguments.out.write_text(page(played, files))
+    own = sorted((ROOT / "tests" / "captures").glob("*.pcap"))
+    replays = [replayed("with attacks, of the tests", own)]
+    folders = sorted(arguments.recordings.iterdir()) if arguments.recordings else []
+    replays += [replayed(each.name, sorted(each.glob("*/capture.pcap"))) for each in folders]
+    arguments.out.write_text(page(played, files) + section(rounds(), replays))
 
 
 if __name__ == "__main__":
