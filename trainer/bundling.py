@@ -29,7 +29,7 @@ HISTOGRAM_EDGES = tuple(round(0.05 * step, 2) for step in range(21))
 
 
 def require_place(out: Path, version: str) -> None:
-    """Proves, before what may take hours, that a bundle can be written; makes its folder.
+    """Proves, before what may take hours, that a bundle can be written.
 
     Args:
         out: the folder, after which the bundle is named.
@@ -37,7 +37,7 @@ def require_place(out: Path, version: str) -> None:
 
     Raises:
         UsageError: a bundle can't have this name or version.
-        OutputError: the folder can't be made or written.
+        OutputError: there can't be such a folder, or it can't be written.
     """
     for what, name in ((f"{out}: a bundle's folder", out.name), ("a version", version)):
         if not NAME.fullmatch(name):
@@ -45,12 +45,11 @@ def require_place(out: Path, version: str) -> None:
                 f"{what} has a name of at most 64 of a-z, 0-9, '.', '_' and '-', of which a "
                 f"letter or digit comes first; {name!r} is none"
             )
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out}: {error.strerror}; name a folder that can be written") from None
-    if not os.access(out, os.W_OK | os.X_OK):
-        raise OutputError(f"{out}: can't be written; name another folder")
+    there = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise OutputError(f"{there}: is no folder, so {out} can't be one; name another folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputError(f"{there}: can't be written; name another folder")
 
 
 def bundle(

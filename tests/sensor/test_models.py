@@ -131,7 +131,8 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         out = sensor_command(capfd, "models", "list", *arguments, "--json").out
         return [json.loads(line) for line in out.splitlines()]
 
-    shipped, annotating = listed("--store", store)
+    shipped, latency, annotating = listed("--store", store)
+    assert (latency["name"], latency["state"]) == ("latency", "shipped")
     assert (shipped["name"], shipped["state"]) == ("iot-gateway", "shipped")
     assert (annotating["name"], annotating["state"]) == ("traffic-class", "shipped")
     sensor_command(capfd, "models", "install", bundle, "--store", store)
@@ -141,6 +142,7 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         ("iot-gateway", "kept"),
         ("random", "current"),
         ("iot-gateway", "shipped"),
+        ("latency", "shipped"),
         ("traffic-class", "shipped"),
     ]
     # a store is a folder too
@@ -150,6 +152,7 @@ def test_list_without_a_folder_shows_the_store_and_what_was_shipped(capfd, bundl
         "current",
         "current",
         "shipped, not used",
+        "shipped",
         "shipped",
     ]
     outcome = sensor_command(capfd, "models", "list", "--store", store)
