@@ -47,9 +47,9 @@ def require_place(out: Path, version: str) -> None:
             )
     there = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not there.is_dir():
-        raise OutputError(f"{there}: is no folder, so {out} can't be one; name another folder")
+        raise OutputError(f"{out}: Not a directory; name a folder that can be written")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise OutputError(f"{there}: can't be written; name another folder")
+        raise OutputError(f"{out}: can't be written; name another folder")
 
 
 def bundle(
