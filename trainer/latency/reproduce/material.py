@@ -14,6 +14,7 @@ from trainer.latency.figures import Counts
 from trainer.latency.generator import generate
 from trainer.latency.labelling import Labelling, functions, patterns_of
 from trainer.latency.marked import read_half
+from trainer.latency.parts import spans
 from trainer.latency.series import TASKS, LatencySeries
 from trainer.weak.applying import Votes, apply
 from trainer.weak.functions import LabelingFunction
@@ -37,8 +38,7 @@ class Parts:
     def of(cls, length: int) -> "Parts":
         """Of a series."""
         places = np.arange(length)
-        ends = length * 3 // 5, length * 4 // 5
-        return cls(places[: ends[0]], places[ends[0] : ends[1]], places[ends[1] :])
+        return cls(*(places[span] for span in spans(length).values()))
 
 
 @dataclass(frozen=True, eq=False)
