@@ -39,7 +39,7 @@ LOST = 0.001
 INTERVALS_S = (0.2, 1.0, 10.0, 60.0, 240.0)
 """Between generated measurements; the last is that of RIPE Atlas."""
 
-_NORMAL = 1.4826
+NORMAL = 1.4826
 """Standard deviations in a median distance from the median, of a normal distribution."""
 
 INTERVAL_JITTER = 0.01
@@ -52,7 +52,7 @@ def spread(rtt_ms: NDArray[np.float64]) -> float:
     At least a ten-thousandth of the median: times that are all equal have no other scale.
     """
     middle = float(np.median(rtt_ms))
-    return max(_NORMAL * float(np.median(np.abs(rtt_ms - middle))), middle / 10_000)
+    return max(NORMAL * float(np.median(np.abs(rtt_ms - middle))), middle / 10_000)
 
 
 def cleaned(series: LatencySeries) -> LatencySeries:

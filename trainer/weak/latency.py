@@ -11,6 +11,7 @@ Columns are those of `columns`: ``rtt_ms``, NaN where there was no answer.
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.latency.bases import NORMAL
 from trainer.latency.series import LatencySeries
 from trainer.weak.functions import ABSTAIN, Columns, Task, labeling_function
 from trainer.weak.rolling import (
@@ -34,9 +35,6 @@ BUCKET = 10
 
 LONG, STEP = 512, 16
 """Rows on each side that are the background of a swell, and every how many of them is looked at."""
-
-NORMAL = 1.4826
-"""Standard deviations in a median distance from the median, of a normal distribution."""
 
 Votes = NDArray[np.integer]
 
