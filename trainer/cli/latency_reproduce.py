@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import OutputError, UsageError
+from trainer.cli import outputs
 from trainer.executors import executor
 from trainer.latency.reproduce import poster, real, timing
 from trainer.latency.reproduce.page import Found, page, raw
@@ -55,11 +56,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     show_default=True,
     help="Folder for results; what is there is not made again.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Page to write (Markdown), with its pictures and numbers beside it.",
-)
+@outputs.page
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials side by side."
 )

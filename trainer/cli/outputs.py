@@ -3,7 +3,16 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import click
+
 from sensor.errors import UsageError
+
+page = click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Page to write (Markdown), with its pictures and numbers beside it.",
+)
+"""Where a reproduction writes what it has measured."""
 
 
 def keep_apart(out: Path, inputs: Iterable[Path]) -> None:

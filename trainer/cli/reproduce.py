@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from sensor.errors import OutputError
+from trainer.cli import outputs
 from trainer.cli.latency_reproduce import latency
 from trainer.cli.traffic_class import traffic_class
 from trainer.executors import executor
@@ -62,11 +63,7 @@ reproduce.add_command(latency)
     show_default=True,
     help="Folder for dataset and results; what is there is not made again.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Page to write (Markdown), with its pictures and numbers beside it.",
-)
+@outputs.page
 @click.option(
     "--jobs",
     type=click.IntRange(1),

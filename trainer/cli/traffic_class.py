@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from sensor.errors import OutputError
+from trainer.cli import outputs
 from trainer.executors import Workers, executor
 from trainer.kept import identity, read_kept, write_kept
 from trainer.traffic.claims import NAMES, accuracies
@@ -59,11 +60,7 @@ def _counts(_: click.Context, __: click.Parameter, value: str) -> tuple[int, ...
     show_default=True,
     help="Folder for results; what is there is not made again.",
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Page to write (Markdown), with its pictures and numbers beside it.",
-)
+@outputs.page
 @click.option(
     "--jobs",
     type=click.IntRange(1),
