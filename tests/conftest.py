@@ -13,13 +13,20 @@ sys.path.insert(1, str(Path(__file__).parent / "fuzz"))
 
 from netns import missing_requirements
 
-# A shell starts what it runs in the background with Ctrl-C ignored, and nohup ignores SIGHUP, which
-# every process that the tests start and interrupt would inherit.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Public captures that are not part of the project; tests that use them skip without them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Gives every test the signals of a new process: what it starts inherits what is ignored here.
+
+    A shell starts what it runs in the background with Ctrl-C ignored, nohup ignores SIGHUP, and so
+    does a run of the sensor that has ended in this process (`sensor.service.signals`).
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGUSR1, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
