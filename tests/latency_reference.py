@@ -49,8 +49,12 @@ class Question:
     answered: bool = False
 
     @property
+    def waits(self) -> int:
+        return TIMESTAMP_NS if self.kind == "timestamp" else ANSWER_NS
+
+    @property
     def deadline(self) -> int:
-        return self.clock + (TIMESTAMP_NS if self.kind == "timestamp" else ANSWER_NS)
+        return self.clock + self.waits
 
 
 def questions_and_answers(octets):
@@ -112,6 +116,8 @@ class Reference:
         for kind, key, refuses in answers:
             question = self._questions.get(key)
             if question is None or question.kind != kind or question.answered:
+                continue
+            if time_ns - question.sent_ns > question.waits:
                 continue
             question.answered = True
             if question.repeated and kind != "timestamp":

@@ -95,6 +95,9 @@ class Probes:
         again = within & asks & (at > runs["clock_ns"][run] + SAME_NS)
         asked = runs["kind"][run]
         fits = (kind == asked) | ((kind == EITHER) & (asked <= SYN_ACK_KIND))
+        # where the capture is out of order the question may be far older than the clock
+        rtt = headers.timestamp_ns[packet] - runs["sent_ns"][run]
+        fits &= rtt <= self._timeout_ns
         open_ = within & ~asks & ~runs["answered"][run] & fits
         match = np.flatnonzero(open_)
         match = match[np.diff(run[match], prepend=-1) != 0]
@@ -110,8 +113,7 @@ class Probes:
         found["answered"] = True
         found["refused"] = questions.refuses[order[match]]
         found["decided_ns"], found["number"] = at[match], first + packet[match]
-        heard = headers.timestamp_ns[packet[match]]
-        found["rtt_ns"] = np.maximum(heard - found["sent_ns"], 0)
+        found["rtt_ns"] = np.maximum(rtt[match], 0)
 
         last = runs[run[np.append(heads[1:], packet.size) - 1]]
         return np.concatenate((found, self._settle(slots, runs, last, now), self.advance(now)))

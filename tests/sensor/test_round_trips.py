@@ -142,3 +142,30 @@ def test_an_answer_at_the_last_moment_counts(pair, waits):
     for late, count in ((0, 1), (1, 0)):
         found, _ = measured([(S, pair[0]), (S + waits + late, pair[1])], 10)
         assert [each[6] for each in found if each[7]] == [waits] * count
+
+
+@pytest.mark.parametrize(
+    ("pair", "waits", "fails"),
+    [
+        (handshake(SYN), 3 * S, True),
+        ((echo(A, B, 8), echo(B, A, 0)), 3 * S, True),
+        (stamped(ACK), 10 * S, False),
+    ],
+)
+def test_no_round_trip_time_is_longer_than_a_question_waits(pair, waits, fails):
+    """A question older than the clock by itself; its answer a moment of the clock later."""
+    asks, answers = pair
+    for late, rtt in ((0, waits), (1, None)):
+        sent = [
+            (S, asks),
+            (S + 7, answers),  # the series begins
+            (90 * S, frames.udp_frame(A, 5, B, 53, b"")),
+            (80 * S, asks),
+            (80 * S + waits + late, answers),
+        ]
+        found, _ = measured(sent, 10)
+        assert found == [tuple(each) for each in expected(sent).measured]
+        of_kind = [each for each in found if each[1] == found[0][1]][1:]
+        assert [(each[6], each[7]) for each in of_kind] == (
+            [(rtt, True)] if rtt else [(0, False)] * fails
+        )
