@@ -389,9 +389,11 @@ def rows_of(batch: Any) -> list[Row]:
 
     Asserts what a `Row` does not show: that packets are front-aligned with zeros after them.
     """
-    names = [entry.name for entry in fields(batch) if entry.name not in MEASURED_COLUMNS]
+    measured = (*MEASURED_COLUMNS, "kind")
+    names = [entry.name for entry in fields(batch) if entry.name not in measured]
     columns = {name: getattr(batch, name).tolist() for name in names}
     assert not any(getattr(batch, name).size for name in MEASURED_COLUMNS)
+    assert not batch.kind.any()
     rows = []
     for position in range(len(batch)):
         values = {name: columns[name][position] for name in names}

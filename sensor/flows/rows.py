@@ -303,6 +303,7 @@ class PacketStore:
         return SequenceBatch(
             **columns,
             **{name: origin[name].copy() for name in INHERITED},
+            kind=np.zeros(rows, np.uint8),
             length=length.astype(np.uint16),
             flow_ordinal=flow["ordinal"][plan.segment],
             row=plan.number.astype(np.int32),

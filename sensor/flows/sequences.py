@@ -65,6 +65,8 @@ class SequenceBatch:
         flow_packets: ``(b,)`` int64 packets of the flow so far.
         midstream: ``(b,)`` bool: TCP whose first packet was not a SYN.
         version, protocol: ``(b,)`` uint8.
+        kind: ``(b,)`` uint8 index into `sensor.latency.measurements.KINDS` for rows of
+            measurements, 0 for others.
         source_high, source_low, destination_high, destination_low: ``(b,)`` uint64, as in
             `sensor.packets.headers.Headers`.
         source_port, destination_port: ``(b,)`` uint16.
@@ -95,6 +97,7 @@ class SequenceBatch:
     midstream: NDArray[np.bool_]
     version: NDArray[np.uint8]
     protocol: NDArray[np.uint8]
+    kind: NDArray[np.uint8]
     source_high: NDArray[np.uint64]
     source_low: NDArray[np.uint64]
     destination_high: NDArray[np.uint64]
@@ -177,6 +180,7 @@ _DTYPES: dict[str, type[np.generic]] = {
     "midstream": np.bool_,
     "version": np.uint8,
     "protocol": np.uint8,
+    "kind": np.uint8,
     "source_high": np.uint64,
     "source_low": np.uint64,
     "destination_high": np.uint64,

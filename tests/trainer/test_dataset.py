@@ -76,7 +76,7 @@ def test_optional_fields_are_stored_where_the_schema_has_them(folder, tmp_path):
         stored = set(np.load(each / "a.npz").files)
         found = load([each])
         assert found.batch.optional == found.schema.optional
-        assert stored == {"labels", *(f.name for f in fields(SequenceBatch))} - (
+        assert stored == {"labels", *(f.name for f in fields(SequenceBatch))} - {"kind"} - (
             {"ttl", "tcp_window", "rtt", "rtt_gap", "answered"} - {*found.schema.optional}
         )
     assert (found.batch.ttl == 64).all()

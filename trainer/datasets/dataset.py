@@ -30,6 +30,9 @@ FORMAT = 1
 
 INDEX = "dataset.json"
 
+_UNSTORED = "kind"
+"""A column of rows of measurements, which no dataset holds."""
+
 
 @dataclass(frozen=True)
 class SourceRecord:
@@ -255,12 +258,13 @@ def _read_source(
         for name, dtype in ROW_TYPES.items()
         if name not in columns
     }
+    absent[_UNSTORED] = np.zeros(record.rows, np.uint8)
     return SequenceBatch(**columns, **absent), labels
 
 
 def _columns(schema: FeatureSchema) -> list[str]:
     """Columns that rows of the schema have."""
-    names = [column.name for column in fields(SequenceBatch)]
+    names = [column.name for column in fields(SequenceBatch) if column.name != _UNSTORED]
     return [name for name in names if name not in ROW_TYPES or name in schema.optional]
 
 
