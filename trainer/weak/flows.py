@@ -1,10 +1,10 @@
 """Labeling functions for flows: attacks as an expert would tell them, without a single label.
 
-They vote on rows of flow datasets (`columns`) and may look at what no network does: ports and
-addresses. The numbers are those of people, not of a fit: how few packets a scan's flow has, how
-many flows a second no home begins. Which flow context is meant is said in `docs/semantics.md` 9:
-``srv``, ``src`` and ``dst`` count the flows to one service, from one source and to one
-destination that began in the second, or the ten seconds, before.
+They vote on rows of flow datasets (`columns`) and may look at what no network does: ports,
+addresses, and the rows around a row. The numbers are those of people, not of a fit: how many ports
+of a host nobody asks for by chance, how many flows a second no home begins. Which flow context is
+meant is said in `docs/semantics.md` 9: ``srv``, ``src`` and ``dst`` count the flows to one service,
+from one source and to one destination that began in the second, or the ten seconds, before.
 """
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
 from sensor.packets.headers import TCP, UDP
+from trainer.weak.counting import Numbers, count_around, first_of, numbered
 from trainer.weak.functions import ABSTAIN, Columns, Task, labeling_function
 
 SYN_DOS = Task("syn_dos")
@@ -21,8 +22,27 @@ SCAN = Task("scan")
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 SSDP = 1900
 
+ROWS = 4_096
+"""Rows before and after a row among which is counted."""
+
+SCAN_NS = 300_000_000_000
+"""What belongs to one scan: five minutes, as in Zeek's `scan.zeek`."""
+
+SCANNED_PORTS, SCANNED_HOSTS = 15, 25
+"""Ports of one host, and hosts for one port, that only a scanner asks for in vain; Zeek's too."""
+
+SCANNING_PORT = 5
+"""Services that are asked from one port; connections have ports of their own."""
+
+SSDP_NS = 10_000_000_000
+"""What belongs to one search: it is answered within 5 s (UPnP Device Architecture 2.0, 1.3.2)."""
+
+SSDP_MANY = 20
+"""Searches in one name, or answers to one, that no home sees in that time."""
+
 _SHAPE = ("protocol", "length", "direction", "tcp_flags", "payload_length")
-_ENDS = ("source_port", "destination_port", "protocol")
+_HOSTS = ("version", "source_high", "source_low", "destination_high", "destination_low")
+_AROUND = (*_SHAPE, *_HOSTS, "source_port", "destination_port", "row", "decided_ns")
 
 Votes = NDArray[np.integer]
 
@@ -68,11 +88,30 @@ def _talks(given: Columns) -> NDArray[np.bool_]:
     return talks
 
 
-def _describes(given: Columns) -> NDArray[np.bool_]:
-    """UDP that begins with as many bytes as a device needs to say what it is."""
-    length = given["payload_length"][:, 0]
-    describes: NDArray[np.bool_] = (given["protocol"] == UDP) & (length >= 150) & (length <= 500)
-    return describes
+def _silent(given: Columns) -> NDArray[np.bool_]:
+    """The responder has said nothing."""
+    silent: NDArray[np.bool_] = ~(given["direction"] == -1).any(axis=1)
+    return silent
+
+
+def _hosts(given: Columns) -> tuple[Numbers, Numbers]:
+    """Sources and destinations as numbers; an address has one number in both."""
+    count = len(given["version"])
+    sides = [
+        np.concatenate([given[f"source_{word}"], given[f"destination_{word}"]])
+        for word in ("high", "low")
+    ]
+    both = numbered(np.tile(given["version"], 2), *sides)
+    return both[:count], both[count:]
+
+
+def _to_a_group(given: Columns) -> NDArray[np.bool_]:
+    """The destination is no single host."""
+    low = given["destination_low"]
+    four = (low >> np.uint64(28) == 0xE) | (low == 0xFFFFFFFF)
+    six = given["destination_high"] >> np.uint64(56) == 0xFF
+    group: NDArray[np.bool_] = np.where(given["version"] == 4, four, six)
+    return group
 
 
 @labeling_function(SYN_DOS, reads=(*_SHAPE, "srv_1s"), confidence=0.9)
@@ -100,74 +139,140 @@ def no_syn_flood_alone(given: Columns) -> Votes:
     return _never((given["srv_1s"] <= 2) & (given["srv_10s"] <= 10))
 
 
-@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "srv_10s", "dst_10s"), confidence=0.85)
-def ssdp_among_many(given: Columns) -> Votes:
-    """UDP from or to port 1900, with twenty other flows to the destination in ten seconds."""
-    port = (given["source_port"] == SSDP) | (given["destination_port"] == SSDP)
-    many = np.maximum(given["srv_10s"], given["dst_10s"]) >= 20
-    return _only((given["protocol"] == UDP) & port & many)
+def _searches(given: Columns) -> NDArray[np.bool_]:
+    """UDP to port 1900, but no announcement: what is long and goes to the group is one."""
+    announces = _to_a_group(given) & (given["payload_length"][:, 0] >= 150)
+    own = given["direction"][:, 0] == 1
+    port = given["destination_port"] == SSDP
+    searches: NDArray[np.bool_] = (given["protocol"] == UDP) & port & own & ~announces
+    return searches
 
 
-@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "payload_length", "dst_10s"), confidence=0.85)
-def ssdp_replies_unasked(given: Columns) -> Votes:
-    """Answers from port 1900, as long as descriptions of devices are, and many to one host."""
-    reply = _describes(given) & (given["source_port"] == SSDP)
-    return _only(reply & (given["dst_10s"] >= 50))
+def _answers(given: Columns) -> NDArray[np.bool_]:
+    """Datagrams as long as descriptions of devices, to one host that says nothing.
+
+    From port 1900, or several from a port of their own, as some devices answer; a stream of them
+    would fill the row.
+    """
+    length = given["payload_length"][:, 0]
+    describes = (given["protocol"] == UDP) & (length >= 150) & (length <= 500)
+    several = (given["length"] >= 3) & (given["length"] <= 12)
+    high = (given["source_port"] >= 1_024) & (given["destination_port"] >= 1_024) & several
+    ports = (given["destination_port"] != SSDP) & ((given["source_port"] == SSDP) | high)
+    begins = given["sequence_index"] == 0
+    answers: NDArray[np.bool_] = describes & ports & begins & _silent(given) & ~_to_a_group(given)
+    return answers
 
 
-@labeling_function(
-    SSDP_FLOOD,
-    reads=(*_ENDS, "direction", "length", "payload_length", "src_10s", "dst_10s"),
-    confidence=0.75,
-)
-def ssdp_replies_from_any_port(given: Columns) -> Votes:
-    """The same from another port, as some devices answer: several, to a host that never asked."""
-    silent = ~(given["direction"] == -1).any(axis=1) & (given["length"] >= 3)
-    many = np.maximum(given["src_10s"], given["dst_10s"]) >= 50
-    high = (given["source_port"] >= 1_024) & (given["destination_port"] >= 1_024)
-    return _only(_describes(given) & silent & many & high)
+def _discovery(given: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Numbers, Numbers]:
+    """Searches and answers, and in what company.
+
+    Returns:
+        Which rows are searches and which are answers. Of each of either the number of searches
+        in the name of who searches or is answered; and, of each answer, the number of those of
+        the same device to the same port, or of hosts that it answers, whichever is greater.
+    """
+    source, destination = _hosts(given)
+    searches, answers = _searches(given), _answers(given)
+    first, times = given["row"] == 0, given["decided_ns"]
+
+    def count(asked: Numbers, there: Numbers) -> Numbers:
+        return count_around(asked, there, times, ROWS, SSDP_NS)
+
+    name = np.where(searches, source, np.where(answers, destination, -1))
+    to_port = np.where(answers, numbered(source, destination, given["destination_port"]), -1)
+    device = np.where(answers, source, -1)
+    new = first_of(np.where(answers, numbered(source, destination), -1), ROWS)
+    return (
+        searches,
+        answers,
+        count(name, np.where(searches & first, source, -1)),
+        np.maximum(
+            count(to_port, np.where(first, to_port, -1)), count(device, np.where(new, device, -1))
+        ),
+    )
 
 
-@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "srv_1s"), confidence=0.8)
-def ssdp_searched_by_hundreds(given: Columns) -> Votes:
-    """A search at one device's port 1900 among ten others in a second: reflection."""
-    search = (given["protocol"] == UDP) & (given["destination_port"] == SSDP)
-    return _only(search & (given["srv_1s"] >= 10))
+_DISCOVERY = (*_AROUND, "sequence_index", "srv_1s")
 
 
-@labeling_function(SSDP_FLOOD, reads=(*_ENDS, "payload_length"), confidence=0.95)
+@labeling_function(SSDP_FLOOD, reads=_DISCOVERY, before=2 * ROWS, after=ROWS, confidence=0.85)
+def ssdp_searched_by_many(given: Columns) -> Votes:
+    """A search among many: in one name, or at one device, or for everybody."""
+    searches, _, named, _ = _discovery(given)
+    at_once = given["srv_1s"] >= np.where(_to_a_group(given), SSDP_MANY, SSDP_MANY // 2)
+    return _only(searches & ((named >= SSDP_MANY) | at_once))
+
+
+@labeling_function(SSDP_FLOOD, reads=_DISCOVERY, before=2 * ROWS, after=ROWS, confidence=0.85)
+def ssdp_answered_by_many(given: Columns) -> Votes:
+    """An answer to one who searches too often, or of a device that answers too often."""
+    _, answers, named, answered = _discovery(given)
+    return _only(answers & ((named >= SSDP_MANY) | (answered >= SSDP_MANY)))
+
+
+@labeling_function(SSDP_FLOOD, reads=_DISCOVERY, before=2 * ROWS, after=ROWS, confidence=0.85)
+def no_ssdp_flood_of_few(given: Columns) -> Votes:
+    """A search or an answer, and hardly others."""
+    searches, answers, named, answered = _discovery(given)
+    asked = searches & (given["srv_1s"] < SSDP_MANY // 4)
+    found = answers & (answered <= SSDP_MANY // 2)
+    return _never((asked | found) & (named <= SSDP_MANY // 4))
+
+
+@labeling_function(SSDP_FLOOD, reads=_DISCOVERY, confidence=0.85)
 def no_ssdp_elsewhere(given: Columns) -> Votes:
-    """Neither end is port 1900 of UDP, and nothing looks like an answer."""
-    port = (given["source_port"] == SSDP) | (given["destination_port"] == SSDP)
-    return _never((given["protocol"] != UDP) | ~(port | _describes(given)))
+    """Neither a search nor an answer."""
+    return _never(~_searches(given) & ~_answers(given))
 
 
-@labeling_function(SSDP_FLOOD, reads=("srv_10s", "dst_10s"), confidence=0.8)
-def no_ssdp_flood_alone(given: Columns) -> Votes:
-    """Hardly another flow goes to the destination."""
-    return _never(np.maximum(given["srv_10s"], given["dst_10s"]) <= 5)
+def _lone(given: Columns) -> NDArray[np.bool_]:
+    """A short datagram or two to one host, and no answer."""
+    few = (given["length"] <= 2) & (given["payload_length"][:, 0] < 150)
+    lone: NDArray[np.bool_] = (given["protocol"] == UDP) & few & _silent(given)
+    return lone & ~_to_a_group(given)
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_1s", "srv_10s"), confidence=0.9)
-def scan_refused(given: Columns) -> Votes:
-    """Refused at once, of a source that asks fifty in a second, and nobody else the service."""
-    refused = (given["direction"] == -1) & (given["tcp_flags"] & RST != 0)
-    many = (given["src_1s"] >= 50) & (given["srv_10s"] <= 2)
-    return _only(_opens(given) & refused.any(axis=1) & ~_talks(given) & many)
+def _asks(given: Columns) -> tuple[NDArray[np.bool_], Numbers, Numbers, Numbers]:
+    """What asks whether a service is there and goes no further, and in what company.
+
+    Returns:
+        Which rows do. Of each of these the number of services that its source has asked so from
+        the same port; of ports that it has asked the same host for in vain; and of hosts that it
+        has asked for the same port in vain.
+    """
+    source, destination = _hosts(given)
+    refused = ((given["direction"] == -1) & (given["tcp_flags"] & RST != 0)).any(axis=1)
+    in_vain = _opens(given) & ~_completed(given) & (_silent(given) | refused) | _lone(given)
+    asks = in_vain | _opens(given) & ~_talks(given)
+    port, protocol = given["destination_port"], given["protocol"]
+    service = numbered(source, destination, port, protocol)
+
+    def count(of: Numbers, which: NDArray[np.bool_]) -> Numbers:
+        new = first_of(np.where(which, service, -1), ROWS)
+        here, there = np.where(asks, of, -1), np.where(new, of, -1)
+        return count_around(here, there, given["decided_ns"], ROWS, SCAN_NS)
+
+    return (
+        asks,
+        count(numbered(source, given["source_port"], protocol), asks),
+        count(numbered(source, destination, protocol), in_vain),
+        count(numbered(source, port, protocol), in_vain),
+    )
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "srv_10s"), confidence=0.8)
-def scan_unanswered(given: Columns) -> Votes:
-    """A SYN without an answer, of a source that asks a hundred services in ten seconds."""
-    silent = ~(given["direction"] == -1).any(axis=1)
-    return _only(_opens(given) & silent & (given["src_10s"] >= 100) & (given["srv_10s"] <= 2))
+@labeling_function(SCAN, reads=_AROUND, before=2 * ROWS, after=ROWS, confidence=0.9)
+def scan_from_one_port(given: Columns) -> Votes:
+    """Asks from a port from which other services are asked: as scanners do that make packets."""
+    asks, services, _, _ = _asks(given)
+    return _only(asks & (services >= SCANNING_PORT))
 
 
-@labeling_function(SCAN, reads=(*_SHAPE, "src_10s", "dst_10s", "srv_10s"), confidence=0.75)
-def scan_of_one_host(given: Columns) -> Votes:
-    """Of a source that asks one host for a hundred services in ten seconds."""
-    one = np.minimum(given["src_10s"], given["dst_10s"]) >= 100
-    return _only(_opens(given) & ~_talks(given) & one & (given["srv_10s"] <= 2))
+@labeling_function(SCAN, reads=_AROUND, before=2 * ROWS, after=ROWS, confidence=0.9)
+def scan_of_many(given: Columns) -> Votes:
+    """Of a source that asks a host for many ports in vain, or many hosts for a port."""
+    asks, _, ports, hosts = _asks(given)
+    return _only(asks & ((ports >= SCANNED_PORTS) | (hosts >= SCANNED_HOSTS)))
 
 
 @labeling_function(SCAN, reads=_SHAPE, confidence=0.85)
@@ -176,16 +281,18 @@ def no_scan_talks(given: Columns) -> Votes:
     return _never(_talks(given))
 
 
-@labeling_function(SCAN, reads=_SHAPE, confidence=0.8)
-def no_scan_without_syn(given: Columns) -> Votes:
-    """No TCP that begins with a SYN, as nearly all scans are."""
-    return _never(~_opens(given))
+@labeling_function(SCAN, reads=_AROUND, confidence=0.8)
+def no_scan_elsewhere(given: Columns) -> Votes:
+    """Neither TCP that begins with a SYN nor a datagram without an answer."""
+    return _never(~_opens(given) & ~_lone(given))
 
 
-@labeling_function(SCAN, reads=("src_10s",), confidence=0.8)
-def no_scan_alone(given: Columns) -> Votes:
-    """The source has begun fewer than ten other flows in ten seconds."""
-    return _never(given["src_10s"] < 10)
+@labeling_function(SCAN, reads=_AROUND, before=2 * ROWS, after=ROWS, confidence=0.8)
+def no_scan_of_few(given: Columns) -> Votes:
+    """Few of what the source asks for is asked in vain, and hardly anything from the same port."""
+    _, services, ports, hosts = _asks(given)
+    few = (ports <= SCANNED_PORTS // 3) & (hosts <= SCANNED_HOSTS // 3)
+    return _never(few & (services <= SCANNING_PORT // 2))
 
 
 @labeling_function(SCAN, reads=("srv_10s",), confidence=0.8)
