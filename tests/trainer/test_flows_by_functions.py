@@ -154,6 +154,7 @@ OF_MANY, FROM_ONE, OF_FEW = {"scan_of_many": 1}, {"scan_from_one_port": 1}, {"no
         ({"count": 8, "hosts": "10.0.1"}, OF_FEW),
         ({"count": 5, "port": 50_000}, FROM_ONE),
         ({"count": 15, "port": 50_000}, FROM_ONE | OF_MANY),
+        ({"count": 4, "port": 50_000}, {}),
         ({"count": 3, "port": 50_000}, {}),
         ({"count": 2, "port": 50_000}, OF_FEW),
         # Of a window of five minutes on each side.

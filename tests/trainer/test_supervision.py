@@ -7,7 +7,7 @@ import pytest
 
 from sensor.errors import LabelError
 from trainer.weak.functions import LabelingFunction, Task
-from trainer.weak.supervision import Agreement, supervise
+from trainer.weak.supervision import Agreement, require_two_classes, supervise
 
 NOISE, SWELL = Task("noise"), Task("swell")
 
@@ -59,6 +59,24 @@ def test_agreements_and_reports_against_truth():
     assert noise.report(truth).functions[1].wrong == 1  # at x = 8
 
 
+SILENT = function("n", NOISE, lambda x: np.full(len(x), -1))
+
+
 def test_nobody_votes():
     with pytest.raises(LabelError, match="task noise: no function votes on any row"):
-        supervise([function("n", NOISE, lambda x: np.full(len(x), -1))], TABLES)
+        supervise([SILENT], TABLES)
+
+
+def test_a_task_on_which_nobody_votes_is_left_out():
+    (swell,) = supervise([SILENT, FUNCTIONS[1]], TABLES)
+    (alone,) = supervise([FUNCTIONS[1]], TABLES)
+    assert swell.task == SWELL
+    np.testing.assert_array_equal(swell.probabilities(), alone.probabilities())
+
+
+def test_labels_have_two_classes():
+    three = Task("swell", ("none", "small", "large"))
+    votes = supervise([function("t", three, lambda x: x % 3), FUNCTIONS[0]], TABLES)
+    with pytest.raises(LabelError, match="task swell: t votes for none, small, large, but labels"):
+        require_two_classes(votes)
+    require_two_classes(votes[1:])

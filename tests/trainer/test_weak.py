@@ -33,6 +33,25 @@ a, b, c = by_length("a", 690, 0.8), by_length("b", 700, 0.9), by_length("c", 710
 """
 
 
+MORE = """
+import numpy as np
+from trainer.weak.functions import Task, labeling_function
+
+@labeling_function(Task("noise"), reads=["rtt_ms"])
+def nobody(columns):
+    return np.full(len(columns["rtt_ms"]), -1)
+
+@labeling_function(Task("outage"), reads=["rtt_ms"], confidence=0.99)
+def lost(columns):
+    return np.isnan(columns["rtt_ms"]).astype(int)
+
+@labeling_function(Task("swell", ("none", "small", "large")), reads=["rtt_ms"])
+def high(columns):
+    return np.clip(np.nan_to_num(columns["rtt_ms"]) // 10, 0, 2).astype(int)
+"""
+"""A task on which nobody votes, a good one, and one with more classes than labels have."""
+
+
 def run(*arguments):
     return click.testing.CliRunner().invoke(commands, ["weak", *map(str, arguments)])
 
@@ -145,6 +164,38 @@ def test_operators_vote_too(capfd, tmp_path):
     assert functions[-1]["name"] == "said_by_operators_ssdp_flood"
     assert functions[-1]["polarity"] == [1]
     assert 0 < functions[-1]["coverage"] < 0.5
+
+
+@pytest.fixture
+def more(tmp_path):
+    path = tmp_path / "more.py"
+    path.write_text(MORE)
+    return path
+
+
+def test_a_task_without_votes_is_named_and_left_out(series, more, tmp_path):
+    line = "task noise: no function votes on any row, so it is left out\n"
+    outcome = run("report", series, "--functions", more, "--json")
+    assert (outcome.exit_code, outcome.stderr) == (0, line)
+    assert [task["task"] for task in json.loads(outcome.stdout)["tasks"]] == ["outage", "swell"]
+    wanted = ("--functions", more, "--task", "noise", "--task", "outage")
+    outcome = run("label", series, "-o", tmp_path / "labelled.npz", *wanted)
+    assert (outcome.exit_code, outcome.stderr.startswith(f"{line}outage: ")) == (0, True)
+    assert {*next(read_file(tmp_path / "labelled.npz")).truth} == {"outage"}
+    outcome = run("report", series, "--functions", more, "--task", "noise")
+    assert isinstance(outcome.exception, LabelError)
+
+
+def test_labels_of_three_classes_are_refused(series, flows, more, tmp_path):
+    of_flows = tmp_path / "of_flows.py"
+    of_flows.write_text(MORE.replace("rtt_ms", "flow_ordinal"))
+    for given, file in ((series, more), (flows[0], of_flows)):
+        outcome = run("label", given, "-o", tmp_path / "out", "--functions", file)
+        assert isinstance(outcome.exception, LabelError)
+        assert f"task swell: {file.name}: high votes for none, small, large" in (
+            str(outcome.exception)
+        )
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from trainer.weak.feedback import said_by_operators
 from trainer.weak.functions import Columns, LabelingFunction, tasks_of
 from trainer.weak.label_model import hard
 from trainer.weak.loading import BUILT_IN, load
-from trainer.weak.supervision import TaskVotes, supervise
+from trainer.weak.supervision import TaskVotes, require_two_classes, supervise
 
 
 @dataclass(frozen=True)
@@ -284,7 +284,9 @@ def _supervised_flows(options: _Options) -> tuple[Dataset, tuple[TaskVotes, ...]
     spans = zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)
     tables = (flows.columns(dataset.batch.take(slice(*span))) for span in spans)
     with options.workers() as workers:
-        return dataset, supervise(functions, tables, options.balances, workers)
+        every = supervise(functions, tables, options.balances, workers)
+    _tell_silent(functions, every)
+    return dataset, every
 
 
 def _supervised_series(
@@ -305,13 +307,23 @@ def _supervised_series(
                 yield latency.columns(series)
 
         every = supervise(functions, tables(), options.balances, workers)
+    _tell_silent(functions, every)
     return {task: np.concatenate(known) for task, known in truths.items()}, every
+
+
+def _tell_silent(functions: Sequence[LabelingFunction], every: Sequence[TaskVotes]) -> None:
+    """Names the tasks that are left out."""
+    for task in tasks_of(functions):
+        if task not in [votes.task for votes in every]:
+            line = f"task {task.name}: no function votes on any row, so it is left out"
+            click.echo(visible(line), err=True)
 
 
 def _labelled(
     options: _Options, every: Sequence[TaskVotes], confidence: float
 ) -> Iterator[LatencySeries]:
     """The series again, with labels in place of their truth."""
+    require_two_classes(every)
     for votes in every:
         if votes.task.name not in TASKS:
             raise UsageError(

@@ -22,7 +22,7 @@ from trainer.datasets.labels import MASKED
 from trainer.metrics import rows_that_count
 from trainer.tasks import FURTHER, TASKS
 from trainer.weak.label_model import Floats, hard
-from trainer.weak.supervision import TaskVotes
+from trainer.weak.supervision import TaskVotes, require_two_classes
 
 _POLICIES: dict[str, Literal["first", "repeat"]] = {
     task.name: task.policy for task in (*TASKS, *FURTHER)
@@ -94,9 +94,11 @@ def write(
 
     Raises:
         MissingInputError: there is no source of a name.
-        LabelError: a source is to keep labels of a task of which the dataset has none.
+        LabelError: a task has more than two classes; or a source is to keep labels of a task of
+            which the dataset has none.
         OutputError: the folder can't be written.
     """
+    require_two_classes(every)
     names = [record.name for record in dataset.sources]
     for name in kept:
         if name not in names:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensor.errors import LabelError
 from trainer.executors import Workers
 from trainer.weak.applying import applied
-from trainer.weak.functions import Columns, LabelingFunction, Task, of_task, tasks_of
+from trainer.weak.functions import ABSTAIN, Columns, LabelingFunction, Task, of_task, tasks_of
 from trainer.weak.label_model import Floats, LabelModel, fit, majority
 from trainer.weak.patterns import Patterns, Tally
 from trainer.weak.report import Report
@@ -119,8 +120,11 @@ def supervise(
         balances: shares of the classes of tasks, where they are known.
         workers: as in `applied`.
 
+    Returns:
+        The tasks on which somebody votes, in the order of the functions.
+
     Raises:
-        LabelError: of a function, or of a task on which nobody votes.
+        LabelError: of a function; or nobody votes on any task.
     """
     tasks = tasks_of(functions)
     places = {task: [functions.index(each) for each in of_task(functions, task)] for task in tasks}
@@ -128,9 +132,27 @@ def supervise(
     for votes in applied(functions, tables, workers=workers):
         for tally in tallies.values():
             tally.add(votes)
+    patterns = {task: tally.patterns() for task, tally in tallies.items()}
+    told = [task for task in tasks if (patterns[task].votes != ABSTAIN).any()]
     found = []
-    for task in tasks:
-        patterns, of = tallies[task].patterns(), of_task(functions, task)
-        model = fit(patterns, of, (balances or {}).get(task.name))
-        found.append(TaskVotes(task, of, patterns, model))
+    # Where there is no vote at all, `fit` says so.
+    for task in told or tasks:
+        of = of_task(functions, task)
+        model = fit(patterns[task], of, (balances or {}).get(task.name))
+        found.append(TaskVotes(task, of, patterns[task], model))
     return tuple(found)
+
+
+def require_two_classes(every: Sequence[TaskVotes]) -> None:
+    """Makes sure that labels can be kept as datasets and series keep them: as 0, 1 or unknown.
+
+    Raises:
+        LabelError: a task has more classes.
+    """
+    for votes in every:
+        if len(votes.task.classes) > 2:
+            raise LabelError(
+                f"task {votes.task.name}: {votes.functions[0].place} votes for "
+                f"{', '.join(votes.task.classes)}, but labels are 0 or 1; write functions for two "
+                "classes"
+            )
