@@ -102,6 +102,67 @@ def test_silence_of_who_votes_for_all_classes_says_nothing():
     np.testing.assert_allclose(silent, model.balance[None], atol=1e-9)
 
 
+@pytest.mark.parametrize(("confidence", "said"), [(0.9, 0), (0.7, 1)])
+def test_silence_weighs_a_quarter_of_what_the_vote_would(confidence, said):
+    """Two who are 0.6 sure go together while two others are silent, who vote yes or not at all.
+
+    Their votes speak for the class with 2 ln(0.6 / 0.4) = 0.81; against it speaks the silence of
+    the others, with 2/4 ln(0.9 / 0.1) = 1.10 or with 2/4 ln(0.7 / 0.3) = 0.42.
+    """
+    votes = np.array([[-1, -1, -1, -1], [1, 1, -1, -1], [1, 1, 1, 1], [-1, -1, 1, 1]], np.int8)
+    patterns = Patterns(votes, np.array([8_500, 1_000, 100, 400]), np.zeros(0, np.int32))
+    model = fit(patterns, voters(TWO, 2, 0.6) + voters(TWO, 2, confidence))
+    assert model.probabilities(votes).argmax(axis=1).tolist() == [0, said, 1, 1]
+
+
+@pytest.mark.parametrize("rows", [10, 40])
+def test_an_authors_word_counts_as_ten_rows_of_each_kind(rows):
+    """Two always agree, for either class equally often: only what was said beforehand is news.
+
+    By symmetry all rates are one number r, the chance of a vote for the row's own class. A row is
+    of the class that is voted for with e = r² / (r² + (1 − r)²), and r is the share of right ones
+    among the `rows` rows of a class, of which e are, and ten more, of which the confidence is.
+    """
+    votes = np.array([[0, 0], [1, 1]], np.int8)
+    model = fit(Patterns(votes, np.array([rows, rows]), np.zeros(0, np.int32)), voters(TWO, 2, 0.8))
+    r = 0.8
+    for _ in range(500):
+        right = r**2 / (r**2 + (1 - r) ** 2)
+        r = (rows * right + 10 * 0.8) / (rows + 10)
+    np.testing.assert_allclose(model.rates[:, 1:, :], [[[r, 1 - r], [1 - r, r]]] * 2, atol=1e-3)
+    np.testing.assert_allclose(model.probabilities(votes)[1], [1 - right, right], atol=1e-3)
+
+
+def patterns_of_kinds(rows):
+    """Five who all vote, of which two are wrong together on a tenth of the rows."""
+    kinds = np.array([[0.1] * 5, [0.9] * 5, [0.9, 0.9, 0.1, 0.1, 0.1]])
+    votes = np.array(list(itertools.product((0, 1), repeat=5)), np.int8)
+    each = np.where(votes[:, :, None] == 1, kinds.T, 1 - kinds.T).prod(axis=1)
+    counts = np.rint(rows * each @ [0.6, 0.3, 0.1]).astype(np.int64)
+    return Patterns(votes[counts > 0], counts[counts > 0], np.zeros(0, np.int32))
+
+
+def unexplained(model, patterns):
+    """Twice the logarithm of how much likelier the counts' own shares make the votes."""
+    joint = model.shares * np.ones((len(patterns), 1))
+    for place, of in enumerate(patterns.votes.T):
+        joint = joint * model.rates[place, 1 + of]
+    own = patterns.counts / patterns.counts.sum()
+    return 2 * float(patterns.counts @ np.log(own / joint.sum(axis=1)))
+
+
+def test_kinds_are_added_as_far_as_schwarz_says():
+    """A kind more costs the logarithm of the rows for its share and each of its five rates.
+
+    No model explains more than all: where less than that cost is unexplained, no kind pays.
+    """
+    few, many = patterns_of_kinds(200), patterns_of_kinds(500)
+    assert 20 < unexplained(fit(few, voters(TWO, 5)), few) < 6 * np.log(few.counts.sum())
+    assert fit(few, voters(TWO, 5)).classes.tolist() == [0, 1]
+    assert unexplained(fit(many, voters(TWO, 5)), many) < 10
+    assert fit(many, voters(TWO, 5)).classes.tolist() == [0, 1, 0]
+
+
 def test_a_class_for_which_nobody_votes_is_not_there():
     """Silence of those who only ever say no is no reason to say yes."""
     votes = np.array([[0, 0, -1], [0, -1, -1], [-1, -1, -1]], np.int8)
