@@ -24,7 +24,7 @@ from sensor.model.inference import Inference
 from sensor.model.inference import calibrate as calibrated_scores
 from sensor.model.schema import FeatureSchema, TaskSpec
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import LabelledRows, Patterns
+from trainer.datasets.examples import LabelledRows, Patterns, task_likely
 from trainer.datasets.splits import PARTS, Split, require_classes
 from trainer.decisions import attack_recalls, decide, spanned_seconds
 from trainer.paradigms.negative_filling import labels_for_training
@@ -195,9 +195,9 @@ def train(
     tasks, rows = chosen(task_names), split.rows(dataset)
     labels = labels_for_training(dataset, tasks, rows["train"], settings.unknown)
     require_classes(rows, labels, task_names)
-    patterns = Patterns.of(dataset)
+    patterns, likely = Patterns.of(dataset), task_likely(dataset, tasks)
     training, validation = (
-        LabelledRows(patterns, labels, dataset.flow, rows[part], tasks)
+        LabelledRows(patterns, labels, dataset.flow, rows[part], tasks, likely)
         for part in ("train", "validation")
     )
     held_out = dataset.take(rows["validation"])

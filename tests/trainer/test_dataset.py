@@ -85,6 +85,20 @@ def test_optional_fields_are_stored_where_the_schema_has_them(folder, tmp_path):
         load([folder, tmp_path / "wide"])
 
 
+def test_probabilities_of_labels_are_kept_where_they_are_known(folder):
+    add_source(folder, record("a", 2), batch(0, 1), labels(2, 0))
+    assert load([folder]).likely is None
+    likely = np.array([[0.25] * len(TASKS), [0.5] * len(TASKS)], np.float32)
+    add_source(folder, record("b", 2), batch(0, 1, port=81), labels(2, 0), likely)
+    found = load([folder])
+    assert np.isnan(found.likely[:2]).all()
+    np.testing.assert_array_equal(found.likely[2:], likely)
+    np.testing.assert_array_equal(found.of_sources(["b"]).likely, likely)
+    add_source(folder, record("b", 2), batch(0, 1, port=81), labels(2, 0), likely[:1])
+    with pytest.raises(MissingInputError, match=r"b\.npz: does not hold the 2 rows of b"):
+        load([folder])
+
+
 def test_a_source_is_replaced_and_several_datasets_are_one(folder, tmp_path):
     add_source(folder, record("a", 1), batch(0), labels(1, 0))
     add_source(folder, record("a", 2), batch(0, 1), labels(2, 1))

@@ -1,6 +1,7 @@
 """What a network is trained on: distinct patterns, masks, and weights worked out by hand."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from flow_rows import rows
 from sensor.errors import LabelError
 from sensor.model.schema import FeatureSchema
 from trainer.datasets.dataset import Dataset
-from trainer.datasets.examples import LabelledRows, Patterns, task_labels
+from trainer.datasets.examples import LabelledRows, Patterns, task_labels, task_likely
 from trainer.tasks import TASKS, chosen
 
 SYN_DOS, SSDP, RENEGOTIATION = TASKS
@@ -45,8 +46,8 @@ def examples(rows_of, tasks=(SYN_DOS, RENEGOTIATION), used=ALL):
 
 
 def labelled(rows_of, tasks, chosen_rows):
-    labels = task_labels(rows_of, tasks)
-    return LabelledRows(Patterns.of(rows_of), labels, rows_of.flow, chosen_rows, tasks)
+    labels, likely = task_labels(rows_of, tasks), task_likely(rows_of, tasks)
+    return LabelledRows(Patterns.of(rows_of), labels, rows_of.flow, chosen_rows, tasks, likely)
 
 
 def test_a_task_looks_only_at_the_rows_of_its_policy():
@@ -117,6 +118,51 @@ def test_only_the_chosen_rows_are_used():
     assert examples(rows_of, used=slice(1)).labels.tolist() == [[1, 0]]
 
 
+def by_length(made, column=0):
+    """``{(length, label): weight}`` of the examples with a label of one task."""
+    lengths = {round(8 * math.log2(size + 1)): size for size in (40, 60, 80, 99)}
+    codes = np.round(made.x[:, -1, SCHEMA.channels.index("ip_length")] * 128).astype(int)
+    sizes = [lengths[code] for code in codes.tolist()]
+    each = zip(sizes, made.labels.tolist(), made.weights, strict=True)
+    return {
+        (length, labels[column]): float(weights[column])
+        for length, labels, weights in each
+        if labels[column] >= 0
+    }
+
+
+def test_labels_that_are_probabilities_count_as_so_many_rows_of_each():
+    # Rows of 40 are 1 + 1 + 0.5 + 0.5 = 3 times an attack and once none, which weighs
+    # 1 + log2 3 and 1; the row of 60 is 0.2 times one, which weighs 0.2 and 0.8; of the row of 80
+    # its label alone is known. Attacks weigh 2.785 in all and the others 2.8, so they are raised
+    # a little; the weights of the five examples add up to five. What is unknown is in none.
+    rows_of = dataset(
+        *((packet(40), (1, 0)) for _ in range(2)),
+        *((packet(40), (-1, 0)) for _ in range(2)),
+        (packet(60), (0, 0)),
+        (packet(80), (0, 0)),
+        (packet(99), (-1, -1)),
+    )
+    some = np.array([1, 1, 0.5, 0.5, 0.2, np.nan, np.nan], np.float32)
+    rows_of = replace(rows_of, likely=np.stack([some, np.full(7, np.nan)], axis=1))
+    found = by_length(examples(rows_of))
+    attacks = {(40, 1): 1 + math.log2(3), (60, 1): 0.2}
+    others = {(40, 0): 1.0, (60, 0): 0.8, (80, 0): 1.0}
+    raised = math.sqrt(sum(others.values()) / sum(attacks.values()))
+    expected = {key: raised * value for key, value in attacks.items()} | others
+    whole = sum(expected.values())
+    assert found == pytest.approx({key: 5 / whole * value for key, value in expected.items()})
+    assert {key[1] for key in by_length(examples(rows_of), 1)} == {0}
+
+
+def test_a_label_that_is_all_but_sure_makes_one_example():
+    rows_of = dataset((packet(40), (1, 0)), (packet(60), (0, 0)), (packet(60), (0, 0)))
+    sure = replace(rows_of, likely=np.array([[0.992, 0], [0.004, 0], [0.007, 0]], np.float32))
+    assert set(by_length(examples(sure))) == {(40, 1), (60, 0), (60, 1)}
+    sure.likely[2, 0] = 0.005
+    assert set(by_length(examples(sure))) == {(40, 1), (60, 0)}
+
+
 def in_flows(*each):
     """Rows of (length, flow, labels) with their flows."""
     rows_of = dataset(*((packet(length, index=1), labels) for length, _, labels in each))
@@ -145,6 +191,11 @@ def test_rows_of_a_positive_flow_that_show_nothing_are_masked_for_tasks_that_rep
     assert [label for _, label in seen] == [1, 1, 0, 1]
     assert len(part.examples()) == 4
     assert (part.labels[:, 1] >= 0).all()
+    likely = np.stack([np.zeros(5), (0.9, 0.9, 0.9, 1, 0)], axis=1).astype(np.float32)
+    settled = replace(part, likely=likely).settled_examples(score)
+    # The row of 60 is an attack in flow 1 alone, so it weighs no more than that of 40.
+    assert by_length(settled, 1).keys() == {(40, 1), (40, 0), (60, 1), (80, 1), (80, 0)}
+    assert (likely[:, 1] > 0).sum() == 4
 
 
 def test_tasks_that_look_at_the_first_rows_keep_all_labels():

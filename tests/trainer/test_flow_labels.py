@@ -1,12 +1,17 @@
 """Which row decides about a flow, and the dataset that labeling functions make."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from tuning_rows import tuning_dataset
+from tuning_rows import SPLIT, tuning_dataset
 
 from sensor.errors import LabelError, MissingInputError
+from trainer import fit
 from trainer.datasets.dataset import load
-from trainer.weak.flow_labels import deciding_rows, flow_labels, write
+from trainer.runs import train
+from trainer.settings import Settings
+from trainer.weak.flow_labels import deciding_rows, flow_labels, flow_probabilities, write
 from trainer.weak.flows import columns
 from trainer.weak.functions import LabelingFunction, Task
 from trainer.weak.supervision import supervise
@@ -51,11 +56,12 @@ def voted():
 
 def test_labels_are_those_of_the_functions_where_they_are_sure(voted):
     dataset, votes = voted
-    labels = flow_labels(dataset, votes, 0.9)
+    likely = flow_probabilities(dataset, votes)
+    labels = flow_labels(likely, 0.9)
     size = dataset.batch.ip_length[:, 0].astype(int)
     assert (labels[size > 800] == 1).all()
     assert (labels[size < 600] == 0).all()
-    assert (flow_labels(dataset, votes, 0.9999999) == -1).any()
+    assert (flow_labels(likely, 0.9999999) == -1).any()
 
 
 def test_a_dataset_of_labeling_functions_that_keeps_what_it_is_tested_with(voted, tmp_path):
@@ -71,6 +77,30 @@ def test_a_dataset_of_labeling_functions_that_keeps_what_it_is_tested_with(voted
     kept = found.source == 2
     np.testing.assert_array_equal(found.labels[kept, 0], dataset.labels[kept, 0])
     np.testing.assert_array_equal(found.batch.ip_length, dataset.batch.ip_length)
+    likely = flow_probabilities(dataset, votes)[:, 1].astype(np.float32)
+    np.testing.assert_array_equal(found.likely[~kept, 0], likely[~kept])
+    assert np.isnan(found.likely[kept]).all()
+
+
+def test_rows_of_a_flow_that_no_task_looks_at_have_no_probability(voted):
+    dataset, votes = voted
+    later = replace(dataset, batch=dataset.batch.take(np.arange(len(dataset))))
+    later.batch.sequence_index[5] = 1
+    likely = flow_probabilities(later, votes)
+    assert np.isnan(likely).any(axis=1).nonzero()[0].tolist() == [5]
+    assert flow_labels(likely, 0)[5] == -1
+
+
+def test_other_probabilities_are_another_source(voted, tmp_path):
+    """A run tells by a source's identity that it learnt from something else."""
+    dataset, votes = voted
+    (first, _), *_ = write(tmp_path / "a", dataset, [votes], 0.9)
+    shares = votes.model.shares * [1.01, *(0.99 for _ in votes.model.shares[1:])]
+    other = replace(votes, model=replace(votes.model, shares=shares / shares.sum()))
+    (second, _), *_ = write(tmp_path / "b", dataset, [other], 0.9)
+    same = [load([tmp_path / name]).labels for name in "ab"]
+    np.testing.assert_array_equal(*same)
+    assert first.identity != second.identity
 
 
 def test_what_can_not_be_kept(voted, tmp_path):
@@ -84,3 +114,24 @@ def test_what_can_not_be_kept(voted, tmp_path):
     with pytest.raises(LabelError, match="no labels of scan to keep"):
         write(tmp_path / "weak", dataset, scan, 0.9, ["c"])
     assert not (tmp_path / "weak").exists()
+
+
+class LearningError(Exception):
+    """Carries the rows that a network would learn from."""
+
+
+def test_networks_learn_from_the_probabilities(voted, tmp_path, monkeypatch):
+    dataset, votes = voted
+
+    def learning(*given):
+        raise LearningError(given[-2:])
+
+    monkeypatch.setattr(fit, "fit", learning)
+    write(tmp_path / "weak", dataset, [votes], 0.9)
+    weak = load([tmp_path / "weak"])
+    with pytest.raises(LearningError) as caught:
+        train(weak, ["syn_dos"], Settings(), SPLIT, (0,), 1.0, tmp_path / "run")
+    training, validation = caught.value.args[0]
+    for part, place in ((training, 0), (validation, 1)):
+        np.testing.assert_array_equal(part.rows, weak.source == place)
+        np.testing.assert_array_equal(part.likely, weak.likely)

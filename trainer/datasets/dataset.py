@@ -2,7 +2,7 @@
 
 A folder with an index ``dataset.json`` and one ``NAME.npz`` a source (a capture). An archive
 holds the columns of `SequenceBatch` as raw integers (optional ones if the schema has them) and
-``labels``; so a dataset is independent of
+``labels``, and ``likely`` if they come from labeling functions; so a dataset is independent of
 what the network makes of the columns, but not of the rules by which they came about: the index
 holds the schema's fingerprint, and datasets of different fingerprints are never mixed. It holds
 addresses too, which labels, splits and incidents need and which no feature uses; treat it like
@@ -89,6 +89,9 @@ class Dataset:
         labels: ``(rows, tasks)`` int8: 0, 1 or `trainer.datasets.labels.MASKED`.
         source: ``(rows,)`` int32 index into `sources`.
         flow: ``(rows,)`` int64 number of the flow, unique across sources, ascending by source.
+        likely: ``(rows, tasks)`` float32 probability that the label is 1, NaN where the label alone
+            is known; none if that is so everywhere. It comes from labeling functions
+            (`trainer.weak.flow_labels`), which are not as sure of all labels.
     """
 
     schema: FeatureSchema
@@ -98,6 +101,7 @@ class Dataset:
     labels: NDArray[np.int8]
     source: NDArray[np.int32]
     flow: NDArray[np.int64]
+    likely: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.batch)
@@ -112,6 +116,7 @@ class Dataset:
             self.labels[rows],
             self.source[rows],
             self.flow[rows],
+            None if self.likely is None else self.likely[rows],
         )
 
     def without_optional_fields(self) -> "Dataset":
@@ -165,7 +170,11 @@ def create(folder: Path, schema: FeatureSchema, tasks: Sequence[str]) -> list[So
 
 
 def add_source(
-    folder: Path, record: SourceRecord, batch: SequenceBatch, labels: NDArray[np.int8]
+    folder: Path,
+    record: SourceRecord,
+    batch: SequenceBatch,
+    labels: NDArray[np.int8],
+    likely: NDArray[np.float32] | None = None,
 ) -> None:
     """Adds the rows of a source; one of the same name is replaced.
 
@@ -177,6 +186,7 @@ def add_source(
         record: the source.
         batch: its rows, in the order of the flow table.
         labels: ``(rows, tasks)`` int8.
+        likely: ``(rows, tasks)``, if there is more to be said of them (`Dataset`).
 
     Raises:
         OutputError: the folder can't be written.
@@ -184,6 +194,8 @@ def add_source(
     index = _read_index(folder)
     schema = FeatureSchema.from_manifest(index["schema"], str(folder / INDEX))
     columns = {name: getattr(batch, name) for name in _columns(schema)}
+    if likely is not None:
+        columns["likely"] = likely
     others = [entry for entry in _records(folder, index) if entry.name != record.name]
     try:
         if len(others) < len(index["sources"]):
@@ -208,6 +220,7 @@ def load(folders: Sequence[Path]) -> Dataset:
     records: list[SourceRecord] = []
     batches: list[SequenceBatch] = []
     labels: list[NDArray[np.int8]] = []
+    likely: list[NDArray[np.float32] | None] = []
     flows: list[NDArray[np.int64]] = []
     for folder in folders:
         index = _read_index(folder)
@@ -215,11 +228,14 @@ def load(folders: Sequence[Path]) -> Dataset:
         for record in _records(folder, index):
             if record.name in {known.name for known in records}:
                 raise LabelError(f"{folder}: source {record.name} is in another dataset too")
-            batch, its_labels = _read_source(folder / f"{record.name}.npz", record, tasks, schema)
+            batch, its_labels, its_likely = _read_source(
+                folder / f"{record.name}.npz", record, tasks, schema
+            )
             flows.append(batch.flow_ordinal + sum(known.flows for known in records))
             records.append(record)
             batches.append(batch)
             labels.append(its_labels)
+            likely.append(its_likely)
     if not sum(map(len, batches)):
         raise MissingInputError(f"{folders[0]}: the dataset has no rows; run `extract` first")
     return Dataset(
@@ -230,17 +246,32 @@ def load(folders: Sequence[Path]) -> Dataset:
         np.concatenate(labels),
         np.repeat(np.arange(len(batches), dtype=np.int32), [len(batch) for batch in batches]),
         np.concatenate(flows),
+        _joined(likely, labels),
+    )
+
+
+def _joined(
+    likely: Sequence[NDArray[np.float32] | None], labels: Sequence[NDArray[np.int8]]
+) -> NDArray[np.float32] | None:
+    if all(each is None for each in likely):
+        return None
+    return np.concatenate(
+        [
+            np.full(its.shape, np.nan, np.float32) if each is None else each
+            for each, its in zip(likely, labels, strict=True)
+        ]
     )
 
 
 def _read_source(
     path: Path, record: SourceRecord, tasks: Sequence[str], schema: FeatureSchema
-) -> tuple[SequenceBatch, NDArray[np.int8]]:
+) -> tuple[SequenceBatch, NDArray[np.int8], NDArray[np.float32] | None]:
     try:
         # A file of our own: numpy leaves one open that is no archive.
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             columns = {name: archive[name] for name in _columns(schema)}
             labels = archive["labels"]
+            likely = archive.get("likely")
     except OSError as error:
         raise MissingInputError(
             f"{path}: {error.strerror or error}; extract the source again"
@@ -248,7 +279,8 @@ def _read_source(
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         raise MissingInputError(f"{path}: damaged; extract the source again") from None
     lengths = {len(column) for column in (*columns.values(), labels)}
-    if lengths != {record.rows} or labels.shape[1:] != (len(tasks),):
+    shapes = {labels.shape, labels.shape if likely is None else likely.shape}
+    if lengths != {record.rows} or shapes != {(record.rows, len(tasks))}:
         raise MissingInputError(
             f"{path}: does not hold the {record.rows} rows of {record.name} that the dataset tells "
             "of; extract the source again"
@@ -259,7 +291,7 @@ def _read_source(
         if name not in columns
     }
     absent[_UNSTORED] = np.zeros(record.rows, np.uint8)
-    return SequenceBatch(**columns, **absent), labels
+    return SequenceBatch(**columns, **absent), labels, likely
 
 
 def _columns(schema: FeatureSchema) -> list[str]:

@@ -12,6 +12,11 @@ of it (policy ``repeat``), the rows before the attack begins are as benign as an
 network can tell which they are. So once it has learnt a little, a positive flow's rows that it
 scores below half of the flow's highest are masked, anew in every epoch: learning from bags of
 instances (O. Maron and T. Lozano-Pérez, A Framework for Multiple-Instance Learning, 1998).
+
+A label that labeling functions have made is a probability p: the row counts as p rows with label 1
+and as 1 − p rows with label 0. Weighted so, the cross entropy is the one expected under the labels
+(A. Ratner et al., Snorkel: Rapid Training Data Creation with Weak Supervision, VLDB 2017, section
+2.3).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,6 +31,9 @@ from sensor.model.schema import TaskSpec
 from trainer.datasets.dataset import Dataset
 from trainer.datasets.labels import MASKED
 from trainer.metrics import rows_that_count
+
+LEAST = 0.01
+"""Rows that a label counts for, of an example that is worth its time."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,21 @@ def task_labels(dataset: Dataset, tasks: Sequence[TaskSpec]) -> NDArray[np.int8]
     return np.stack(columns, axis=1)
 
 
+def task_likely(dataset: Dataset, tasks: Sequence[TaskSpec]) -> NDArray[np.float32] | None:
+    """Probabilities ``(rows, tasks)`` of the labels that `task_labels` gives, where there are any.
+
+    NaN where the label alone is known, and where a task does not look.
+    """
+    if dataset.likely is None:
+        return None
+    columns = []
+    for task in tasks:
+        likely = dataset.likely[:, dataset.tasks.index(task.name)]
+        looked_at = rows_that_count(dataset.batch.sequence_index, task.policy)
+        columns.append(np.where(looked_at, likely, np.float32(np.nan)))
+    return np.stack(columns, axis=1)
+
+
 @dataclass(frozen=True)
 class LabelledRows:
     """Rows of one part of a split, of which examples are made.
@@ -96,6 +119,7 @@ class LabelledRows:
         flow: ``(rows,)`` int64 of the whole dataset.
         rows: ``(rows,)`` bool, those of this part.
         tasks: the columns of `labels`.
+        likely: ``(rows, tasks)`` of the whole dataset, as `task_likely` gives them.
     """
 
     patterns: Patterns
@@ -103,10 +127,11 @@ class LabelledRows:
     flow: NDArray[np.int64]
     rows: NDArray[np.bool_]
     tasks: tuple[TaskSpec, ...]
+    likely: NDArray[np.float32] | None = None
 
     def examples(self) -> Examples:
         """Examples with the labels as they are."""
-        return self._examples(self.labels)
+        return self._examples(self.labels, self.likely)
 
     def settled_examples(self, score: Callable[[Encoded], NDArray[np.float32]]) -> Examples:
         """Examples without the rows of positive flows in which nothing of the attack shows.
@@ -115,6 +140,7 @@ class LabelledRows:
             score: gives the network's raw scores ``(b, tasks)`` of encoded rows.
         """
         labels = self.labels.copy()
+        likely = None if self.likely is None else self.likely.copy()
         for column, task in enumerate(self.tasks):
             if task.policy != "repeat":
                 continue
@@ -124,10 +150,15 @@ class LabelledRows:
             flow = flow.reshape(-1)
             highest = np.zeros(int(flow.max(initial=-1)) + 1, np.float32)
             np.maximum.at(highest, flow, scores)
-            labels[positive[scores < 0.5 * highest[flow]], column] = MASKED
-        return self._examples(labels)
+            settled = positive[scores < 0.5 * highest[flow]]
+            labels[settled, column] = MASKED
+            if likely is not None:
+                likely[settled, column] = np.nan
+        return self._examples(labels, likely)
 
-    def _examples(self, labels: NDArray[np.int8]) -> Examples:
+    def _examples(self, labels: NDArray[np.int8], likely: NDArray[np.float32] | None) -> Examples:
+        if likely is not None:
+            return self._expected_examples(labels, likely)
         used = np.flatnonzero(self.rows & (labels != MASKED).any(axis=1))
         number = self.patterns.number[used]
         # Labels −1, 0, 1 as digits of base 3 make one number of a row's pattern and labels.
@@ -136,16 +167,42 @@ class LabelledRows:
         _, first, counts = np.unique(kind, return_index=True, return_counts=True)
         x, c = self.patterns.encoded.expand(number[first])
         chosen = labels[used[first]]
-        return Examples(x, c, chosen, _weights(chosen, counts))
+        return Examples(x, c, chosen, _weights(chosen, counts[:, None]))
+
+    def _expected_examples(self, labels: NDArray[np.int8], likely: NDArray[np.float32]) -> Examples:
+        """One example a pattern, with its likelier labels, and another one with the others."""
+        yes = np.where(np.isnan(likely), np.where(labels == MASKED, np.nan, labels), likely)
+        used = np.flatnonzero(self.rows & ~np.isnan(yes).all(axis=1))
+        number, place = np.unique(self.patterns.number[used], return_inverse=True)
+        yes, place = yes[used], place.reshape(-1)
+
+        def rows(shares: NDArray[np.float64]) -> NDArray[np.float64]:
+            columns = (np.bincount(place, share, len(number)) for share in np.nan_to_num(shares).T)
+            return np.stack([*columns], axis=1)
+
+        counts = np.stack([rows(1 - yes), rows(yes)])
+        likelier = counts.argmax(axis=0)
+        chosen, times = [], []
+        for label in (likelier, 1 - likelier):
+            of_label = np.take_along_axis(counts, label[None], 0)[0]
+            chosen.append(np.where(of_label >= LEAST, label, MASKED).astype(np.int8))
+            times.append(of_label)
+        of_both, counts = np.concatenate(chosen), np.concatenate(times)
+        kept = np.flatnonzero((of_both != MASKED).any(axis=1))
+        x, c = self.patterns.encoded.expand(number[kept % len(number)])
+        return Examples(x, c, of_both[kept], _weights(of_both[kept], counts[kept]))
 
 
-def _weights(labels: NDArray[np.int8], counts: NDArray[np.intp]) -> NDArray[np.float32]:
+def _weights(labels: NDArray[np.int8], counts: NDArray[np.number]) -> NDArray[np.float32]:
+    """Weights ``(examples, tasks)`` of labels that count for so many rows each."""
+    counts = np.broadcast_to(counts, labels.shape)
     weights = np.zeros(labels.shape)
     for column in range(labels.shape[1]):
         known = labels[:, column] != MASKED
         if not known.any():
             continue
-        weights[known, column] = 1 + np.log2(counts[known])
+        times = counts[known, column]
+        weights[known, column] = np.where(times < 1, times, 1 + np.log2(np.maximum(times, 1)))
         classes = [labels[:, column] == value for value in (0, 1)]
         totals = [weights[of_class, column].sum() for of_class in classes]
         for of_class, total in zip(classes, totals, strict=True):

@@ -1,7 +1,8 @@
 """Labels of flows from votes on their rows, and the dataset that has them for labels.
 
 A dataset of labeling functions is one like any other: `multa-trainer train` takes it. Its labels
-are those of which the label model is sure enough, all others are unknown and masked. As with
+are those of which the label model is sure enough, all others are unknown; networks learn from the
+probabilities, which are there too (`Dataset.likely`). As with
 labels of people, all rows of a flow have the flow's; it is decided by the row that decides about
 the flow (`docs/semantics.md` 6): the last one for a task that looks at a flow's first packets,
 the most suspicious one for a task that looks at every row.
@@ -29,19 +30,29 @@ _POLICIES: dict[str, Literal["first", "repeat"]] = {
 }
 
 
-def flow_labels(dataset: Dataset, votes: TaskVotes, confidence: float) -> NDArray[np.int8]:
-    """``(rows,)`` the label of each row's flow, `MASKED` where the model is not sure.
+def flow_probabilities(dataset: Dataset, votes: TaskVotes) -> Floats:
+    """``(rows, classes)`` of each row's flow, NaN where no row of it counts.
 
     Args:
         dataset: whose rows were voted on.
         votes: on a task.
-        confidence: that the likeliest class of a flow must have.
     """
     each = votes.probabilities()[votes.patterns.number]
     policy = _POLICIES.get(votes.task.name, "first")
     counts = rows_that_count(dataset.batch.sequence_index, policy)
     deciding = deciding_rows(dataset.flow, each, counts, policy)
-    return np.where(deciding < 0, MASKED, hard(each[deciding], confidence)).astype(np.int8)
+    return np.where(deciding[:, None] < 0, np.nan, each[deciding])
+
+
+def flow_labels(probabilities: Floats, confidence: float) -> NDArray[np.int8]:
+    """``(rows,)`` the label of each row's flow, `MASKED` where the model is not sure.
+
+    Args:
+        probabilities: as `flow_probabilities` gives them.
+        confidence: that the likeliest class of a flow must have.
+    """
+    known = np.nan_to_num(probabilities)
+    return np.where(known.any(axis=1), hard(known, confidence), np.int8(MASKED))
 
 
 def deciding_rows(
@@ -112,20 +123,22 @@ def write(
             f"the dataset has no labels of {missing[0]} to keep; it has those of "
             f"{', '.join(dataset.tasks)}"
         )
-    labels = np.stack([flow_labels(dataset, votes, confidence) for votes in every], axis=1)
+    each = [flow_probabilities(dataset, votes) for votes in every]
+    labels = np.stack([flow_labels(of_task, confidence) for of_task in each], axis=1)
+    likely = np.stack([of_task[:, 1] for of_task in each], axis=1).astype(np.float32)
     create(folder, dataset.schema, tasks)
     written = []
     for place, record in enumerate(dataset.sources):
         rows = np.flatnonzero(dataset.source == place)
-        its = labels[rows]
+        its, how_likely = labels[rows], likely[rows] if record.name not in kept else None
         if record.name in kept:
             its = dataset.labels[rows][:, [dataset.tasks.index(task) for task in tasks]]
             covered = tuple(task for task in record.covered if task in tasks)
             its_record = replace(record, covered=covered)
         else:
-            digest = hashlib.sha256(its.tobytes()).hexdigest()
+            digest = hashlib.sha256(its.tobytes() + likely[rows].tobytes()).hexdigest()
             its_record = replace(record, labels_sha256=digest, covered=(), labelled_by=author)
         batch = dataset.batch.take(rows)
-        add_source(folder, its_record, batch, its)
+        add_source(folder, its_record, batch, its, how_likely)
         written.append((its_record, its))
     return written
