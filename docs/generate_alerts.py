@@ -96,7 +96,10 @@ def _value(entry: dict[str, Any]) -> str:
     if "enum" in entry:
         return ", ".join(f"`{json.dumps(choice)}`" for choice in entry["enum"])
     formats = [choice["format"] for choice in entry.get("anyOf", ())]
-    return " or ".join(formats) if formats else str(entry["type"])
+    if formats:
+        return " or ".join(formats)
+    kind = entry["type"]
+    return kind if isinstance(kind, str) else " or ".join(kind)
 
 
 if __name__ == "__main__":

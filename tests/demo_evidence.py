@@ -20,9 +20,11 @@ DEMO = ROOT / "tests" / "captures" / "demo.pcap"
 BUNDLE = ROOT / "models" / "iot-gateway"
 
 
-def write_evidence(capture: Path, folder: Path, chunk_bytes: int | None = None) -> EvidenceStore:
+def write_evidence(
+    capture: Path, folder: Path, chunk_bytes: int | None = None, bundle: Path = BUNDLE
+) -> EvidenceStore:
     """Replays a capture, read in chunks of so many bytes, and keeps the evidence in a folder."""
-    lanes = build_lanes(Detecting([BUNDLE], proved=True, evidence=True))
+    lanes = build_lanes(Detecting([bundle], proved=True, evidence=True))
     opener = open_capture
     if chunk_bytes:
         opener = lambda path, _: open_capture(path, chunk_bytes)  # noqa: E731

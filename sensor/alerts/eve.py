@@ -22,6 +22,7 @@ from sensor.alerts.event import (
     ROW_FLAGS,
     FlowEvidence,
     IncidentEvent,
+    SeriesEvidence,
     Withheld,
 )
 from sensor.flows.columns import address_text
@@ -136,13 +137,7 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
     return {
         **head(event.time_ns, "alert", options),
         **flow_identity(flow),
-        "flow": {
-            "start": timestamp(flow.flow_start_ns),
-            "pkts_toserver": flow.packets_from_originator,
-            "pkts_toclient": flow.packets_to_originator,
-            "bytes_toserver": flow.bytes_from_originator,
-            "bytes_toclient": flow.bytes_to_originator,
-        },
+        "flow": {"start": timestamp(flow.flow_start_ns), **_packets(flow)},
         "alert": {
             "action": "allowed",
             "gid": GENERATOR_ID,
@@ -157,6 +152,17 @@ def _incident(event: IncidentEvent, options: Options) -> dict[str, Any]:
                 "multa": _multa(event, options, address),
             },
         },
+    }
+
+
+def _packets(flow: FlowEvidence) -> dict[str, int]:
+    if isinstance(flow, SeriesEvidence):
+        return {}
+    return {
+        "pkts_toserver": flow.packets_from_originator,
+        "pkts_toclient": flow.packets_to_originator,
+        "bytes_toserver": flow.bytes_from_originator,
+        "bytes_toclient": flow.bytes_to_originator,
     }
 
 
@@ -178,17 +184,17 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         "flagged": dict(zip(ROW_FLAGS, event.flagged, strict=True)),
         "first_packet": timestamp(event.first_packet_ns),
         "last_packet": timestamp(event.last_packet_ns),
-        "packets_used": flow.length,
+        **_based_on(flow),
         "sequence_index": flow.sequence_index,
         "end_reason": END_REASONS[flow.end_reason],
-        "context": dict(zip(CONTEXT_COLUMNS, flow.context, strict=True)),
+        **_context(flow),
         "quality": dict(zip(ROW_FLAGS, flow.flags, strict=True)),
         "sample": [
             {
                 "flow_id": flow_id(each),
                 **flow_tuple(each),
                 "start": timestamp(each.flow_start_ns),
-                "packets_used": each.length,
+                **_used(each),
                 "score": _score(each),
             }
             for each in event.sample
@@ -201,6 +207,34 @@ def _multa(event: IncidentEvent, options: Options, address: str) -> dict[str, An
         "features": {"fingerprint": event.fingerprint},
         **_emitted(options),
     }
+
+
+def _used(flow: FlowEvidence) -> dict[str, Any]:
+    """What a score is based on, in short."""
+    if isinstance(flow, SeriesEvidence):
+        return {"kind": flow.kind, "measurements": flow.length}
+    return {"packets_used": flow.length}
+
+
+def _based_on(flow: FlowEvidence) -> dict[str, Any]:
+    """The same of the flow shown."""
+    if not isinstance(flow, SeriesEvidence):
+        return _used(flow)
+    return {
+        "latency": {
+            "peer": address_text(flow.version, flow.destination_high, flow.destination_low),
+            **_used(flow),
+            "failed": flow.failed,
+            "median_ms": flow.median_us / 1_000 if flow.failed < flow.length else None,
+            "last_ms": [None if each is None else each / 1_000 for each in flow.last_us],
+        }
+    }
+
+
+def _context(flow: FlowEvidence) -> dict[str, Any]:
+    if isinstance(flow, SeriesEvidence):
+        return {}
+    return {"context": dict(zip(CONTEXT_COLUMNS, flow.context, strict=True))}
 
 
 def _device(options: Options, address: str) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sensor.alerts.kept_rows import KeptRows
 from sensor.flows.rows import packet_type
-from sensor.flows.sequences import CONTEXT_COLUMNS, SequenceBatch
-from sensor.model.schema import FeatureSchema, TaskSpec
+from sensor.flows.sequences import CONTEXT_COLUMNS, ROW_TYPES, SequenceBatch
+from sensor.latency.measurements import KINDS as MEASUREMENTS
+from sensor.model.schema import PEER_LATENCY, FeatureSchema, TaskSpec
 
 ROW_FLAGS = ("midstream", "context_saturated", "offloaded")
 """Columns of a batch, each a bool, that tell what a row's score may suffer from.
@@ -61,9 +62,39 @@ EVIDENCE: "np.dtype[np.void]" = np.dtype(
 )
 """A scored row without its packets: what is kept of every row after its batch is gone."""
 
+LAST_TIMES = 8
+"""Round-trip times that an alert shows of a row of measurements, the last ones."""
+
+MEASURED_EVIDENCE: "np.dtype[np.void]" = np.dtype(
+    [
+        *EVIDENCE.descr,
+        ("kind", "u1"),
+        ("failed", "u2"),
+        ("median_us", "u4"),
+        ("last_us", "i4", (LAST_TIMES,)),
+    ]
+)
+"""The same of a row of measurements; the attributes of `SeriesEvidence` behind those of others.
+
+A time without an answer is −1.
+"""
+
+_MOST = np.uint32(2**32 - 1)
+
+
+def evidence_type(batch: SequenceBatch) -> "np.dtype[np.void]":
+    """What is kept of the rows of a batch, be they of packets or of measurements."""
+    return MEASURED_EVIDENCE if batch.rtt.shape[1] else EVIDENCE
+
 
 def with_packets(schema: FeatureSchema) -> "np.dtype[np.void]":
-    """`EVIDENCE` with a field ``packets``, ``(n,)`` records of `sensor.flows.rows.packet_type`."""
+    """What is kept of the rows of a schema, with a field ``packets`` of ``(n,)`` records.
+
+    These are of `sensor.flows.rows.packet_type`, or measurements: the schema's `optional` columns.
+    """
+    if schema.key == PEER_LATENCY:
+        measured = [(name, ROW_TYPES[name]) for name in schema.optional]
+        return np.dtype([*MEASURED_EVIDENCE.descr, ("packets", measured, (schema.n,))])
     packets = ("packets", packet_type(schema.optional), (schema.n,))
     return np.dtype([*EVIDENCE.descr, packets])
 
@@ -88,7 +119,7 @@ def evidence(
         batch: of the rows.
         rows: which.
         scores: of them.
-        kind: `EVIDENCE`, or that with packets (`with_packets`).
+        kind: `evidence_type`, or that with packets (`with_packets`).
     """
     records = np.zeros(rows.size, kind)
     if "packets" in (kind.names or ()):
@@ -104,7 +135,24 @@ def evidence(
     records["context"] = batch.context[rows]
     records["flags"] = row_flags(batch, rows)
     records["score"] = scores
+    if "median_us" in (kind.names or ()):
+        _measured(batch, rows, records)
     return records
+
+
+def _measured(batch: SequenceBatch, rows: NDArray[np.intp], records: NDArray[np.void]) -> None:
+    """Adds what the measurements of rows are."""
+    rtt, length = batch.rtt[rows], batch.length[rows].astype(np.intp)
+    there = (batch.answered[rows] > 0) & (np.arange(rtt.shape[1]) < length[:, None])
+    count = there.sum(axis=1)
+    ordered = np.sort(np.where(there, rtt, _MOST), axis=1)
+    middle = np.take_along_axis(ordered, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
+    records["kind"] = batch.kind[rows]
+    records["failed"] = length - count
+    records["median_us"] = np.where(count, middle, 0)
+    places = np.maximum(length[:, None] - np.arange(LAST_TIMES, 0, -1), 0)
+    last = np.where(there, rtt.astype(np.int64), -1)
+    records["last_us"] = np.take_along_axis(last, places, axis=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +196,36 @@ class FlowEvidence:
     bytes_from_originator: int
     bytes_to_originator: int
 
-    @classmethod
-    def of(cls, record: Any) -> "FlowEvidence":
-        """The evidence in one `EVIDENCE` record, which may have packets."""
-        score, context, flags, *values = record.item()[: len(EVIDENCE.names or ())]
-        return cls(score, tuple(context.tolist()), tuple(flags.tolist()), *values)
+    @staticmethod
+    def of(record: Any) -> "FlowEvidence":
+        """The evidence in one record of `evidence_type`, which may have packets."""
+        found = dict(zip(record.dtype.names, record.item(), strict=True))
+        found.pop("packets", None)
+        for name in ("context", "flags"):
+            found[name] = tuple(found[name].tolist())
+        if "median_us" not in found:
+            return FlowEvidence(**found)
+        known = found.pop("last_us")[-found["length"] :].tolist()
+        last_us = tuple(None if each < 0 else each for each in known)
+        kind = MEASUREMENTS[found.pop("kind")]
+        return SeriesEvidence(**found, kind=kind, last_us=last_us)
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEvidence(FlowEvidence):
+    """One scored row of a series of round-trip times; its `length` are measurements.
+
+    Attributes:
+        kind: of the measurements, of `sensor.latency.measurements.KINDS`.
+        failed: how many had no answer.
+        median_us: lower median of the others; 0 without any.
+        last_us: round-trip times of the last `LAST_TIMES`, None where there was no answer.
+    """
+
+    kind: str
+    failed: int
+    median_us: int
+    last_us: tuple[int | None, ...]
 
 
 Address = tuple[int, int, int]

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from sensor.alerts.eve import flow_id, flow_tuple, timestamp
-from sensor.alerts.event import ROW_FLAGS, FlowEvidence
+from sensor.alerts.event import ROW_FLAGS, FlowEvidence, SeriesEvidence
 from sensor.alerts.kept_rows import WHY, KeptRows
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
+from sensor.model.schema import PEER_LATENCY, FeatureSchema
 
 FORMAT = 1
 
@@ -18,6 +19,11 @@ COLUMNS = ("time_us", "direction", "ip_length", "payload_length", "tcp_flags")
 ``time_us`` is the time since the row's first packet, with gaps as the model sees them: whole
 microseconds, at most 60 s, and 0 where the packet is older than one before it.
 """
+
+
+def columns(schema: FeatureSchema) -> tuple[str, ...]:
+    """What there is of each packet of a schema's rows, or of each measurement."""
+    return schema.optional if schema.key == PEER_LATENCY else (*COLUMNS, *schema.optional)
 
 
 def document(kept: KeptRows, line: bytes) -> bytes:
@@ -33,7 +39,7 @@ def document(kept: KeptRows, line: bytes) -> bytes:
     ]
     rest = {
         "features": kept.schema.to_manifest(),
-        "columns": [*COLUMNS, *kept.schema.optional],
+        "columns": columns(kept.schema),
         "seen": kept.seen,
         "rows": rows,
     }
@@ -45,10 +51,7 @@ def document(kept: KeptRows, line: bytes) -> bytes:
 def _row(record: Any) -> dict[str, Any]:
     flow = FlowEvidence.of(record)
     packets = record["packets"][: flow.length]
-    # The first packet's gap lies before the row.
-    times = np.concatenate([[0], np.cumsum(packets["interarrival_us"][1:], dtype=np.int64)])
-    names = (*COLUMNS[1:], *(packets.dtype.names or ())[len(COLUMNS) :])
-    return {
+    row = {
         "score": float(str(record["score"])),  # the shortest digits that give the float32 again
         "flow_id": flow_id(flow),
         **flow_tuple(flow),
@@ -57,6 +60,14 @@ def _row(record: Any) -> dict[str, Any]:
         "sequence_index": flow.sequence_index,
         "row": flow.row,
         "end_reason": END_REASONS[flow.end_reason],
+    }
+    if isinstance(flow, SeriesEvidence):
+        return {**row, "kind": flow.kind, "measurements": packets.tolist()}
+    # The first packet's gap lies before the row.
+    times = np.concatenate([[0], np.cumsum(packets["interarrival_us"][1:], dtype=np.int64)])
+    names = (*COLUMNS[1:], *(packets.dtype.names or ())[len(COLUMNS) :])
+    return {
+        **row,
         "context": dict(zip(CONTEXT_COLUMNS, flow.context, strict=True)),
         "quality": dict(zip(ROW_FLAGS, flow.flags, strict=True)),
         "interarrival_us": int(packets["interarrival_us"][0]),

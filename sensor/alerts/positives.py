@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.alerts.event import evidence, row_flags
+from sensor.alerts.event import evidence, evidence_type, row_flags
 from sensor.flows.sequences import SequenceBatch
 from sensor.model.schema import IncidentRule
 
@@ -45,7 +45,7 @@ class PositiveRows:
     ) -> None:
         """Sorts `remembered` records and the given rows of a batch with their scores.
 
-        The records are `EVIDENCE`, or that with packets (`sensor.alerts.event.with_packets`).
+        The records are of `sensor.alerts.event.evidence_type`, or have packets (`with_packets`).
         """
         self.remembered = remembered.size
         self._rule = rule
@@ -97,7 +97,7 @@ class PositiveRows:
         return flags[self._order]
 
     def record(self, index: int) -> Any:
-        """`EVIDENCE` of the row at `index`; a copy, which does not keep the others alive."""
+        """Evidence of the row at `index`; a copy, which does not keep the others alive."""
         position = int(self.position[index])
         if position < self.remembered:
             return self._records[position].copy()
@@ -128,7 +128,7 @@ class PositiveRows:
 
     @cached_property
     def _evidence(self) -> NDArray[np.void]:
-        return evidence(self._batch, self._rows, self._scores)
+        return evidence(self._batch, self._rows, self._scores, evidence_type(self._batch))
 
 
 _ENDPOINTS = (

@@ -39,6 +39,7 @@ from sensor.alerts.event import (
     EndReason,
     FlowEvidence,
     IncidentEvent,
+    evidence_type,
     with_packets,
 )
 from sensor.alerts.evidence import hold_limit, keep
@@ -141,6 +142,8 @@ class TaskIncidents:
             self.allowed += int(np.count_nonzero(permitted))
             positive = positive[~permitted]
         positive = self._once(batch, positive)
+        if not (self._rows or self._schema):
+            self._remembered = np.zeros(0, evidence_type(batch))
         while positive.size:
             rows, positive = np.split(positive, [EPOCH_ROWS - self._rows % EPOCH_ROWS])
             first_ns, last_ns = batch.decided_ns[rows[[0, -1]]].tolist()

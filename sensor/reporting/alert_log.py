@@ -86,6 +86,24 @@ class Alert:
         return next((v for k in ("name", "mac") if (v := device.get(k)) and isinstance(v, str)), "")
 
     @property
+    def measured(self) -> bool:
+        """Whether it is about round-trip times, and its rows are measurements of a peer."""
+        return isinstance(self.multa.get("latency"), dict)
+
+    @property
+    def amount(self) -> tuple[int, str]:
+        """How many flows, or measurements, it is about, and what these are called."""
+        if self.measured:
+            return self.multa["rows"], "measurement"
+        return self.multa["flows"], "flow"
+
+    @property
+    def role(self) -> str:
+        """Part of the address in the incident; whose round-trip times are measured is a peer."""
+        role = str(self.multa["role"])
+        return "peer" if self.measured and role == "victim" else role
+
+    @property
     def first_packet(self) -> datetime:
         """When the incident began."""
         return moment(self.multa.get("first_packet")) or self.time
@@ -133,6 +151,11 @@ def parse(line: bytes) -> Alert | None:
 def is_count(value: object) -> TypeGuard[int]:
     """Whether a value is a whole number that could have been counted."""
     return isinstance(value, int) and 0 <= value <= MOST
+
+
+def is_real(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that could have been measured."""
+    return type(value) in (int, float) and 0 <= value <= MOST  # type: ignore[operator]
 
 
 def moment(text: object) -> datetime | None:

@@ -7,7 +7,7 @@ import click
 from sensor.cli import visible
 from sensor.quantities import duration, number
 from sensor.reporting.alert_choice import withheld
-from sensor.reporting.alert_log import Alert
+from sensor.reporting.alert_log import Alert, is_real
 
 WIDE = 120
 """Columns of a terminal from which on the columns of a line stand below each other."""
@@ -15,8 +15,8 @@ WIDE = 120
 _COLOURS = {1: "red", 2: "yellow", 3: "cyan"}
 """Of severities, 1 being the most severe."""
 
-_SHORT_ROLES = {"victim": "on", "source": "by"}
-"""An attack on somebody, or by somebody."""
+_SHORT_ROLES = {"victim": "on", "source": "by", "peer": "of"}
+"""An attack on somebody or by somebody, and the round-trip times of somebody."""
 
 _EVENT_WIDTH, _TASK_WIDTH, _ADDRESS_WIDTH, _COUNT_WIDTH = 6, 17, 24, 24
 
@@ -42,6 +42,8 @@ def line(alert: Alert, *, wide: bool) -> str:
     task = click.style(name, fg=_COLOURS.get(alert.severity), bold=alert.event == "start")
     who, count, home = _who(alert, wide=wide), _count(alert, wide=wide), _home(alert, wide=wide)
     tail = [click.style(_plain(alert.alert_id), dim=True), *([home] if home else [])]
+    if alert.measured:
+        tail.insert(0, _latency(alert))
     if not wide:
         return " ".join([time, mark, event, task, who, count, *tail])
     task += " " * max(0, _TASK_WIDTH - len(name))
@@ -62,20 +64,29 @@ def severity_mark(severity: int) -> str:
 
 
 def _who(alert: Alert, *, wide: bool) -> str:
-    role = str(alert.multa["role"])
+    role = alert.role
     role = role if wide else _SHORT_ROLES.get(role, role)
     name = f" ({alert.device})" if alert.device else ""
     return _plain(f"{role} {alert.address}{name}")
 
 
 def _count(alert: Alert, *, wide: bool) -> str:
-    text = number(alert.multa["flows"], "flow")
+    text = number(*alert.amount)
     if alert.event == "start" or not wide:
         return text
     lasted = duration((alert.last_packet - alert.first_packet).total_seconds())
     reason = alert.multa.get("reason")
     why = f", {reason}" if isinstance(reason, str) and reason != "quiet" else ""
     return _plain(f"{text} in {lasted}{why}")
+
+
+def _latency(alert: Alert) -> str:
+    """The newest round-trip time and the median of its window, where the alert tells."""
+    latency = alert.multa["latency"]
+    last, median = latency.get("last_ms"), latency.get("median_ms")
+    newest = last[-1] if isinstance(last, list) and last else None
+    times = [f"{each:.1f} ms" if is_real(each) else "none" for each in (newest, median)]
+    return _plain(f"{latency.get('kind')!s:.9} {times[0]}, median {times[1]}")
 
 
 def _home(alert: Alert, *, wide: bool) -> str:

@@ -26,6 +26,11 @@ _LETTER = 0.56
 
 _STEP, _GAP = 26, 18
 
+_TIMES, _SCORES = 110, 40
+"""Heights of round-trip times, and of scores below them."""
+_NONE = "#f3c6cd"
+"""Colour of what was not answered."""
+
 
 class _Paper:
     """Elements of a picture, from the top down; `y` is where the next ones go."""
@@ -92,7 +97,7 @@ def picture(explanation: Explanation) -> str:
         _parts(paper, explanation)
     if explanation.gates:
         _gates(paper, explanation.gates)
-    _rows(paper, explanation)
+    (_windows if explanation.evidence.measured else _rows)(paper, explanation)
     alert = explanation.evidence.alert
     colour = _SOFT if explanation.agrees else _LOST
     paper.paragraph(explanation.check, 11, fill=colour)
@@ -191,8 +196,7 @@ def _rows(paper: _Paper, explanation: Explanation) -> None:
 
 
 def _named(row: Row) -> str:
-    kind = f", stretch {row.sequence_index + 1}" if row.sequence_index else ""
-    return f"{row.protocol}{kind}, score {words.score(row.score)}"
+    return f"{row.protocol}{words.stretch(row)}, score {words.score(row.score)}"
 
 
 def _caption(explanation: Explanation, explained: RowExplanation, width: float) -> list[str]:
@@ -238,7 +242,79 @@ def _ladder(
     paper.y += 10
     for edge in (left, right):
         paper.line(edge, top, edge, paper.y, _SOFT)
+    _heard(paper, explained, x, width)
+
+
+def _heard(paper: _Paper, explained: RowExplanation, x: float, width: float) -> None:
     if explained.gates:
         paper.y += 12
         _gate_bar(paper, x, width, explained.gates, 15)
         paper.y += 15
+
+
+def _windows(paper: _Paper, explanation: Explanation) -> None:
+    """The first rows, one below the other: round-trip times, and the score without each."""
+    shown = explanation.rows[:ROWS]
+    without = any(each.without_packets for each in shown)
+    _heading(
+        paper,
+        "Round-trip times",
+        "the newest at the right; red where there was no answer"
+        + ("; below, the score without each, red where it is no alarm" if without else ""),
+    )
+    for place, each in enumerate(shown, 1):
+        source, destination = words.ends(each.row)
+        paper.y += 22
+        head = f"{place}. {source} → {destination} {_named(each.row)}"
+        paper.text(MARGIN, paper.y, head, size=12.5, bold=True)
+        for line in words.circumstances(explanation.evidence, each.place):
+            paper.y += 15
+            paper.text(MARGIN, paper.y, line, size=11, fill=_SOFT)
+        paper.y += 10
+        _window(paper, explanation, each)
+        _heard(paper, each, MARGIN, WIDTH - 2 * MARGIN)
+    paper.y += _GAP
+
+
+def _window(paper: _Paper, explanation: Explanation, explained: RowExplanation) -> None:
+    """A window: a column for each measurement, and one below for the score without it."""
+    batch, row, without = explanation.evidence.batch, explained.row, explained.without_packets
+    left, right = MARGIN + 78, WIDTH - MARGIN - 4
+    step = (right - left) / len(row.time_us)
+    rtts = batch.rtt[explained.place, : len(row.time_us)]
+    answered = batch.answered[explained.place, : len(row.time_us)] > 0
+    most = max(1, int(rtts.max()))
+    top, paper.y = paper.y, paper.y + _TIMES
+    for k in range(len(row.time_us)):
+        height = rtts[k] / most * _TIMES if answered[k] else _TIMES
+        fill = _FORTH if answered[k] else _NONE
+        paper.rect(left + k * step, paper.y - height, max(1.0, step - 2), height, fill)
+    marks = {most: words.microseconds(most)} if answered.any() else {}
+    if answered.any():
+        median = words.median_us(rtts[answered])
+        y = paper.y - median / most * _TIMES
+        paper.line(left, y, right, y, _INK, "4 3")
+        if y - top > 14:
+            marks[median] = f"median {words.microseconds(median)}"
+    for value, label in marks.items():
+        y = paper.y - value / most * _TIMES + 4
+        paper.text(left - 6, y, label, size=9, fill=_SOFT, anchor="end")
+    paper.line(left, paper.y, right, paper.y, _SOFT)
+    paper.y += 14
+    paper.text(left, paper.y, f"−{words.microseconds(row.time_us[-1])}", size=10, fill=_SOFT)
+    if without:
+        _scores_without(paper, without, words.threshold(explanation.evidence.alert), left, step)
+
+
+def _scores_without(
+    paper: _Paper, without: Sequence[float], threshold: float, left: float, step: float
+) -> None:
+    paper.y += _SCORES + 4
+    for k, score in enumerate(without):
+        fill = _LOST if score < threshold else _BAR
+        height = score * _SCORES
+        paper.rect(left + k * step, paper.y - height, max(1.0, step - 2), height, fill)
+    y = paper.y - threshold * _SCORES
+    paper.line(left, y, left + len(without) * step, y, _INK, "4 3")
+    paper.text(left - 6, y + 4, f"alarm {threshold:.2g}", size=9, fill=_SOFT, anchor="end")
+    paper.y += 4

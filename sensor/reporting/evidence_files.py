@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.alerts.event import ROW_FLAGS
-from sensor.alerts.evidence_document import COLUMNS, FORMAT
+from sensor.alerts.evidence_document import COLUMNS, FORMAT, columns
 from sensor.alerts.kept_rows import FIRST, HIGHEST, SAMPLED, WHY
 from sensor.errors import (
     BundleError,
@@ -26,6 +26,7 @@ from sensor.errors import (
     UsageError,
 )
 from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
+from sensor.latency.measurements import KINDS
 from sensor.model import canonical
 from sensor.model.golden import empty_rows
 from sensor.model.schema import PEER_LATENCY, FeatureSchema
@@ -41,6 +42,9 @@ SAMPLE = "sampled"
 
 LONGEST_US = 60_000_000
 """The clip of a gap between packets."""
+
+LONGEST_MS = 3_600_000
+"""The clip of a gap between measurements."""
 
 _PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP, "IPv6-ICMP": ICMPV6, "SCTP": SCTP}
 _NUMBER = re.compile(r"[0-9]{3}")
@@ -61,7 +65,8 @@ class Row:
         sequence_index: 0 for a flow's first packets.
         end_reason: why it was decided, of `END_REASONS`.
         flags: those of `ROW_FLAGS` that are set.
-        time_us: of each packet, since the row's first.
+        time_us: of each packet or measurement, since the row's first.
+        kind: of measurements, of `sensor.latency.measurements.KINDS`; empty for packets.
     """
 
     why: tuple[str, ...]
@@ -77,6 +82,7 @@ class Row:
     end_reason: str
     flags: tuple[str, ...]
     time_us: tuple[int, ...]
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,11 @@ class Evidence:
     seen: int
     rows: tuple[Row, ...]
     batch: SequenceBatch
+
+    @property
+    def measured(self) -> bool:
+        """Whether rows are of round-trip times, and not of packets."""
+        return self.schema.key == PEER_LATENCY
 
     @property
     def scores(self) -> NDArray[np.float32]:
@@ -196,12 +207,7 @@ def _evidence(path: Path, document: Any) -> Evidence:
     if alert is None or f"{alert.alert_id}.json" != path.name:
         raise ValueError("it does not hold the alert that it is named for")
     schema = FeatureSchema.from_manifest(_typed(document["features"], dict), str(path))
-    if schema.key == PEER_LATENCY:
-        raise EvidenceError(
-            f"{path}: holds windows of round-trip times, which have no packets to explain; "
-            "record the traffic (run --record) and look at it with multa-sensor latency"
-        )
-    if document["columns"] != [*COLUMNS, *schema.optional]:
+    if document["columns"] != [*columns(schema)]:
         raise ValueError("columns are others")
     rows = _typed(document["rows"], list)
     if not 0 < len(rows) <= FIRST + HIGHEST + SAMPLED:
@@ -226,8 +232,14 @@ def _row(document: dict[str, Any], batch: SequenceBatch, place: int) -> Row:
     batch.sequence_index[place] = index
     batch.row[place] = _number(document["row"], 2**31 - 1)
     batch.end_reason[place] = reason
-    batch.context[place] = [_number(document["context"][k], 2**32 - 1) for k in CONTEXT_COLUMNS]
-    quality = {name: _typed(document["quality"][name], bool) for name in ROW_FLAGS}
+    if measured := bool(batch.rtt.shape[1]):
+        batch.kind[place] = KINDS.index(document["kind"])
+        flags: tuple[str, ...] = ()
+    else:
+        context = [_number(document["context"][k], 2**32 - 1) for k in CONTEXT_COLUMNS]
+        batch.context[place] = context
+        quality = {name: _typed(document["quality"][name], bool) for name in ROW_FLAGS}
+        flags = tuple(name for name, is_set in quality.items() if is_set)
     ports = [document.get(f"{side}_port") for side in ("src", "dest")]
     return Row(
         why=tuple(WHY[WHY.index(each)] for each in _typed(document["why"], list)),
@@ -241,8 +253,9 @@ def _row(document: dict[str, Any], batch: SequenceBatch, place: int) -> Row:
         first_packet=_time(document["first_packet"]),
         sequence_index=index,
         end_reason=END_REASONS[reason],
-        flags=tuple(name for name, is_set in quality.items() if is_set),
-        time_us=_packets(document, batch, place),
+        flags=flags,
+        time_us=(_measurements if measured else _packets)(document, batch, place),
+        kind=KINDS[batch.kind[place]] if measured else "",
     )
 
 
@@ -270,6 +283,20 @@ def _packets(document: dict[str, Any], batch: SequenceBatch, place: int) -> tupl
     if times[0] != 0:
         raise ValueError("its first packet is not at 0")
     return tuple(times)
+
+
+def _measurements(document: dict[str, Any], batch: SequenceBatch, place: int) -> tuple[int, ...]:
+    """Puts the measurements of a row into the batch; when each was known."""
+    measurements = _typed(document["measurements"], list)
+    if not 0 < len(measurements) <= batch.rtt.shape[1]:
+        raise ValueError(f"a row of {len(measurements)} measurements")
+    batch.length[place] = len(measurements)
+    for k, values in enumerate(measurements):
+        for name, value in zip(batch.optional, values, strict=True):
+            most = 1 if name == "answered" else LONGEST_MS if name == "rtt_gap" else LONGEST_US
+            getattr(batch, name)[place, k] = _number(value, most)
+    gaps_ms = batch.rtt_gap[place, 1 : len(measurements)].astype(np.int64)
+    return (0, *(1_000 * np.cumsum(gaps_ms)).tolist())
 
 
 def _typed(value: Any, kind: type) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sensor.alerts.rule import NEW_FLOWS, CountingRule, can_count
 from sensor.errors import EvidenceError
@@ -142,12 +143,12 @@ def explain(evidence: Evidence, bundle: Bundle | None, shown: int) -> Explanatio
         evidence=evidence,
         title=_title(evidence),
         incident=words.incident(evidence),
-        verdict=_verdict(before, words.threshold(evidence.alert), parts),
+        verdict=_verdict(before, words.threshold(evidence.alert), parts, occlusion.given),
         check=_check(len(again), difference, occlusion.runtime),
         bundle=bundle.path,
         agrees=difference <= TOLERANCE,
         before=before,
-        instead="with values of benign traffic in place of each",
+        instead=f"with {occlusion.given} in place of each",
         parts=parts,
         gates=tuple(np.mean(weights, axis=0).tolist()) if weights else (),
         rows=tuple(explained(place, packets=True) for place in places),
@@ -260,9 +261,9 @@ def _as_found(evidence: Evidence, places: Sequence[int]) -> Explanation:
 
 def _title(evidence: Evidence) -> str:
     alert = evidence.alert
-    role, name = alert.multa["role"], f" ({alert.device})" if alert.device else ""
+    name = f" ({alert.device})" if alert.device else ""
     threat = words.threat(alert)
-    return f"{threat[:1].upper()}{threat[1:]}: {role} {alert.address}{name}"
+    return f"{threat[:1].upper()}{threat[1:]}: {alert.role} {alert.address}{name}"
 
 
 def _check(rows: int, difference: float, runtime: str) -> str:
@@ -279,8 +280,8 @@ def _check(rows: int, difference: float, runtime: str) -> str:
     )
 
 
-def _verdict(before: float, threshold: float, parts: Sequence[PartScore]) -> str:
-    """What counted most."""
+def _verdict(before: float, threshold: float, parts: Sequence[PartScore], given: str) -> str:
+    """What counted most; `given` is what was put in the place of parts."""
     told = sorted(
         (part.after, part.name) for part in parts if part.after is not None and part.after < before
     )
@@ -289,7 +290,7 @@ def _verdict(before: float, threshold: float, parts: Sequence[PartScore]) -> str
     strong = [(after, name) for after, name in told if after < threshold]
     least, name = told[0]
     instead = (
-        f"with values of benign traffic in that place the mean score would be "
+        f"with {given} in that place the mean score would be "
         f"{words.score(least)}, not {words.score(before)}"
     )
     if not strong:
@@ -338,25 +339,8 @@ def _part_document(part: PartScore) -> dict[str, Any]:
 
 
 def _row_document(evidence: Evidence, explained: RowExplanation) -> dict[str, Any]:
-    place, row = explained.place, explained.row
+    row = explained.row
     source, destination = words.ends(row)
-    batch = evidence.batch
-    columns = (batch.direction, batch.ip_length, batch.payload_length)
-    packets = [
-        {
-            "time_us": time,
-            **dict(
-                zip(
-                    ("direction", "ip_length", "payload_length"),
-                    (int(column[place, k]) for column in columns),
-                    strict=True,
-                )
-            ),
-            "tcp_flags": words.flag_names(int(batch.tcp_flags[place, k])),
-            "score_without": explained.without_packets[k] if explained.without_packets else None,
-        }
-        for k, time in enumerate(row.time_us)
-    ]
     return {
         "why": list(row.why),
         "source": source,
@@ -368,8 +352,36 @@ def _row_document(evidence: Evidence, explained: RowExplanation) -> dict[str, An
         "flags": list(row.flags),
         "score": row.score,
         "score_again": explained.again,
-        "context": dict(zip(CONTEXT_COLUMNS, batch.context[place].tolist(), strict=True)),
-        "packets": packets,
+        **_steps(evidence, explained),
         "parts": [_part_document(part) for part in explained.parts],
         "gates": list(explained.gates),
     }
+
+
+def _steps(evidence: Evidence, explained: RowExplanation) -> dict[str, Any]:
+    """Packets or measurements of a row, and the score without each."""
+    place, row, batch = explained.place, explained.row, evidence.batch
+    without: Sequence[float | None] = explained.without_packets or [None] * len(row.time_us)
+    if evidence.measured:
+        rtts = [
+            time if answered else None
+            for time, answered in zip(batch.rtt[place].tolist(), batch.answered[place], strict=True)
+        ]
+        measurements = [
+            {"time_us": time, "rtt_us": rtts[k], "score_without": without[k]}
+            for k, time in enumerate(row.time_us)
+        ]
+        return {"kind": row.kind, "measurements": measurements}
+    columns: tuple[NDArray[Any], ...] = (batch.direction, batch.ip_length, batch.payload_length)
+    names = ("direction", "ip_length", "payload_length")
+    packets = [
+        {
+            "time_us": time,
+            **{name: int(column[place, k]) for name, column in zip(names, columns, strict=True)},
+            "tcp_flags": words.flag_names(int(batch.tcp_flags[place, k])),
+            "score_without": without[k],
+        }
+        for k, time in enumerate(row.time_us)
+    ]
+    context = dict(zip(CONTEXT_COLUMNS, batch.context[place].tolist(), strict=True))
+    return {"context": context, "packets": packets}

@@ -11,6 +11,11 @@ shorter), all of a part from one row at a time. The score told is the mean over 
 rows are real rows that the bundle's author chose; benign are those that no task finds positive. For
 the transport itself they are those of other transports.
 
+**A row of measurements** is treated likewise: one is left out as if it had never been made, and the
+gap before the next one is the sum of both (0 where the next one becomes the series' first). A part
+is neutralised by what is usual in the series: each round-trip time, or each missing answer, by the
+usual time (`usual_us`), and each gap by the median of the row's.
+
 Both say what this network makes of a row that differs in one thing, no more. Parts that say the
 same hide each other: each may be left out without harm, as the other still says it. And a changed
 row may be one that no network has ever carried.
@@ -26,10 +31,13 @@ from sensor.flows.sequences import CONTEXT_COLUMNS, ROW_TYPES, SequenceBatch
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.inference import calibrate
+from sensor.model.schema import PEER_LATENCY
 from sensor.packets.headers import ICMP, ICMPV6
+from sensor.reporting.evidence_files import LONGEST_MS, LONGEST_US
+from sensor.reporting.explanation_words import median_us
 
-GAP_US = 60_000_000
-"""The clip of a gap."""
+GAP_US, GAP_MS = LONGEST_US, LONGEST_MS
+"""The clips of gaps between packets and between measurements."""
 
 COUNTS = "flow counts"
 
@@ -43,6 +51,12 @@ _PACKET_PARTS = {
     "TTL": ("ttl",),
     "TCP window": ("tcp_window",),
 }
+_MEASURED_PARTS: dict[str, tuple[str, ...]] = {
+    "round-trip times": ("rtt",),
+    "missing answers": ("answered",),
+    "time between measurements": ("rtt_gap",),
+}
+"""Parts of a row of measurements by its columns, of which the other fields are made."""
 """Parts of a row by the fields of a packet; what `valid` says is the length."""
 
 _PACKET_COLUMNS = (
@@ -69,7 +83,12 @@ class Part:
 
 
 class Occlusion:
-    """Scores rows of one task again, whole and with something left out."""
+    """Scores rows of one task again, whole and with something left out.
+
+    Attributes:
+        parts: that can be neutralised.
+        given: what is put in their place, in words.
+    """
 
     def __init__(self, bundle: Bundle, task: str) -> None:
         """Loads the bundle's network.
@@ -86,11 +105,13 @@ class Occlusion:
         self._column = [each.name for each in bundle.tasks].index(task)
         self._benign = benign_rows(bundle)
         schema = bundle.schema
+        self._measured = schema.key == PEER_LATENCY
         found = {
             name: tuple(field for field in fields if field in schema.fields)
             for name, fields in _PACKET_PARTS.items()
         }
-        found = {COUNTS: schema.context, **found}
+        found = _MEASURED_PARTS if self._measured else {COUNTS: schema.context, **found}
+        self.given = "what is usual in the series" if self._measured else "values of benign traffic"
         self.parts = tuple(Part(name, fields) for name, fields in found.items() if fields)
 
     @property
@@ -112,12 +133,15 @@ class Occlusion:
         return tuple(self.scores(without_each_packet(row)).tolist()) if row.length[0] > 1 else ()
 
     def without(self, row: SequenceBatch, fields: Sequence[str]) -> float | None:
-        """The mean score with some fields neutralised; None where no benign row can do it.
+        """The mean score with some fields neutralised; None where nothing can do it.
 
         Args:
             row: one row.
-            fields: of a packet or of its flow.
+            fields: of a packet or of its flow; of a row of measurements one column.
         """
+        if self._measured:
+            calm = with_usual(row, fields[0])
+            return None if calm is None else float(self.scores(calm)[0])
         same = _transport(self._benign.protocol) == _transport(row.protocol)
         given = self._benign.take(~same if tuple(fields) == ("protocol",) else same)
         if not len(given):
@@ -133,10 +157,13 @@ def benign_rows(bundle: Bundle) -> SequenceBatch:
 
 
 def without_each_packet(row: SequenceBatch) -> SequenceBatch:
-    """A row of m > 1 packets, m times, each time without another one of them."""
+    """A row of m > 1 packets or measurements, m times, each time without another one of them."""
     count = int(row.length[0])
     variants = row.take(np.zeros(count, np.intp))
-    gaps = row.interarrival_us[0].astype(np.int64)
+    measured = bool(row.rtt.shape[1])
+    name_of_gap, longest = ("rtt_gap", GAP_MS) if measured else ("interarrival_us", GAP_US)
+    gaps = getattr(row, name_of_gap)[0].astype(np.int64)
+    begins = row.row[0] == count - 1 if measured else row.sequence_index[0] == 0
     for k in range(count):
         for name in _PACKET_COLUMNS:
             column = getattr(variants, name)
@@ -144,9 +171,8 @@ def without_each_packet(row: SequenceBatch) -> SequenceBatch:
                 column[k, k : count - 1] = column[k, k + 1 : count]
                 column[k, count - 1] = 0
         if k + 1 < count:
-            first = k == 0 and row.sequence_index[0] == 0
-            gap = 0 if first else min(GAP_US, gaps[k] + gaps[k + 1])
-            variants.interarrival_us[k, k] = gap
+            gap = 0 if k == 0 and begins else min(longest, gaps[k] + gaps[k + 1])
+            getattr(variants, name_of_gap)[k, k] = gap
     variants.length[:] = count - 1
     return variants
 
@@ -177,6 +203,40 @@ def neutralised(row: SequenceBatch, given: SequenceBatch, fields: Sequence[str])
             values = np.take_along_axis(getattr(given, name), places, axis=1)
             getattr(variants, name)[:, :count] = values
     return variants
+
+
+def usual_us(row: SequenceBatch) -> int | None:
+    """The usual round-trip time of a row of measurements; None where it has no answer.
+
+    That is the lower median of its answered ones, as in alerts.
+    """
+    answered = row.rtt[0][row.answered[0] > 0]
+    return median_us(answered) if answered.size else None
+
+
+def with_usual(row: SequenceBatch, column: str) -> SequenceBatch | None:
+    """A row of measurements with what is usual in place of a column's values.
+
+    Args:
+        row: one row.
+        column: ``rtt``, ``answered`` or ``rtt_gap``.
+
+    Returns:
+        One row; None where nothing was answered, so that nothing is usual.
+    """
+    count, calm = int(row.length[0]), row.take(np.zeros(1, np.intp))
+    if column == "rtt_gap":
+        gaps = np.sort(row.rtt_gap[0, :count])
+        calm.rtt_gap[0, :count] = gaps[(count - 1) // 2]
+        return calm
+    usual = usual_us(row)
+    if usual is None:
+        return None
+    answered = row.answered[0, :count] > 0
+    calm.rtt[0, :count][answered if column == "rtt" else ~answered] = usual
+    if column == "answered":
+        calm.answered[0, :count] = 1
+    return calm
 
 
 def _transport(protocol: NDArray[np.uint8]) -> NDArray[np.uint8]:

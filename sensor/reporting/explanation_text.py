@@ -14,7 +14,10 @@ NARROWEST, WIDEST = 60, 110
 
 _TIME, _AFTER = 9, 9
 _NAME = 31
+_HEIGHT = 8
+"""Lines of a window of round-trip times."""
 _FULL = "█"
+_UPWARDS = " ▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -97,14 +100,15 @@ def _row(
 ) -> Iterator[str]:
     row = explained.row
     source, destination = words.ends(row)
-    kind = f", stretch {row.sequence_index + 1}" if row.sequence_index else ""
+    kind = words.stretch(row)
     head = (
         f"{number}. {source} → {destination} {row.protocol}{kind}: score {words.score(row.score)}"
     )
     yield from (click.style(each, bold=True) for each in _wrapped(head, width))
     about = "; ".join(words.circumstances(explanation.evidence, explained.place))
     yield from (click.style(f"   {each}", dim=True) for each in _wrapped(about, width - 3))
-    yield from _packets(explanation, explained, width)
+    shown = _window if explanation.evidence.measured else _packets
+    yield from shown(explanation, explained, width)
     if explained.gates:
         told = _wrapped(words.consulted(explained.gates), width - 3)
         yield from (click.style(f"   {each}", dim=True) for each in told)
@@ -132,3 +136,35 @@ def _packets(explanation: Explanation, explained: RowExplanation, width: int) ->
                 f" {value}", bold=bold, fg="red" if without[k] < threshold else None
             )
         yield f"   {words.microseconds(time_us):>{_TIME}} │{arrow}│{after}"
+
+
+def _window(explanation: Explanation, explained: RowExplanation, width: int) -> Iterator[str]:
+    """The round-trip times of a window as columns, the newest at the right."""
+    batch, place, row = explanation.evidence.batch, explained.place, explained.row
+    begin = max(0, len(row.time_us) - (width - 3 - _TIME - 3))
+    steps = range(begin, len(row.time_us))
+    rtts, answered = batch.rtt[place].tolist(), batch.answered[place].tolist()
+    most = max((rtts[k] for k in steps if answered[k]), default=0)
+    for line in range(_HEIGHT, 0, -1):
+        label = words.microseconds(most) if line == _HEIGHT and most else ""
+        cells = []
+        for k in steps:
+            if answered[k]:
+                eighths = max(1, round(rtts[k] / max(1, most) * _HEIGHT * 8)) - 8 * (line - 1)
+                cells.append(_UPWARDS[min(8, max(0, eighths))])
+            else:
+                cells.append(click.style("×", fg="red") if line == 1 else " ")
+        yield f"   {label:>{_TIME}} │{''.join(cells)}│"
+    without = explained.without_packets
+    if without:
+        threshold = words.threshold(explanation.evidence.alert)
+        marks = (click.style("▼", fg="red") if without[k] < threshold else "·" for k in steps)
+        yield f"   {'without':>{_TIME}} │{''.join(marks)}│"
+    legend = f"from {words.microseconds(row.time_us[-1] - row.time_us[begin])} before the newest on"
+    legend += "; × no answer"
+    if without:
+        least = min(range(len(without)), key=without.__getitem__)
+        legend += "; ▼ no alarm without it"
+        if words.matters(row.score, without, least):
+            legend += f"; {words.told_without(batch, place, least, without)}"
+    yield from (click.style(f"   {each}", dim=True) for each in _wrapped(legend, width - 3))

@@ -33,8 +33,22 @@ PARTS = {
     "protocol": "the protocol",
     "TTL": "the time to live",
     "TCP window": "the TCP window",
+    "round-trip times": "the round-trip times",
+    "missing answers": "what was not answered",
+    "time between measurements": "the time between measurements",
 }
 """Parts of a row (`sensor.reporting.explanation_occlusion`) in a sentence."""
+
+_MEASURED = {
+    "syn": "from SYN to answer",
+    "syn_ack": "from SYN-ACK to ACK",
+    "echo": "of echo requests",
+    "timestamp": "by TCP timestamps",
+}
+"""Round-trip times by their kinds, as `docs/latency.md` describes these."""
+
+LAST = 8
+"""Measurements of a window that are told by themselves, as in alerts."""
 
 _REASONS = {
     "full": "scored as it was full",
@@ -112,6 +126,10 @@ def packet(batch: SequenceBatch, place: int, k: int) -> str:
 def circumstances(evidence: Evidence, place: int) -> list[str]:
     """Why a row was kept, when it came and was scored, and how many flows began before it."""
     row, counts = evidence.rows[place], evidence.batch.context[place].tolist()
+    if evidence.measured:
+        kept = f"kept as {' and '.join(row.why)}"
+        told = f"{len(row.time_us)} measured: {round_trips(evidence, place)}"
+        return [kept, f"the newest asked at {row.first_packet.astimezone():%H:%M:%S.%f}", told]
     pairs = zip(("service", "source", "host"), counts[::2], counts[1::2], strict=True)
     began = ", ".join(f"{name} {one:,} and {ten:,}" for name, one, ten in pairs)
     return [
@@ -126,6 +144,21 @@ def circumstances(evidence: Evidence, place: int) -> list[str]:
 def matters(whole: float, without: Sequence[float], k: int) -> bool:
     """Whether a row's score falls most without packet `k`, and by more than a little."""
     return without[k] == min(without) and without[k] < whole - NOTICEABLE
+
+
+def told_without(batch: SequenceBatch, place: int, k: int, without: Sequence[float]) -> str:
+    """The measurement `k` of a row, without which the score is lowest."""
+    time = microseconds(int(batch.rtt[place, k])) if batch.answered[place, k] else "no answer"
+    count = int(batch.length[place]) - k
+    which = "the newest" if count == 1 else f"the newest but {count - 1}"
+    return f"lowest without {which} ({time}): {score(without[k])}"
+
+
+def stretch(row: Row) -> str:
+    """Which sequence of its flow a row is, or of which measurements."""
+    if row.kind:
+        return f", round-trip times {_MEASURED[row.kind]}"
+    return f", stretch {row.sequence_index + 1}" if row.sequence_index else ""
 
 
 def consulted(gates: Sequence[float]) -> str:
@@ -157,6 +190,8 @@ def sampled(evidence: Evidence) -> list[int]:
 
 def incident(evidence: Evidence) -> str:
     """What happened, in a few sentences."""
+    if evidence.measured:
+        return _measured(evidence)
     alert, rows = evidence.alert, [evidence.rows[place] for place in sampled(evidence)]
     lasted_s = (alert.last_packet - alert.first_packet).total_seconds()
     noun = f"{rows[0].protocol} flow" if len({row.protocol for row in rows}) == 1 else "flow"
@@ -166,6 +201,42 @@ def incident(evidence: Evidence) -> str:
     if any(row.sequence_index for row in rows):
         text += f", in which {stretches:,} stretches of packets gave the alarm"
     return f"{text}. {_looks(evidence)}{_began(evidence)}"
+
+
+def median_us(rtts: NDArray[np.integer]) -> int:
+    """The lower median of some round-trip times, as in alerts."""
+    return int(np.sort(rtts)[(rtts.size - 1) // 2])
+
+
+def round_trips(evidence: Evidence, place: int, last: int = 0) -> str:
+    """What the measurements of a row took, or the last ones of them."""
+    batch, length = evidence.batch, int(evidence.batch.length[place])
+    chosen = slice(max(0, length - last) if last else 0, length)
+    rtts = batch.rtt[place, chosen]
+    answered = rtts[batch.answered[place, chosen] > 0]
+    failed = rtts.size - answered.size
+    if not answered.size:
+        return "none was answered"
+    share = f"{answered.size} of {rtts.size}" if failed else "all"
+    text = f"{share} answered in {_range(answered, microseconds)}"
+    if answered.size > 1:
+        text += f", with a median of {microseconds(median_us(answered))}"
+    return text + (f"; {failed} not answered" if failed else "")
+
+
+def _measured(evidence: Evidence) -> str:
+    alert, place = evidence.alert, int(evidence.scores.argmax())
+    row, length = evidence.rows[place], int(evidence.batch.length[place])
+    lasted_s = (alert.last_packet - alert.first_packet).total_seconds()
+    text = (
+        f"{number(alert.multa['rows'], 'measurement')} of {row.destination} within "
+        f"{duration(lasted_s)} gave the alarm, each with those before it. The window with the "
+        f"highest score has {number(length, 'round-trip time')} {_MEASURED[row.kind]}, asked by "
+        f"{row.source} in {duration(row.time_us[-1] / 1e6)}: {round_trips(evidence, place)}."
+    )
+    if length > LAST:
+        text += f" Of the last {LAST}: {round_trips(evidence, place, LAST)}."
+    return text
 
 
 def _whose(evidence: Evidence, rows: Sequence[Row]) -> str:

@@ -218,7 +218,8 @@ def _tops(facts: Facts) -> Iterator[str]:
     )
     yield '<div class="side">'
     named = {each.address: each.device for each in facts.incidents.values() if each.device}
-    groups = [("Sources", facts.addresses("source")), ("Victims", facts.addresses("victim"))]
+    roles = {"Sources": "source", "Victims": "victim", "Peers": "peer"}
+    groups = [(caption, facts.addresses(role)) for caption, role in roles.items()]
     for caption, counts in groups:
         rows = [
             [f"{address} ({named[address]})" if address in named else address, count(incidents)]
@@ -314,7 +315,7 @@ def _row(material: Material, each: Incident, heads: Sequence[str]) -> list[Cell 
         "severity": Cell("", each.severity, "", mark),
         "task": Cell(each.task, small=", ".join(each.techniques)),
         "about": f"{each.role} {each.address}{name}{inside}",
-        "flows": count(each.flows),
+        "flows": _amount(each),
         "score": Cell(f"{each.score:.3f}", each.score, "n"),
         "state": each.state,
         "found by": each.model,
@@ -324,6 +325,13 @@ def _row(material: Material, each: Incident, heads: Sequence[str]) -> list[Cell 
     if material.evidence:
         cells["evidence"] = "kept" if material.evidence(each.alert_id) else "–"
     return [cells[name] for name in heads]
+
+
+def _amount(each: Incident) -> Cell:
+    """How many flows, or measurements of a peer."""
+    if each.measured:
+        return Cell(f"{each.rows:,}", each.rows, "n", small="measured")
+    return count(each.flows)
 
 
 def _withheld(facts: Facts) -> Iterator[str]:

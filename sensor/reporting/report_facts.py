@@ -40,6 +40,7 @@ class Incident:
         first, last: times of its first packet and of its last one so far.
         score, threshold: its highest score, and from where on scores are positive.
         flows, rows: how many were positive.
+        measured: whether the rows are measurements of a peer.
         state: ``open``, or why it ended.
         others: addresses at the other end of the flows that the event shows.
     """
@@ -61,6 +62,7 @@ class Incident:
     threshold: float
     flows: int
     rows: int
+    measured: bool
     state: str
     others: tuple[str, ...]
 
@@ -80,7 +82,7 @@ class Incident:
             sha256=_short(multa["model"].get("sha256", "")),
             techniques=tuple(_short(t) for t in _list(metadata.get("mitre_technique_id"))[:8]),
             severity=alert.severity,
-            role=_short(multa["role"]),
+            role=_short(alert.role),
             address=_short(alert.address),
             device=_short(alert.device),
             yours=tuple(_short(role) for role in roles[:2]) if isinstance(roles, list) else None,
@@ -90,6 +92,7 @@ class Incident:
             threshold=float(multa["threshold"]),
             flows=multa["flows"],
             rows=multa["rows"],
+            measured=alert.measured,
             state=_short(ended) if alert.event == "end" else "open",
             others=tuple(_others(alert)),
         )
@@ -157,11 +160,14 @@ class Facts:
         """Incidents by address that has a role: whom they are about, or other ends of flows.
 
         Args:
-            role: ``victim`` or ``source``.
+            role: ``victim`` or ``source``, or ``peer``, whose other ends have none.
         """
         counts: Counter[str] = Counter()
         for incident in self.incidents.values():
-            named = (incident.address,) if incident.role == role else incident.others
+            if incident.role == role:
+                named: tuple[str, ...] = (incident.address,)
+            else:
+                named = () if "peer" in (role, incident.role) else incident.others
             for address in named:
                 if address in counts or len(counts) < ADDRESSES:
                     counts[address] += 1

@@ -217,11 +217,19 @@ def alerts(document: Mapping[str, Any]) -> list[str]:
     """The last ones, the oldest first."""
     return [
         f"{_time(each.get('timestamp'))}  {_text(each.get('event')):<6}  "
-        f"{_text(each.get('task'))} {_text(each.get('role'))} {_text(each.get('address'))}  "
-        f"{number(whole(each.get('flows')), 'flow')}, score {_real(each.get('score')):.3f}  "
+        f"{_text(each.get('task'))} {_whom(each)}, score {_real(each.get('score')):.3f}  "
         f"{click.style(_text(each.get('alert_id')), dim=True)}"
         for each in map(entries, _list(document.get("recent")))
     ]
+
+
+def _whom(each: Mapping[str, Any]) -> str:
+    """Whom a recent alert is about, and how many flows or measurements."""
+    role, address = _text(each.get("role")), _text(each.get("address"))
+    if "kind" in each:
+        role = "peer" if role == "victim" else role
+        return f"{role} {address}  {number(whole(each.get('rows')), 'measurement')}"
+    return f"{role} {address}  {number(whole(each.get('flows')), 'flow')}"
 
 
 def _number(value: Any, text: str) -> str:

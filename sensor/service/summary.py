@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from sensor.alerts.event import HomeView, IncidentEvent
+from sensor.alerts.event import HomeView, IncidentEvent, SeriesEvidence
 from sensor.alerts.home import PEERS
 from sensor.flows.columns import address_text
 from sensor.lane import Lane
@@ -115,10 +115,14 @@ def _measure(statistics: Statistics) -> str:
 def _incident(event: IncidentEvent, statistics: Statistics, width: int) -> str:
     lasted_s = (event.last_packet_ns - event.first_packet_ns) / 1e9
     when = f"{_clock(event.first_packet_ns)} for {duration(lasted_s):<9}"
-    what = f"{number(event.flows, 'flow'):>12}, worst score {event.worst.score:.3f}"
+    role, amount = str(event.role), number(event.flows, "flow")
+    if isinstance(event.worst, SeriesEvidence):
+        role = "peer" if role == "victim" else role
+        amount = number(event.rows, "measurement")
+    what = f"{amount:>12}, worst score {event.worst.score:.3f}"
     line = _timeline(event, statistics.first_ns, statistics.last_ns)
     where = f", {_whose(event, event.home)}" if event.home else ""
-    return f"    {event.role} {address_text(*event.address):<{width}}  {line}  {when} {what}{where}"
+    return f"    {role} {address_text(*event.address):<{width}}  {line}  {when} {what}{where}"
 
 
 def _whose(event: IncidentEvent, home: HomeView) -> str:

@@ -16,7 +16,7 @@ from sensor.alerts.eve import Options, alert_id, document, flow_id, line, timest
 from sensor.alerts.event import DIRECTIONS, ROW_FLAGS, HomeView, Withheld, WithheldTask
 from sensor.alerts.home import PEERS
 from sensor.alerts.incidents import IncidentTracker
-from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS
+from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, MEASURED_TYPES, SequenceBatch
 from sensor.model.schema import IncidentRule, TaskSpec
 
 ROOT = Path(__file__).parents[2]
@@ -440,3 +440,60 @@ def test_the_page_about_alerts_is_made_from_the_schema():
     generator = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(generator)
     assert generator.PAGE.read_text() == generator.page(OWN), "run: python docs/generate_alerts.py"
+
+
+def of_latency():
+    """Start of an incident about a peer: two measurements of a series, the second one failed."""
+    batch = SequenceBatch.zeros(4, 2, MEASURED_TYPES)
+    batch.length[:], batch.kind[:], batch.version[:], batch.protocol[:] = [3, 4], 2, 4, 1
+    batch.rtt[:] = [[12_345, 90_000, 12_001, 0], [12_345, 90_000, 12_001, 0]]
+    batch.answered[:] = [[1, 1, 1, 0], [1, 1, 1, 0]]
+    batch.source_low[:], batch.destination_low[:] = 0x0A000001, 0x0A000009
+    batch.source_port[:], batch.row[:] = 8, [7, 8]
+    batch.sequence_index[:], batch.flow_start_ns[:] = batch.row, EPOCH_NS
+    batch.first_packet_ns[:] = batch.decided_ns[:] = EPOCH_NS + 10**9
+    rule = replace(SYN_DOS.incident, open_flows=1, open_rows=2)
+
+    class Detector:
+        name, fingerprint, tasks = "latency", FINGERPRINT, (replace(SYN_DOS, incident=rule),)
+        version, model_sha256 = "1", "ab" * 32
+
+    tracker = IncidentTracker(Detector())
+    tracker.add(batch, np.float32([[0.8], [0.9]]))
+    return tracker.finish()[0]
+
+
+def test_an_alert_about_a_peer_tells_measurements_and_no_packets(eve):
+    found = document(of_latency(), Options())
+    multa = found["alert"]["metadata"]["multa"]
+    assert found["flow"] == {"start": "2023-11-14T22:13:20.000000+0000"}
+    assert multa["latency"] == {
+        "peer": "10.0.0.9",
+        "kind": "echo",
+        "measurements": 4,
+        "failed": 1,
+        "median_ms": 12.345,
+        "last_ms": [12.345, 90.0, 12.001, None],
+    }
+    assert not {"packets_used", "context"} & multa.keys()
+    (sample,) = multa["sample"]
+    assert (sample["kind"], sample["measurements"]) == ("echo", 3)
+    validate(found)
+    eve.validate(found)
+
+
+def test_no_line_tells_of_both_packets_and_measurements():
+    about_peer, about_flow = (document(each, Options()) for each in (of_latency(), events()[0]))
+    other = about_flow["alert"]["metadata"]["multa"]
+    for name in ("packets_used", "context"):
+        wrong = json.loads(json.dumps(about_peer))
+        wrong["alert"]["metadata"]["multa"][name] = other[name]
+        with pytest.raises(jsonschema.ValidationError):
+            validate(wrong)
+        wrong = json.loads(json.dumps(about_flow))
+        del wrong["alert"]["metadata"]["multa"][name]
+        with pytest.raises(jsonschema.ValidationError):
+            validate(wrong)
+    for one, another in ((about_peer, about_flow), (about_flow, about_peer)):
+        with pytest.raises(jsonschema.ValidationError):
+            validate({**one, "flow": another["flow"]})

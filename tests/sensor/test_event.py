@@ -3,7 +3,16 @@
 import numpy as np
 from flow_rows import rows
 
-from sensor.alerts.event import EVIDENCE, ROW_FLAGS, FlowEvidence, evidence
+from sensor.alerts.event import (
+    EVIDENCE,
+    MEASURED_EVIDENCE,
+    ROW_FLAGS,
+    FlowEvidence,
+    SeriesEvidence,
+    evidence,
+    evidence_type,
+)
+from sensor.flows.sequences import MEASURED_TYPES, SequenceBatch
 
 
 def test_evidence_sums_packets_and_bytes_by_direction():
@@ -42,3 +51,24 @@ def test_evidence_sums_packets_and_bytes_by_direction():
 
 def test_evidence_has_the_order_of_the_records():
     assert FlowEvidence.__slots__ == EVIDENCE.names
+
+
+def test_evidence_of_measurements_counts_failures_and_has_the_lower_median():
+    batch = SequenceBatch.zeros(12, 3, MEASURED_TYPES)
+    batch.length[:], batch.kind[:] = [6, 12, 2], [2, 0, 3]
+    for place, (rtt, answered) in enumerate(
+        [([30, 10, 0, 20, 40, 9], [1, 1, 0, 1, 1, 0]), (range(100, 112), [1] * 12), ([0, 0], [0])]
+    ):
+        batch.rtt[place, : len(rtt)], batch.answered[place, : len(answered)] = rtt, answered
+    assert evidence_type(batch) == MEASURED_EVIDENCE
+    records = evidence(batch, np.arange(3), np.float32([0.5, 0.6, 0.7]), evidence_type(batch))
+    echo, syn, silent = map(FlowEvidence.of, records)
+    assert isinstance(echo, SeriesEvidence)
+    assert (echo.kind, echo.length, echo.failed, echo.median_us) == ("echo", 6, 2, 20)
+    assert echo.last_us == (30, 10, None, 20, 40, None)
+    assert (syn.kind, syn.failed, syn.median_us) == ("syn", 0, 105)
+    assert syn.last_us == tuple(range(104, 112))
+    assert (silent.kind, silent.failed, silent.median_us) == ("timestamp", 2, 0)
+    assert silent.last_us == (None, None)
+    assert (SeriesEvidence.__slots__) == MEASURED_EVIDENCE.names[len(EVIDENCE.names) :]
+    assert evidence_type(rows({})) == EVIDENCE

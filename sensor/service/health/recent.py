@@ -4,7 +4,7 @@ from collections import deque
 from typing import Any
 
 from sensor.alerts.eve import alert_id, timestamp
-from sensor.alerts.event import IncidentEvent
+from sensor.alerts.event import IncidentEvent, SeriesEvidence
 from sensor.flows.columns import address_text
 
 KEPT = 50
@@ -30,6 +30,7 @@ class Recent:
                 "signature": event.task.signature,
                 "severity": event.task.severity,
                 "role": event.role,
+                **({"kind": event.worst.kind} if isinstance(event.worst, SeriesEvidence) else {}),
                 "address": address_text(*event.address),
                 "score": round(event.worst.score, 4),
                 "flows": event.flows,
