@@ -26,7 +26,7 @@ A detector in waiting takes as much memory as one in force."""
 _MS = 1_000_000
 
 _OF_FIRST = ("flows", "late", "trailing", "clock_steps")
-_OF_ALL = ("evicted", "conversations_evicted", "skipped")
+_OF_ALL = ("evicted", "conversations_evicted", "skipped", "ambiguous", "unknown")
 """Counts of flow tables: all tables see the same packets, and lose what they lose."""
 
 _OF_LANES = ("decided_flows", "looked_at", "looked_at_flows")
@@ -161,9 +161,9 @@ class Lanes:
         """What lanes have counted so far, those that are gone too.
 
         Beside `Lane.counts`, of the tables: ``flows``, ``late``, ``trailing``, ``clock_steps``,
-        ``evicted``, ``conversations_evicted`` and ``skipped``. Of the lanes: ``decided_flows``,
-        ``looked_at`` and ``looked_at_flows`` (`Lane`), and ``undecided_flows``, which have begun
-        and have no row yet.
+        ``evicted``, ``conversations_evicted``, ``skipped``, ``ambiguous`` and ``unknown``. Of the
+        lanes: ``decided_flows``, ``looked_at`` and ``looked_at_flows`` (`Lane`), and
+        ``undecided_flows``, which have begun and have no row yet.
         """
         with self._counting:
             counts = Counter(self._past)

@@ -46,6 +46,16 @@ class Table(Protocol):
         ...
 
     @property
+    def ambiguous(self) -> int:
+        """Answers so far to packets that had been sent again; of flows none."""
+        ...
+
+    @property
+    def unknown(self) -> int:
+        """Packets so far that were not answered, of peers that had not lately; of flows none."""
+        ...
+
+    @property
     def late(self) -> int:
         """Packets older than the clock to which silence had advanced the table."""
         ...

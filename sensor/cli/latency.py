@@ -13,7 +13,7 @@ from sensor.latency.measuring import measure
 from sensor.packets.decode import Decoder
 from sensor.packets.headers import PROBE_TYPES
 from sensor.pipeline import decoded
-from sensor.service.measurement_files import MeasurementFile, SeriesSummary
+from sensor.service.measurement_files import MeasurementFile, SeriesSummary, unmeasured
 from sensor.service.progress import with_progress
 
 
@@ -34,8 +34,9 @@ def latency(files: tuple[str, ...], *, source: str, output: str | None, summary:
     Nothing is sent: a time is that from a packet to its answer, where they passed the capture.
     SYN to SYN-ACK, SYN-ACK to ACK, echo request to reply, and TCP timestamps to their echoes;
     docs/latency.md describes kinds and columns. A SYN or echo request that lacks an answer is
-    a measurement without a time, if its peer has answered in the 10 minutes before. Files
-    are pcap or pcapng, also compressed with gzip; - is standard input.
+    a measurement without a time, if its peer has answered in the 10 minutes before. What could
+    not be measured is told on standard error at the end. Files are pcap or pcapng, also
+    compressed with gzip; - is standard input.
 
     \b
     Examples:
@@ -54,11 +55,14 @@ def latency(files: tuple[str, ...], *, source: str, output: str | None, summary:
             opened.callback(file.close)
         table = SeriesSummary() if summary else None
         blocks = with_progress(packets, hidden=options.shares_terminal(output))
-        for found in measure(decoded(blocks, Decoder(PROBE_TYPES)), Measured()):
+        measured = Measured()
+        for found in measure(decoded(blocks, Decoder(PROBE_TYPES)), measured):
             if file:
                 file.write(found)
             if table:
                 table.add(found)
     if table:
         click.echo(table.text(), nl=False)
+    if left_out := unmeasured(measured):
+        click.echo(left_out, err=True)
     raise_if_truncated(packets.truncated)

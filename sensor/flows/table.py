@@ -44,7 +44,10 @@ class FlowTable:
         late: packets older than the clock to which silence had advanced the table.
         trailing: packets of flows that had closed.
         clock_steps: how often the stream began anew, as its clock was set back.
+        ambiguous, unknown: nothing, as nothing is measured.
     """
+
+    ambiguous = unknown = 0
 
     def __init__(
         self, schema: FeatureSchema, slots: int = DEFAULT_SLOTS, *, ends: bool = False

@@ -102,6 +102,16 @@ class LatencyTable:
         return self._windows.skipped
 
     @property
+    def ambiguous(self) -> int:
+        """Answers so far to packets that had been sent again."""
+        return self._measured.trips.ambiguous
+
+    @property
+    def unknown(self) -> int:
+        """Packets so far that were not answered, of peers that had not lately."""
+        return self._measured.series.unknown
+
+    @property
     def late(self) -> int:
         """Packets older than the clock to which silence had advanced the table."""
         return self._measured.trips.late

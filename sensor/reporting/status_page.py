@@ -106,6 +106,8 @@ def funnel(document: Mapping[str, Any]) -> list[str]:
         _number(flows.get("looked_at"), "were looked at"),
         _number(rows.get("decided"), "rows of them were decided (a long flow has several)"),
         *_less(rows.get("skipped"), "besides, sequences of long flows that are passed over"),
+        *_less(rows.get("ambiguous"), "besides, answers that may be to one of several packets"),
+        *_less(rows.get("unknown"), "besides, packets to unknown peers that got no answer"),
         *_less(rows.get("waiting"), "wait for detection"),
         _loss(rows.get("shed"), behind),
         _number(rows.get("looked_at"), "were looked at"),

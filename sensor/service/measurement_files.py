@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from sensor.alerts.sinks import STDOUT
 from sensor.errors import OutputError, UsageError
 from sensor.flows.columns import address_text
+from sensor.latency.latency_table import Measured
 from sensor.latency.measurements import KINDS, SYN_KIND
+from sensor.quantities import number
 
 COLUMNS = ("time", "peer", "port", "kind", "rtt_ms", "from")
 SERIES = 10_000
@@ -102,6 +104,19 @@ class MeasurementFile:
         name = "standard output" if self._path == STDOUT else self._path
         reason = getattr(error, "strerror", None) or str(error)
         return OutputError(f"{name}: measurements can't be written ({reason.lower()})")
+
+
+def unmeasured(measured: Measured) -> str:
+    """What was left out, and why; empty if nothing was."""
+    trips, series = measured.trips, measured.series
+    told = (
+        (trips.ambiguous, number(trips.ambiguous, "ambiguous answer")),
+        (series.unknown, number(series.unknown, "unanswered packet") + " to unknown peers"),
+        (trips.evicted, number(trips.evicted, "packet") + " forgotten in a flood"),
+        (series.evicted, f"{series.evicted:,} series forgotten for younger ones"),
+    )
+    left_out = [text for count, text in told if count]
+    return f"not measured: {', '.join(left_out)}" if left_out else ""
 
 
 _JSON = '{{"time":{},"peer":"{}","port":{},"kind":"{}","rtt_ms":{},"from":"{}"}}\n'

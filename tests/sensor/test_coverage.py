@@ -106,6 +106,8 @@ def test_a_flow_that_is_scored_twice_is_one_flow():
         "refused": {},
         "sequences": {"full": 3},
         "sequences_skipped": 0,
+        "answers_ambiguous": 6,
+        "measurements_unknown": 7,
     }
     assert funnel(counts, lanes, shed=1, shed_flows=1) == {
         "frames": {
@@ -114,7 +116,15 @@ def test_a_flow_that_is_scored_twice_is_one_flow():
             "refused": {},
         },
         "flows": {"began": 5, "undecided": 3, "looked_at": 1, "shed": 1, "waiting": 0},
-        "rows": {"decided": 3, "looked_at": 2, "shed": 1, "waiting": 0, "skipped": 0},
+        "rows": {
+            "decided": 3,
+            "looked_at": 2,
+            "shed": 1,
+            "waiting": 0,
+            "skipped": 0,
+            "ambiguous": 6,
+            "unknown": 7,
+        },
         "models": {},
     }
 

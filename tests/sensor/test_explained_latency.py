@@ -235,6 +235,9 @@ def test_commands_show_it(tmp_path, capfd):
     assert "A peer that has answered lately no longer answers: peer 192.0.2.1" in plain(seen.out)
     shown = plain(sensor_command(capfd, "alerts", log).out).splitlines()
     median = start["latency"]["median_ms"]
+    summed = sensor_command(capfd, "replay", capture(tmp_path), *options[:3], "--summary").err
+    assert "peer 192.0.2.1" in summed
+    assert "8 measurements, worst score 1.000" in summed
     assert "peer 192.0.2.1" in shown[0]
     assert "3 measurements" in shown[0]
     assert f"echo none, median {median:.1f} ms" in shown[0]

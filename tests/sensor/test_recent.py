@@ -3,6 +3,7 @@ import json
 from blocks import blocks_of
 from command import flood
 from reference import Frame
+from test_eve import of_latency
 
 from sensor.alerts.eve import Options, document
 from sensor.packets.decode import Decoder
@@ -39,3 +40,10 @@ def test_the_last_fifty_are_kept():
     for _ in range(KEPT):
         recent.add(last)
     assert [each["event"] for each in recent.document()] == ["end"] * 50
+
+
+def test_an_alert_about_a_peer_has_its_kind():
+    recent = Recent()
+    recent.add(of_latency())
+    (short,) = recent.document()
+    assert (short["kind"], short["rows"], short["address"]) == ("echo", 2, "10.0.0.9")

@@ -65,6 +65,17 @@ def test_interfaces_models_and_alerts_are_told(document):
     assert " UTC to now, 0.0 s: is down" in shown
 
 
+def test_alerts_about_peers_and_what_could_not_be_measured_are_told(document):
+    short = {**document["recent"][-1], "kind": "echo", "role": "victim", "address": "192.0.2.1"}
+    rows = {**document["coverage"]["rows"], "ambiguous": 1_234, "unknown": 5}
+    coverage = {**document["coverage"], "rows": rows}
+    alert = {**short, "rows": 12, "flows": 1}
+    told = text(judged({**document, "recent": [alert], "coverage": coverage}))
+    assert "peer 192.0.2.1  12 measurements, score" in told
+    assert "−1,234    besides, answers that may be to one of several packets" in told
+    assert "−5    besides, packets to unknown peers that got no answer" in told
+
+
 def test_drift_rules_and_labels_are_told(document):
     document["models"] = [{"name": "gateway", "version": "3", "manifest_sha256": "ab" * 32}]
     document["coverage"]["models"] = {

@@ -59,6 +59,8 @@ def funnel(
             "shed": shed,
             "waiting": decided - looked_at - shed,
             "skipped": counts["sequences_skipped"],
+            "ambiguous": counts["answers_ambiguous"],
+            "unknown": counts["measurements_unknown"],
         },
         "models": {label(watch): _model(watch) for watch in lanes.watches},
     }

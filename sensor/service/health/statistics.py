@@ -127,6 +127,8 @@ class Statistics:
             "clock_steps": counts["clock_steps"],
             "sequences": dict(zip(END_REASONS, self._lanes.decided().tolist(), strict=True)),
             "sequences_skipped": counts["skipped"],
+            "answers_ambiguous": counts["ambiguous"],
+            "measurements_unknown": counts["unknown"],
             "shed": self.shed,
             "scored": counts["scored"],
             "computed": counts["computed"],
