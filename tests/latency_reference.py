@@ -29,13 +29,13 @@ class Measured(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A window: number of its series and place within, then (µs, ms, answered) of each step."""
+    """A window: number of its series and place within, then µs, ms, answered and usual of steps."""
 
     decided_ns: int
     series: int
     number: int
     start_ns: int
-    steps: tuple[tuple[int, int, int], ...]
+    steps: tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass
@@ -106,6 +106,8 @@ class Reference:
         self._answered: dict[object, int] = {}
         self._n = n
         self._series: dict[object, dict] = {}
+        self._spans: dict[object, int] = {}
+        self._least: dict[object, tuple[Measured, int]] = {}
         self._second, self._in_second = -1, 0
 
     def add(self, time_ns: int, octets: bytes) -> None:
@@ -136,8 +138,9 @@ class Reference:
         self._number += 1
 
     def finish(self) -> None:
-        """The end of the stream."""
+        """The end of the stream; a second that is not over has no step."""
         self._fail(1 << 62)
+        self.skipped += len(self._least)
 
     def _fail(self, clock: int) -> None:
         over = [key for key, each in self._questions.items() if each.deadline < clock]
@@ -161,18 +164,37 @@ class Reference:
             decided, question.kind, source, peer, ports, question.sent_ns, rtt or 0, rtt is not None
         )
         self.measured.append(measured)
-        self._row(series, measured)
+        if series not in self._series:
+            steps = deque(maxlen=self._n)
+            ordinal = len(self._series)
+            self._series[series] = {"ordinal": ordinal, "number": 0, "steps": steps, "answers": []}
+        self._choose(series, measured)
 
-    def _row(self, series: object, measured: Measured) -> None:
-        state = self._series.setdefault(
-            series,
-            {"ordinal": len(self._series), "span": -1, "number": 0, "steps": deque(maxlen=self._n)},
-        )
-        span, state["span"] = state["span"], measured.decided_ns // (SECOND // 10)
-        if state["span"] == span:
+    def _choose(self, series: object, measured: Measured) -> None:
+        """What of the measurements of a series is a step: the first of a tenth of a second, of
+        timestamps the least of a second once there is one of another second.
+        """
+        stamped = measured.kind == "timestamp"
+        span = measured.decided_ns // (SECOND if stamped else SECOND // 10)
+        if stamped:
+            least, of_span = self._least.get(series, (None, span))
+            if least is None:
+                self._least[series] = (measured, span)
+            elif of_span == span:
+                self.skipped += 1
+                self._least[series] = (min(least, measured, key=lambda each: each.rtt_ns), span)
+            else:
+                self._least[series] = (measured, span)
+                self._step(series, least, measured.decided_ns)
+        elif self._spans.get(series) == span:
             self.skipped += 1
-            return
-        second = measured.decided_ns // SECOND
+        else:
+            self._spans[series] = span
+            self._step(series, measured, measured.decided_ns)
+
+    def _step(self, series: object, measured: Measured, now: int) -> None:
+        state = self._series[series]
+        second = now // SECOND
         self._in_second = self._in_second + 1 if second == self._second else 1
         self._second = second
         if self._in_second > 1_000:
@@ -182,14 +204,12 @@ class Reference:
         gap = measured.decided_ns - state.get("decided_ns", measured.decided_ns)
         state["decided_ns"] = measured.decided_ns
         rtt = min(measured.rtt_ns // 1_000, 60_000_000)
-        state["steps"].append((rtt, min(gap // 1_000_000, 3_600_000), int(measured.answered)))
-        self.rows.append(
-            Row(
-                measured.decided_ns,
-                state["ordinal"],
-                state["number"],
-                state["start_ns"],
-                tuple(state["steps"]),
-            )
-        )
+        kept = sorted(state["answers"][::8][-64:])
+        usual = kept[(len(kept) - 1) // 2] if kept else 0
+        if measured.answered:
+            state["answers"].append(rtt)
+        step = (rtt, min(gap // 1_000_000, 3_600_000), int(measured.answered), usual)
+        state["steps"].append(step)
+        place = (state["ordinal"], state["number"], state["start_ns"])
+        self.rows.append(Row(now, *place, tuple(state["steps"])))
         state["number"] += 1

@@ -15,7 +15,7 @@ from trainer.export import convert, converted_scores, export
 from trainer.models.lmmoe import build
 
 TASKS = ("noise", "outage", "swell")
-FIELDS = ("rtt", "rtt_above", "rtt_gap", "answered", "valid")
+FIELDS = ("rtt", "rtt_above", "rtt_raised", "rtt_gap", "answered", "valid")
 
 
 def random_windows(n: int, count: int, seed: int) -> SequenceBatch:
@@ -27,6 +27,7 @@ def random_windows(n: int, count: int, seed: int) -> SequenceBatch:
     rows.answered[:] = held & (generator.random((count, n)) < 0.8)
     rows.rtt[:] = 10 ** generator.uniform(1, 7, (count, n)) * rows.answered
     rows.rtt_gap[:] = 10 ** generator.uniform(0, 6, (count, n)) * held
+    rows.rtt_usual[:] = 10 ** generator.uniform(1, 7, (count, n)) * held
     rows.flow_ordinal[:] = np.arange(count)
     rows.sequence_index[:] = rows.row[:] = rows.length - 1
     return rows

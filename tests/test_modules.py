@@ -28,6 +28,7 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "sensor/service/session.py": "tests/sensor/test_lifecycle.py and test_reload.py, as a process",
     "sensor/service/telling.py": "tests/sensor/test_limit.py and test_run.py, through whole runs",
     "trainer/annotating/annotation_card.py": "tests/trainer/test_annotation_bundle.py",
+    "trainer/latency/quiet.py": "tests/trainer/test_deploying.py",
     "trainer/annotating/teaching.py": "tests/trainer/test_annotation_bundle.py",
     "trainer/baselines/rule.py": "tests/trainer/test_baselines.py",
     "trainer/baselines/trees.py": "tests/trainer/test_baselines.py",

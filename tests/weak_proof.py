@@ -21,6 +21,8 @@ import numpy as np
 import pandas as pd
 import weak_beside_snorkel as beside
 
+from trainer.weak.loading import load
+
 ROOT = Path(__file__).resolve().parents[1]
 WORK = ROOT / "out/weak"
 MEASUREMENTS = 24_500_000
@@ -250,7 +252,8 @@ def whole(judged: Judged, measurements: int) -> str:
     patterns = ", ".join(f"{count} of {task}" for task, count in found["patterns"].items())
     return (
         f"{found['rows']:,} generated measurements in series of {LENGTH:,}, read from a file, "
-        f"15 labeling functions, a label model for each of three tasks, in one process: "
+        f"{len(load('latency'))} labeling functions, a label model for each of three tasks, in one "
+        "process: "
         f"{found['processor_s']:,.0f} s of processor time ({found['clock_s']:,.0f} s by the "
         f"clock), peak {found['peak_mib']:,.0f} MiB. Distinct patterns of votes: {patterns}."
     )

@@ -24,6 +24,7 @@ MEASURED_TYPES: dict[str, type[np.unsignedinteger]] = {
     "rtt": np.uint32,
     "rtt_gap": np.uint32,
     "answered": np.uint8,
+    "rtt_usual": np.uint32,
 }
 """Columns of rows whose steps are measurements of round-trip times instead of packets."""
 
@@ -49,9 +50,10 @@ class SequenceBatch:
         ttl: ``(b, n)`` uint8, or ``(b, 0)`` where the schema has no such field.
         tcp_window: ``(b, n)`` uint16, or ``(b, 0)`` likewise.
         rtt: ``(b, n)`` uint32 round-trip times in µs, 0 where there was no answer, or ``(b, 0)``
-            where rows are of packets (`sensor.latency`); likewise the next two.
+            where rows are of packets (`sensor.latency`); likewise the next three.
         rtt_gap: ``(b, n)`` uint32 ms since the measurement before.
         answered: ``(b, n)`` uint8, 1 where there was an answer.
+        rtt_usual: ``(b, n)`` uint32 µs, what was usual in the series before the measurement.
         length: ``(b,)`` uint16 packets in the row.
         context: ``(b, 6)`` uint32 counts of flows, columns as `CONTEXT_COLUMNS`.
         context_saturated: ``(b,)`` bool: more flows began within the window than are remembered.
@@ -82,6 +84,7 @@ class SequenceBatch:
     rtt: NDArray[np.uint32]
     rtt_gap: NDArray[np.uint32]
     answered: NDArray[np.uint8]
+    rtt_usual: NDArray[np.uint32]
     length: NDArray[np.uint16]
     context: NDArray[np.uint32]
     context_saturated: NDArray[np.bool_]

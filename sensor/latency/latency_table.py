@@ -1,7 +1,7 @@
 """The table of a lane whose rows are windows of round-trip times: headers in, rows out.
 
-packets → measurements (`round_trips`) → series (`peers`) → rows (`peer_windows`). It has what a
-flow table has (`sensor.tables.Table`), a flow being a series.
+packets → measurements (`round_trips`) → series (`peers`) → steps (`steps`) → rows
+(`peer_windows`). It has what a flow table has (`sensor.tables.Table`), a flow being a series.
 """
 
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from sensor.hops import hop
 from sensor.latency.peer_windows import Windows
 from sensor.latency.peers import SERIES, Placed, SeriesTable
 from sensor.latency.round_trips import RoundTrips
+from sensor.latency.steps import Steps
 from sensor.model.schema import FeatureSchema
 from sensor.packets.headers import Headers
 
@@ -68,6 +69,7 @@ class LatencyTable:
         self.schema = schema
         self.clock_steps = 0
         self._measured = Measured()
+        self._steps = Steps()
         self._windows = Windows(schema.n, schema.optional)
         self._none = SequenceBatch.empty(schema.n, schema.optional)
 
@@ -98,8 +100,8 @@ class LatencyTable:
 
     @property
     def skipped(self) -> int:
-        """Measurements so far that are in no window, as there were too many."""
-        return self._windows.skipped
+        """Measurements so far that are in no window, as others of their time are."""
+        return self._steps.skipped
 
     @property
     def ambiguous(self) -> int:
@@ -136,13 +138,16 @@ class LatencyTable:
     def finish(self) -> Iterator[SequenceBatch]:
         """The rows that are left; the stream's end is silence without end."""
         yield self._rows(self._measured.finish())
+        self._steps.restart()
 
     def restart(self) -> None:
         """Begins another stream after `finish`, as its clock was set back; counts go on."""
         self.clock_steps += 1
         self._measured.restart()
-        self._windows.restart()
 
     def _rows(self, pieces: Iterator[tuple[NDArray[np.void], Placed]]) -> SequenceBatch:
-        batches = [self._windows.rows(*piece) for piece in pieces]
+        batches = []
+        for found, placed in pieces:
+            self._windows.begin(placed.begun)
+            batches.append(self._windows.rows(self._steps.take(found, placed)))
         return SequenceBatch.concatenate(batches) if batches else self._none

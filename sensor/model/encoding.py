@@ -36,6 +36,7 @@ _SIGN = np.uint16(0x8000)
 """Of a signed length: its magnitude stands in the other bits."""
 _TABLE_SIZE = 65_536
 _TABLE_END = np.uint32(_TABLE_SIZE - 1)
+_MOST = np.uint32(np.iinfo(np.uint32).max)
 _ONE = np.ones((1, 1), np.uint8)
 
 _ODD = np.array([pow(0xFF51AFD7ED558CCD, i + 1, 2**64) for i in range(512)], np.uint64)
@@ -220,6 +221,11 @@ def _raw(
         return signed
     if name == "rtt_above":
         return _above_least(batch.rtt[rows, :steps], batch.answered[rows, :steps] > 0)
+    if name == "rtt_raised":
+        usual = batch.rtt_usual[rows, :steps]
+        return _above(
+            batch.rtt[rows, :steps], usual, (batch.answered[rows, :steps] > 0) & (usual > 0)
+        )
     attribute = "interarrival_us" if name == "interarrival" else name
     column: NDArray[np.unsignedinteger] = getattr(batch, attribute)[rows, :steps]
     return column.view(np.uint8) if column.dtype == np.int8 else column
@@ -229,11 +235,17 @@ def _above_least(
     rtt: NDArray[np.uint32], answered: NDArray[np.bool_]
 ) -> NDArray[np.unsignedinteger]:
     """Thousandths ``(b, steps)`` by which round-trip times are above the least of their row."""
-    wide = rtt.astype(np.int64)
-    most = np.int64(np.iinfo(np.uint32).max)
-    least = np.maximum(np.where(answered, wide, most).min(axis=1, keepdims=True, initial=most), 1)
-    above = np.maximum(wide - least, 0) * 1000 // least
-    return np.where(answered, np.minimum(above, most), 0).astype(np.uint32)
+    least = np.where(answered, rtt, _MOST).min(axis=1, keepdims=True, initial=_MOST)
+    return _above(rtt, least, answered)
+
+
+def _above(
+    rtt: NDArray[np.uint32], base: NDArray[np.uint32], there: NDArray[np.bool_]
+) -> NDArray[np.unsignedinteger]:
+    """Thousandths ``(b, steps)`` by which round-trip times are above others, 0 where not there."""
+    least = np.maximum(base.astype(np.int64), 1)
+    above = np.maximum(rtt.astype(np.int64) - least, 0) * 1000 // least
+    return np.where(there, np.minimum(above, np.int64(_MOST)), 0).astype(np.uint32)
 
 
 class _Grid:

@@ -267,10 +267,36 @@ LATENCY_FIELDS: dict[str, Field] = {
         "measurement: when a faster answer comes or the least one leaves the window, all of the "
         "row changes. What lasts longer than the window can't be seen in it.",
     ),
+    "rtt_usual": Field(
+        1,
+        "µs",
+        ("rtt_usual",),
+        "log2p1",
+        60_000_000,
+        8,
+        256,
+        "Usual round-trip time of the series before the measurement: the lower median of up to 64 "
+        "answered ones, every eighth; 0 where there was none.",
+        caveat="It looks back over some 500 answered measurements, be it a minute or a day. What "
+        "lasts for half of them becomes the usual.",
+    ),
+    "rtt_raised": Field(
+        1,
+        "‰",
+        ("rtt_raised",),
+        "log2p1",
+        65_535,
+        12,
+        128,
+        "By how much the round-trip time is above the usual one (`rtt_usual`), in thousandths of "
+        "that; 0 where there was no answer.",
+        caveat="It remembers more than the row has, so a swell that lasts longer than the row can "
+        "be seen in it; and it needs some measurements before it says anything.",
+    ),
 }
 """Fields of a measurement of a round-trip time, where rows are windows of these; with ``valid``."""
 
-MEASURED_FIELDS = ("rtt", "rtt_gap", "answered")
+MEASURED_FIELDS = ("rtt", "rtt_gap", "answered", "rtt_usual")
 """Those of them that rows have columns for; the others are worked out from these."""
 
 SEQUENCE_FIELDS: Mapping[str, Field] = ChainMap(FIELDS, LATENCY_FIELDS)

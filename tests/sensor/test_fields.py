@@ -125,7 +125,7 @@ MEASURED = FeatureSchema(
 def test_measurements_have_fields_of_their_own():
     assert MEASURED.channels == MEASURED.fields
     assert MEASURED.optional == MEASURED_FIELDS == tuple(MEASURED_TYPES)
-    assert set(LATENCY_FIELDS) == {*MEASURED_TYPES, "rtt_above"}
+    assert set(LATENCY_FIELDS) == {*MEASURED_TYPES, "rtt_above", "rtt_raised"}
     assert MEASURED.decoded == tuple(PROBE_TYPES)
     assert WIDE.decoded == WIDE.optional
     assert FeatureSchema.from_manifest(MEASURED.to_manifest(), "m") == MEASURED
@@ -187,4 +187,19 @@ def test_what_is_above_the_least_of_a_row_by_hand():
         [0, 192 / 128, 0, 0],
         [0, 0, 0, 0],
     ]
+    assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema
+
+
+def test_what_is_above_the_usual_by_hand():
+    """12·log2(1 + 50) = 68.07; nothing is above what is not known, and nothing is below."""
+    schema = replace(MEASURED, fields=("rtt_raised", "rtt_usual", "answered", "valid"))
+    batch = random_rows(5, 1, seed=1, optional=schema.optional)
+    batch.length[:] = 5
+    batch.rtt[0] = [21_000, 19_000, 30_000, 0, 4_000_000_000]
+    batch.rtt_usual[0] = [20_000, 20_000, 0, 20_000, 1]
+    batch.answered[0] = [1, 1, 1, 0, 1]
+    schema = replace(schema, lengths=(5,))
+    x, _ = encode(schema, batch).expand()
+    assert x[0, :, 0].tolist() == [68 / 128, 0, 0, 0, 192 / 128]
+    assert x[0, :, 1].tolist() == [114 / 256, 114 / 256, 0, 114 / 256, 8 / 256]
     assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema

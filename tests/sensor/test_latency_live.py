@@ -8,6 +8,7 @@ import netns
 import pytest
 from command import assert_fails, sensor_command
 from latency_traffic import traffic
+from random_latency_bundle import FIELDS
 from running import started
 
 from sensor.model.bundle import Bundle
@@ -27,9 +28,9 @@ def log(path, *, live=False):
 
 def test_a_bundle_of_measurements_is_proved_as_any(latency_bundle, tmp_path, capfd):
     bundle = Bundle.read(latency_bundle)
-    assert bundle.schema.channels == ("rtt", "rtt_above", "rtt_gap", "answered", "valid")
+    assert bundle.schema.channels == FIELDS
     assert verify(bundle).max_difference < 1e-3
-    assert bundle.golden.rows.optional == ("rtt", "rtt_gap", "answered")
+    assert bundle.golden.rows.optional == ("rtt", "rtt_gap", "answered", "rtt_usual")
     copy = shutil.copytree(latency_bundle, tmp_path / "latency")
     (copy / "golden.npz").write_bytes(b"no vectors")
     path = frames.write_pcap(tmp_path / "a.pcap", [], [], frames.NANOS_LE)

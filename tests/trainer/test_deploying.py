@@ -14,10 +14,11 @@ from sensor.errors import UsageError
 from sensor.model.schema import SENSOR_SIGNATURES, IncidentRule
 from trainer.latency import deploying
 from trainer.latency.deployed_card import card
-from trainer.latency.deploying import Scored, of_peer, openings, train
+from trainer.latency.deploying import train
 from trainer.latency.figures import Counts
 from trainer.latency.generator import generate
 from trainer.latency.labelling import Labelling, functions, patterns_of
+from trainer.latency.quiet import Quiet, Scored, of_peer, openings, peers_of, thinned
 from trainer.latency.series import TASKS, LatencySeries
 from trainer.latency.tasks import SPECS
 from trainer.tasks import FURTHER
@@ -61,14 +62,17 @@ def test_an_incident_is_about_a_peer_whatever_the_series():
     found = of_peer([Scored(first, raw), Scored(second, raw)], 0, spec)
     assert found.tolist() == pytest.approx([0, 0, 0.9, 0.8])
     names = ["a.csv 10.0.0.1 0 echo", "a.csv 10.0.0.1 443 syn", "a.csv 10.0.0.2 0 echo"]
-    peers = deploying._peers([replace(quiet(3), name=name) for name in names])
-    assert [len(each) for each in peers.values()] == [2, 1]
+    peers = peers_of([replace(quiet(3), name=name) for name in names])
+    assert [len(each) for each in peers] == [2, 1]
 
 
 def test_quiet_series_are_thinned_as_the_sensor_does():
     time_ns = np.array([0, 99, 100, 250, 299, 300], np.int64) * 1_000_000
     series = LatencySeries("quiet", time_ns, np.arange(1.0, 7.0))
-    assert deploying._thinned(series).rtt_ms.tolist() == [1, 3, 4, 6]
+    assert thinned(series).rtt_ms.tolist() == [1, 3, 4, 6]
+    stamped = replace(series, name="a.csv 10.0.0.1 0 timestamp", rtt_ms=series.rtt_ms[::-1].copy())
+    stamped.time_ns[4:] += SECOND
+    assert thinned(stamped).rtt_ms.tolist() == [3, 1]
 
 
 def test_thresholds_lie_above_what_quiet_series_reach_and_below_what_is_likely():
@@ -97,15 +101,16 @@ def test_examples_hold_quiet_windows_as_examples_of_no(monkeypatch):
     assert found.labels[40:].sum(axis=0).tolist() == [0, 1, 0]  # one was not answered
 
 
-def test_one_quiet_series_is_too_few(tmp_path):
-    with pytest.raises(UsageError, match="at least two"):
-        train([quiet(100)], tmp_path / "latency", "1")
+@pytest.mark.parametrize(("quiet_ones", "kept_out"), [([], [quiet(9)]), ([quiet(9)], [])])
+def test_both_kinds_of_quiet_series_are_needed(tmp_path, quiet_ones, kept_out):
+    with pytest.raises(UsageError, match="quiet series"):
+        train(Quiet(quiet_ones, kept_out), tmp_path / "latency", "1")
 
 
 def test_the_card_says_what_was_measured():
     counts = dict.fromkeys(TASKS, Counts(8, 2, 0, 90))
-    opened = dict.fromkeys(TASKS, 0) | {"swell": 1}
-    text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, 2, [quiet(100)] * 4)
-    assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 |" in text
+    opened = dict.fromkeys(TASKS, (0, 0)) | {"swell": (1, 3)}
+    text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, (2, 5), [quiet(100)] * 4)
+    assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 | 3 of 5 |" in text
     assert "4 quiet series, 400 measurements" in text
     assert "10 measurements at 0.5000 or above within 120 s" in text

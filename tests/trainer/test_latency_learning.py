@@ -12,7 +12,7 @@ keras = pytest.importorskip("keras", reason="needs the extra `trainer`")
 from sensor.flows.index import FIRST_SLOT  # noqa: E402
 from sensor.latency.measurements import MEASUREMENT  # noqa: E402
 from sensor.latency.peer_windows import Windows as SensorWindows  # noqa: E402
-from sensor.latency.peers import Placed  # noqa: E402
+from sensor.latency.steps import Decided  # noqa: E402
 from sensor.model.encoding import encode  # noqa: E402
 from trainer.latency.figures import Counts  # noqa: E402
 from trainer.latency.generator import generate  # noqa: E402
@@ -45,15 +45,10 @@ def test_windows_are_the_sensors_rows_byte_by_byte():
     found["answered"][7:9] = True
     theirs = SensorWindows(SCHEMA.n, SCHEMA.optional)
     rows = []
-    for part, begun in ((slice(0, 90), [FIRST_SLOT]), (slice(90, 150), [])):
-        count = len(found[part])
-        placed = Placed(
-            np.arange(count),
-            np.full(count, FIRST_SLOT, np.int32),
-            np.zeros(count, np.int64),
-            np.array(begun, np.int32),
-        )
-        rows.append(encode(SCHEMA, theirs.rows(found[part], placed)).packed)
+    for part in (found[:90], found[90:]):
+        slots = np.full(len(part), FIRST_SLOT, np.int32)
+        decided = Decided(part, slots, np.zeros(len(part), np.int64), part["decided_ns"].copy())
+        rows.append(encode(SCHEMA, theirs.rows(decided)).packed)
     rtt_ms = np.where(found["answered"], found["rtt_ns"] / 1e6, np.nan)
     ours = Windows(SCHEMA, LatencySeries("peer", found["decided_ns"].copy(), rtt_ms))
     np.testing.assert_array_equal(

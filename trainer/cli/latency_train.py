@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trainer.latency.quiet import Quiet
 from trainer.latency.reading import read_files
 
 
@@ -17,26 +18,48 @@ from trainer.latency.reading import read_files
     "given again.",
 )
 @click.option(
+    "--validation",
+    multiple=True,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Such series of other days or networks, which nothing is learnt from: they decide when to "
+    "stop, and thresholds; may be given again.",
+)
+@click.option(
+    "--test",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Such series again, for figures on the model card alone; may be given again.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
     help="Folder of the bundle, which gets the folder's name.",
 )
 @click.option("--version", default="1", show_default=True, help="Of the model.")
-def train(quiet: tuple[Path, ...], out: Path, version: str) -> None:
+def train(
+    quiet: tuple[Path, ...],
+    validation: tuple[Path, ...],
+    test: tuple[Path, ...],
+    out: Path,
+    version: str,
+) -> None:
     """Teach a network noise, outages and swells, and export it as a bundle.
 
     It learns from generated series, labelled by labeling functions, and from quiet ones of your
-    network; thresholds are such that quiet peers which were kept out raise no alert. This takes
-    some minutes.
+    network; thresholds are such that the quiet ones of --validation raise no alert. This takes a
+    minute or two.
 
     \b
     Example:
-      multa-sensor latency day.pcap -o quiet.csv
-      multa-trainer latency train --quiet quiet.csv --out models/latency
+      multa-sensor latency monday.pcap -o monday.csv
+      multa-sensor latency tuesday.pcap -o tuesday.csv
+      multa-trainer latency train --quiet monday.csv --validation tuesday.csv --out models/latency
     """  # noqa: D301 -- click's mark for lines to leave alone
     from trainer.latency import deploying  # noqa: PLC0415 -- TensorFlow takes seconds to load
 
-    made = deploying.train(list(read_files(quiet)), out, version)
+    parts = [list(read_files(files)) if files else [] for files in (quiet, validation, test)]
+    made = deploying.train(Quiet(*parts), out, version)
     thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in made.tasks)
     click.echo(f"{out}: {made.name} {made.version}, thresholds {thresholds}")

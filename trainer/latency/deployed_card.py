@@ -10,7 +10,8 @@ from trainer.latency.series import LatencySeries
 from trainer.latency.windows import SCHEMA
 
 _LIMITS = """- Learnt from generated noise, outages and swells; how large those of a network are, the generator does not know. Figures on them say that the network has learnt them, not how well it does on a link.
-- It sees the last {n} measurements of a peer, which the sensor took from traffic: what lasts longer than these is no swell to it, but the new level.
+- It sees the last {n} measurements of a peer, which the sensor took from traffic, and what was usual over some 500: what lasts longer is no swell to it, but the new level.
+- Swells of less than a quarter of the level, and noise of less than half of it, it has not been taught.
 - It says that something is so, not why: a swell may be congestion on the path, a busy server or a weak radio link, and an outage a host that was switched off.
 - Round-trip times of one kind with one peer are a series of their own; a series of few measurements tells little.
 - Quiet series were those of a laboratory. Look at what it says of your own network, and train on quiet series of it."""  # noqa: E501
@@ -22,8 +23,8 @@ def card(
     lesson: Lesson,
     specs: Sequence[TaskSpec],
     counts: Mapping[str, Counts],
-    opened: Mapping[str, int],
-    kept: int,
+    opened: Mapping[str, tuple[int, int]],
+    peers: tuple[int, int],
     quiet: Sequence[LatencySeries],
 ) -> str:
     """The card as Markdown.
@@ -34,9 +35,9 @@ def card(
         lesson: how it was taught.
         specs: tasks with thresholds.
         counts: by task, of single generated measurements that nothing was learnt from.
-        opened: by task, quiet peers kept out of training about which an incident opens.
-        kept: how many of these there are.
-        quiet: all quiet series.
+        opened: by task, quiet peers of validation and of test about which an incident opens.
+        peers: how many of either there are.
+        quiet: series that were learnt from.
     """
     network = (
         f"One LMMoE (E = {lesson.experts} LSTM experts of {lesson.units} units, {len(specs)} "
@@ -56,22 +57,25 @@ def card(
             "precision",
             "recall",
             "F1",
-            "quiet peers with an incident",
+            "validation: quiet peers with an incident",
+            "test: quiet peers with an incident",
         ]
     ]
     for spec in specs:
         each = counts[spec.name]
         cells = [f"{each.positives}", f"{each.precision:.3f}", f"{each.recall:.3f}"]
-        rows.append([spec.name, *cells, f"{each.f1:.3f}", f"{opened[spec.name]} of {kept}"])
+        of = [f"{n} of {all_}" for n, all_ in zip(opened[spec.name], peers, strict=True)]
+        rows.append([spec.name, *cells, f"{each.f1:.3f}", *of])
     reading = (
         "Single measurements of generated series that nothing was learnt from, at the thresholds; "
-        "and quiet peers from which nothing but the thresholds was learnt."
+        "and quiet peers of recordings from which nothing but thresholds and the moment to stop "
+        "was learnt (validation), or nothing at all (test)."
     )
     made = (
         "Labels are probabilities of a label model over labeling functions "
         "(`trainer/weak/latency.py`); no truth was looked at in training. Thresholds are such that "
-        f"no incident opens about quiet peers that were kept out. {len(quiet)} quiet series, "
-        f"{sum(map(len, quiet)):,} measurements. Settings, names and versions are in "
+        f"no incident opens about the quiet peers of validation. Learnt from are {len(quiet)} "
+        f"quiet series, {sum(map(len, quiet)):,} measurements. Settings, names and versions are in "
         "`manifest.json`."
     )
     parts = [f"# {name} {version}", network, "## What it detects", "\n".join(tasks)]

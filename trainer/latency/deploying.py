@@ -4,13 +4,13 @@ Learnt from are series of peers on which nothing is to be alerted, *quiet* ones,
 `multa-sensor latency` prints of a day at home, and series with noise, outages and swells, labelled
 by the label model: generated ones at all levels from a wire to an ocean, and long quiet ones to
 which the generator has added them. Whatever the measurements of quiet series look like, they are
-examples of no. Every second quiet peer is kept out of training: no incident may open about those,
-and that is where thresholds come from. Truth of what was generated is looked at in the end only,
-for the model card.
+examples of no. Quiet series of other recordings are kept out of training: no incident may open
+about those, and that is where thresholds come from. Truth of what was generated is looked at in the
+end only, for the model card.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from sensor.errors import UsageError
 from sensor.flows.sequences import SequenceBatch
-from sensor.latency.peer_windows import SERIES_NS
 from sensor.model.bundle import Bundle
 from sensor.model.schema import TaskSpec
 from trainer.bundling import commit, histograms
@@ -30,6 +29,7 @@ from trainer.latency.generator import Features, generate
 from trainer.latency.labelling import LIKELY, Labelling, Labels, functions, patterns_of
 from trainer.latency.learning import Examples, teach
 from trainer.latency.lesson import Lesson
+from trainer.latency.quiet import Quiet, Scored, of_peer, opened, peers_of, thinned
 from trainer.latency.series import TASKS, LatencySeries
 from trainer.latency.tasks import SPECS
 from trainer.latency.windows import SCHEMA, Windows
@@ -46,9 +46,8 @@ LEARNT, HELD_OUT, TESTED = 30, 8, 8
 LENGTH = 5_000
 """Measurements of each."""
 
-FEATURES = Features(noise_level=3.0, swell_level=3.0, swell_length=(16, 128))
-"""What is added: up to three levels, as nobody wants to be told of a tenth of one, and no longer
-than the windows can tell."""
+FEATURES = Features(noise_levels=(0.5, 3.0), swell_levels=(0.25, 3.0), swell_length=(16, 128))
+"""What is added: from a quarter of the level on, as nobody wants to be told of a tenth."""
 
 LEVELS = 0.01
 """Least factor by which generated round-trip times are scaled down: the generator has those of
@@ -60,41 +59,26 @@ SAMPLED, QUIET = 800, 20_000
 GOLDEN = 3_000
 """Rows on which parity is measured and among which golden vectors are chosen."""
 
-_NS = 1_000_000_000
 
-
-@dataclass(frozen=True, eq=False)
-class Scored:
-    """Windows of one series with the network's scores.
-
-    Attributes:
-        series: whose measurements they end with, all of them.
-        raw: ``(m, tasks)`` scores.
-    """
-
-    series: LatencySeries
-    raw: NDArray[np.float32]
-
-
-def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
+def train(quiet: Quiet, out: Path, version: str) -> Bundle:
     """Learns, chooses thresholds, tests and exports.
 
     Args:
-        quiet: series on which nothing is to be alerted; every second one is kept out of training.
+        quiet: series on which nothing is to be alerted.
         out: folder of the bundle, which gets its name.
         version: of the model.
 
     Raises:
-        UsageError: there are fewer than two quiet series.
+        UsageError: there are no quiet series to learn from, or none that are kept out.
         MultaError: the bundle can't be made, proven or written.
     """
-    peers = list(_peers([_thinned(series) for series in quiet]).values())
-    if len(peers) < 2:
+    if not quiet.learnt or not quiet.validation:
         raise UsageError(
-            f"{len(peers)} quiet peers; name files with at least two, as `multa-sensor latency` "
-            "prints them"
+            "there are no quiet series to learn from, or none to choose thresholds by; name files "
+            "of both, as `multa-sensor latency` prints them"
         )
-    taught = [series for peer in peers[::2] for series in peer]
+    taught = [thinned(series) for series in quiet.learnt]
+    peers = peers_of(quiet.validation)
     learnt, held_out, tested = (
         [*_scaled(count, SEED + place)] for place, count in enumerate((LEARNT, HELD_OUT, TESTED))
     )
@@ -105,7 +89,8 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
     labels = [labelling.of_votes(each) for each in votes]
     rng = np.random.default_rng(SEED)
     training = _examples(learnt[:-6], labels[:-6], taught, rng)
-    validation = _examples(learnt[-6:], labels[-6:], taught, rng)
+    calm = [series for peer in peers for series in peer]
+    validation = _examples(learnt[-6:], labels[-6:], calm, rng)
     network = teach(TASKS, LESSON, SEED, training, validation)
     tflite = convert(network.model, SCHEMA)
 
@@ -114,15 +99,17 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
             Scored(each, converted_scores(tflite, _windows(each), list(TASKS))) for each in every
         ]
 
-    calm = [scored(peer) for peer in peers[1::2]]
-    specs = chosen(calm, scored(held_out), labelling)
+    kept_out = [scored(peer) for peer in peers]
+    specs = chosen(kept_out, scored(held_out), labelling)
     found = scored(tested)
     counts = _counts(found, specs)
-    opened = {
-        spec.name: sum(bool((of_peer(each, i, spec) >= spec.threshold).any()) for each in calm)
-        for i, spec in enumerate(specs)
+    unseen = [scored(peer) for peer in peers_of(quiet.test)]
+    about = {
+        spec.name: (opened(kept_out, place, spec), opened(unseen, place, spec))
+        for place, spec in enumerate(specs)
     }
-    rows, truth = _golden([series for peer in peers[1::2] for series in peer], tested, rng)
+    both = len(kept_out), len(unseen)
+    rows, truth = _golden(calm, tested, rng)
     raw = np.concatenate([each.raw for each in found])
     marks = np.concatenate([_truth(each.series) for each in found])
     return export(
@@ -133,7 +120,7 @@ def train(quiet: Sequence[LatencySeries], out: Path, version: str) -> Bundle:
         _provenance(quiet, len(network.losses)),
         {"generated": {task: asdict(each) for task, each in counts.items()}},
         histograms(specs, raw, marks),
-        card(out.name, version, LESSON, specs, counts, opened, len(calm), quiet),
+        card(out.name, version, LESSON, specs, counts, about, both, taught),
         out,
         version=version,
         labels=truth.astype(np.float32),
@@ -167,52 +154,6 @@ def chosen(
     return tuple(specs)
 
 
-def of_peer(every: Sequence[Scored], place: int, spec: TaskSpec) -> NDArray[np.float32]:
-    """`openings` of all measurements of a peer: an incident is about it, not about a series."""
-    time_ns = np.concatenate([each.series.time_ns for each in every])
-    raw = np.concatenate([each.raw[:, place] for each in every])
-    order = np.argsort(time_ns, kind="stable")
-    found = np.empty(len(raw), np.float32)
-    found[order] = openings(time_ns[order], raw[order], spec)
-    return found
-
-
-def openings(
-    time_ns: NDArray[np.int64], raw: NDArray[np.float32], spec: TaskSpec
-) -> NDArray[np.float32]:
-    """``(m,)`` the highest threshold at which an incident would be open with each measurement.
-
-    That is the k-th highest of the scores within the rule's seconds up to it; 0 where there are
-    fewer.
-
-    Args:
-        time_ns: ``(m,)``, never decreasing.
-        raw: ``(m,)`` scores.
-        spec: whose rule it is.
-    """
-    rule, k = spec.incident, spec.incident.open_rows
-    begins = np.searchsorted(time_ns, time_ns - rule.open_seconds * _NS)
-    found = np.zeros(len(raw), np.float32)
-    for place, begin in enumerate(begins.tolist()):
-        if place + 1 - begin >= k:
-            found[place] = np.partition(raw[begin : place + 1], -k)[-k]
-    return found
-
-
-def _thinned(series: LatencySeries) -> LatencySeries:
-    """What the sensor has rows of: one measurement of each span of the clock, the first."""
-    span = series.time_ns // SERIES_NS
-    return series.take(np.diff(span, prepend=span[:1] - 1) != 0)
-
-
-def _peers(quiet: Sequence[LatencySeries]) -> dict[str, list[LatencySeries]]:
-    """Series by file and peer, which the names of those that the sensor has measured begin with."""
-    found: dict[str, list[LatencySeries]] = {}
-    for series in quiet:
-        found.setdefault(" ".join(series.name.split(" ")[:2]), []).append(series)
-    return found
-
-
 def _scaled(count: int, seed: int) -> Iterator[LatencySeries]:
     """Generated series, each at a level of its own."""
     rng = np.random.default_rng([seed, 1])
@@ -241,7 +182,7 @@ def _examples(
         pieces.append(Windows(SCHEMA, series).encoded(places))
         wanted.append(likely[places])
     total = sum(map(len, quiet))
-    share = min(1.0, QUIET * len(generated) / LEARNT / total)
+    share = min(1.0, QUIET / total)
     for series in quiet:
         places = np.flatnonzero(rng.random(len(series)) < share)
         pieces.append(Windows(SCHEMA, series).encoded(places))
@@ -293,7 +234,7 @@ def _golden(
     return SequenceBatch.concatenate(batches), np.concatenate(truth)
 
 
-def _provenance(quiet: Sequence[LatencySeries], epochs: int) -> dict[str, Any]:
+def _provenance(quiet: Quiet, epochs: int) -> dict[str, Any]:
     """Data, software and settings that the network came from."""
     return {
         "commit": commit(Path(__file__).parents[2]),
@@ -303,5 +244,11 @@ def _provenance(quiet: Sequence[LatencySeries], epochs: int) -> dict[str, Any]:
         "epochs": epochs,
         "labeling_functions": [function.name for function in functions()],
         "generated_series": [LEARNT, HELD_OUT, TESTED],
-        "quiet_series": [{"name": each.name, "measurements": len(each)} for each in quiet],
+        "quiet_series": {
+            field.name: [
+                {"name": each.name, "measurements": len(each)}
+                for each in getattr(quiet, field.name)
+            ]
+            for field in fields(quiet)
+        },
     }

@@ -50,9 +50,9 @@ class Features:
         outage_length: fewest and most measurements of an outage.
         swell: mean number of swells for each answered measurement.
         swell_length: fewest and most answered measurements of a swell.
-        noise_spreads, noise_level: least of what noise adds to the range of the base, in spreads,
-            and the greater of most, in spreads and in levels.
-        swell_spreads, swell_level: the same of the height of a swell, which is not added to it.
+        noise_spreads, noise_levels: least and most of what noise adds to the range of the base, in
+            spreads and in levels; of either the greater counts.
+        swell_spreads, swell_levels: the same of the height of a swell, which is not added to it.
         ragged: share of its height by which measurements of a swell differ from it at most.
     """
 
@@ -62,9 +62,9 @@ class Features:
     swell: float = 0.001
     swell_length: tuple[int, int] = (32, 256)
     noise_spreads: tuple[float, float] = (2.0, 30.0)
-    noise_level: float = 0.3
+    noise_levels: tuple[float, float] = (0.0, 0.3)
     swell_spreads: tuple[float, float] = (1.5, 15.0)
-    swell_level: float = 0.1
+    swell_levels: tuple[float, float] = (0.0, 0.1)
     ragged: float = 0.2
 
     @property
@@ -100,8 +100,9 @@ def with_features(
     unit, level = spread(clean), float(np.median(clean))
     heights = _swells(len(rows), unit, level, rng, features)
     noisy = rng.random(len(rows)) < features.noise
-    least, most = (unit * spreads for spreads in features.noise_spreads)
-    added = np.ptp(clean) + rng.uniform(least, max(most, features.noise_level * level), noisy.sum())
+    added = np.ptp(clean) + rng.uniform(
+        *_sizes(unit, features.noise_spreads, level, features.noise_levels), noisy.sum()
+    )
 
     rtt_ms = np.full(len(base), np.nan)
     rtt_ms[rows] = base.rtt_ms[rows] + heights
@@ -169,12 +170,19 @@ def _swells(
     free = length - int(lengths.sum()) - (count - 1) * shortest
     gaps = np.sort(rng.integers(0, free + 1, count))
     begins = gaps + np.arange(count) * shortest + np.cumsum(lengths) - lengths
-    least, most = (unit * spreads for spreads in features.swell_spreads)
-    most = max(most, features.swell_level * level)
-    heights = np.exp(rng.uniform(np.log(least), np.log(most), count))
+    sizes = _sizes(unit, features.swell_spreads, level, features.swell_levels)
+    heights = np.exp(rng.uniform(np.log(sizes[0]), np.log(sizes[1]), count))
     inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     rows = np.repeat(begins, lengths) + inside
     added = np.zeros(length)
     added[rows] = np.repeat(heights, lengths)
     added[rows] *= rng.uniform(1 - features.ragged, 1 + features.ragged, len(rows))
     return added
+
+
+def _sizes(
+    unit: float, spreads: tuple[float, float], level: float, levels: tuple[float, float]
+) -> tuple[float, float]:
+    """Least and most of what is added, ms."""
+    least, most = (max(unit * a, level * b) for a, b in zip(spreads, levels, strict=True))
+    return least, most

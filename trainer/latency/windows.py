@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensor.flows.sequences import SequenceBatch
+from sensor.latency.usual import Usual
 from sensor.model.encoding import Encoded, encode, row_bytes
 from sensor.model.schema import PEER_LATENCY, FeatureSchema
 from trainer.latency.series import LatencySeries
 
 SCHEMA = FeatureSchema(
     lengths=(16, 64),
-    fields=("rtt", "rtt_above", "rtt_gap", "answered", "valid"),
+    fields=("rtt", "rtt_above", "rtt_raised", "rtt_gap", "answered", "valid"),
     context=(),
     key=PEER_LATENCY,
 )
@@ -40,10 +41,13 @@ class Windows:
     def __init__(self, schema: FeatureSchema, series: LatencySeries) -> None:
         self._schema, self._count = schema, len(series)
         rtt_ns = np.rint(np.nan_to_num(series.rtt_ms) * _NS_OF_MS).astype(np.int64)
+        rtt = np.minimum(rtt_ns // _NS_OF_US, _LONGEST_US).astype(np.uint32)
+        one, all_of_it = np.zeros(1, np.int32), np.array([len(series)])
         self._columns: dict[str, NDArray[np.unsignedinteger]] = {
-            "rtt": np.minimum(rtt_ns // _NS_OF_US, _LONGEST_US).astype(np.uint32),
+            "rtt": rtt,
             "rtt_gap": np.minimum(series.gap_ns // _NS_OF_MS, _LONGEST_MS).astype(np.uint32),
             "answered": series.answered.astype(np.uint8),
+            "rtt_usual": Usual(1).push(rtt, series.answered, one, all_of_it),
         }
 
     def __len__(self) -> int:

@@ -180,6 +180,12 @@ def swell_above_prior_buckets(given: Columns) -> Votes:
     return _where(above > 3 * jitter, above < 1.5 * jitter)
 
 
+@labeling_function(SWELL, reads=READS, confidence=0.95)
+def swell_unanswered(given: Columns) -> Votes:
+    """What was not answered is an outage and no swell."""
+    return np.where(np.isnan(given["rtt_ms"]), 0, ABSTAIN)
+
+
 @labeling_function(SWELL, reads=READS, before=170, after=170, confidence=0.7)
 def swell_edges(given: Columns) -> Votes:
     """Above what was 160 rows before or comes 160 rows after; no swell is longer than both."""

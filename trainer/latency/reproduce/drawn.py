@@ -4,7 +4,7 @@ from pathlib import Path
 
 from trainer.executors import begin_network
 from trainer.latency.labelling import LIKELY
-from trainer.latency.learning import Examples, scores, teach
+from trainer.latency.learning import Examples, alike, scores, teach
 from trainer.latency.lesson import LESSON
 from trainer.latency.pictures import plot_series
 from trainer.latency.reproduce.approaches import looking
@@ -29,7 +29,7 @@ def draw(work: Path) -> None:
     labels, look = voted.labelling().of_votes(voted.votes), looking(voted, causal=False)
     parts = (voted.parts.training, voted.parts.validation)
     training, validation = (Examples(look(places), labels[places]) for places in parts)
-    learnt = teach(TASKS, LESSON, FIRST_RUN, training, validation)
+    learnt = teach(TASKS, LESSON, FIRST_RUN, training, validation, alike(training.labels))
     said = scores(learnt.model, look(voted.parts.test)) >= LIKELY
     test = voted.parts.test
     verdicts = {NAMES["label_model"]: labels[test] >= LIKELY, NAMES["lmmoe"]: said}

@@ -272,14 +272,14 @@ def _network(
     inputs: Sequence[Centred], labels: Sequence[NDArray[np.float32]]
 ) -> tuple[list[NDArray[np.float32]], int, float]:
     """In a worker: weights of a network that has learnt the sample, its epochs and its cost."""
-    from trainer.latency.learning import Examples, teach  # noqa: PLC0415 -- TensorFlow is slow
+    from trainer.latency.learning import Examples, alike, teach  # noqa: PLC0415 -- TensorFlow is slow
 
     begin_network(FIRST)
     training, validation = (
         Examples(rows, wanted) for rows, wanted in zip(inputs, labels, strict=True)
     )
     begin = time.process_time()
-    learnt = teach(TASKS, LESSON, FIRST, training, validation)
+    learnt = teach(TASKS, LESSON, FIRST, training, validation, alike(training.labels))
     return learnt.model.get_weights(), len(learnt.losses), time.process_time() - begin
 
 

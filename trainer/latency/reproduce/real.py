@@ -110,7 +110,7 @@ def make(work: Path, atlas: Path, flent: Sequence[Path], workers: Workers) -> No
 
 def measured(atlas: Path, flent: Sequence[Path]) -> Real:
     """In a worker: learns from generated series and tells what it finds in others."""
-    from trainer.latency.learning import Examples, scores, teach  # noqa: PLC0415 -- slow to load
+    from trainer.latency.learning import Examples, alike, scores, teach  # noqa: PLC0415 -- slow to load
 
     begin_network(FIRST)
     voted = [Voted.of(generated(FIRST + i, LENGTH, atlas)) for i in range(LEARNT)]
@@ -132,7 +132,7 @@ def measured(atlas: Path, flent: Sequence[Path]) -> Real:
         ]
         parts.append(Examples(Centred.concatenate(inputs), np.concatenate(labels)))
     training, validation = parts
-    network = teach(TASKS, LESSON, FIRST, training, validation).model
+    network = teach(TASKS, LESSON, FIRST, training, validation, alike(training.labels)).model
 
     def verdicts(series: LatencySeries) -> dict[str, Verdict]:
         likely = labelling.of_votes(apply(every, columns(series)))

@@ -103,7 +103,7 @@ def make(work: Path, snorkel: Path | None) -> None:
 
 def timed(run: int, snorkel: Path | None) -> Timing:
     """Times one run."""
-    from trainer.latency.learning import Examples, teach  # noqa: PLC0415 -- TensorFlow is slow
+    from trainer.latency.learning import Examples, alike, teach  # noqa: PLC0415 -- TensorFlow is slow
     from trainer.latency.reproduce.approaches import ALONE, looking  # noqa: PLC0415
 
     series = generated(run, MEASUREMENTS)
@@ -125,7 +125,7 @@ def timed(run: int, snorkel: Path | None) -> Timing:
         )
         begin_network(run)
         at_first = time.process_time()
-        teach(tasks, lesson, run, training, validation)
+        teach(tasks, lesson, run, training, validation, alike(training.labels))
         return time.process_time() - at_first
 
     whole = _to_the_end(LESSON)
