@@ -83,8 +83,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/latency/offline.py": "tests/trainer/test_latency_learning.py",
     "trainer/latency/tasks.py": "tests/trainer/test_deploying.py",
     "trainer/latency/windows.py": "tests/trainer/test_latency_learning.py",
-    "trainer/latency/snorkel_part.py": "for Snorkel's environment; `reproduce latency` runs it",
-    "trainer/latency/snorkel_rows.py": "for Snorkel's environment; `reproduce latency` runs it",
     "trainer/latency/snorkel_side.py": "tests/trainer/test_latency_reproduce.py",
     "trainer/latency/reproduce/approaches.py": "tests/trainer/test_latency_reproduce.py",
     "trainer/latency/reproduce/claims.py": "tests/trainer/test_latency_reproduce.py",

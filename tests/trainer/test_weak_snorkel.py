@@ -10,11 +10,7 @@ import subprocess
 
 import pytest
 from command import ROOT
-
-ENVIRONMENT = ROOT / ".venv-snorkel"
-COMPLETE = ENVIRONMENT / ".complete"
-PYTHON = os.environ.get("MULTA_SNORKEL_PYTHON", str(ENVIRONMENT / "bin/python"))
-"""Interpreter of an environment with Snorkel 0.10 and what the sensor needs."""
+from snorkel_environment import snorkel_python
 
 CHILD = """
 import json, sys
@@ -44,13 +40,8 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def found():
-    if not (COMPLETE.exists() or "MULTA_SNORKEL_PYTHON" in os.environ):
-        pytest.skip(
-            f"needs an environment with Snorkel ({COMPLETE} does not exist; "
-            "`make .venv-snorkel/.complete` makes it, or set MULTA_SNORKEL_PYTHON)"
-        )
     child = subprocess.run(
-        [PYTHON, "-c", CHILD, str(ROOT / "tests/weak_snorkel_functions.py")],
+        [snorkel_python(), "-c", CHILD, str(ROOT / "tests/weak_snorkel_functions.py")],
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}"},
         capture_output=True,
         text=True,
