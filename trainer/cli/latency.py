@@ -11,11 +11,13 @@ from trainer.cli.latency_train import train
 from trainer.cli.outputs import keep_apart
 from trainer.cli.ranges import SEED
 from trainer.latency.bases import cleaned
+from trainer.latency.feature_table import write_features
 from trainer.latency.generator import DEFAULT, generate
 from trainer.latency.reading import read_files
 from trainer.latency.series import LatencySeries
 from trainer.latency.store import write_series
 from trainer.latency.summary import Total, heading, line
+from trainer.weak.features import FEATURES
 
 SHOWN = 40
 """Series that have a line of their own."""
@@ -124,3 +126,48 @@ def show_command(files: tuple[Path, ...], plot: Path | None) -> None:
         from trainer.latency.pictures import plot_series  # noqa: PLC0415 -- matplotlib is slow
 
         plot_series(first, plot)
+
+
+@latency.command(name="features")
+@click.argument("files", nargs=-1, required=True, type=FILES, metavar="FILE...")
+@click.option("--out", required=True, type=FILES, help="Table (CSV) for the features.")
+@click.option(
+    "--before",
+    default=63,
+    show_default=True,
+    type=click.IntRange(0, 1 << 16),
+    help="Measurements before each one that its window has.",
+)
+@click.option(
+    "--after",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 1 << 16),
+    help="Those after it; with 0 the features can be had live.",
+)
+@click.option(
+    "--feature",
+    "names",
+    multiple=True,
+    type=click.Choice(tuple(FEATURES)),
+    metavar="NAME",
+    help="One of them alone; can be repeated.  [default: all]",
+)
+def features_command(
+    files: tuple[Path, ...], out: Path, before: int, after: int, names: tuple[str, ...]
+) -> None:
+    """Tell statistics of the window around every measurement, to train with.
+
+    Read are the files that `show` reads. A line of the table is a measurement: its series, its
+    time in seconds since 1970, its round-trip time, what is known of noise, outage and swell, and
+    the features, under the names that tsfresh gives them. docs/latency.md lists these.
+
+    \b
+    Examples:
+      multa-trainer latency features rtt.csv --out features.csv
+      multa-trainer latency features series.npz --before 20 --feature mean --out mean.csv
+    """  # noqa: D301 -- click's mark for lines to leave alone
+    keep_apart(out, files)
+    wanted = tuple(dict.fromkeys(names)) or tuple(FEATURES)
+    rows = write_features(out, read_files(files), before, after, wanted)
+    click.echo(f"{out}: {rows:,} measurements, {len(wanted)} features", err=True)

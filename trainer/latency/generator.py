@@ -33,7 +33,6 @@ from numpy.typing import NDArray
 
 from sensor.errors import UsageError
 from trainer.latency.bases import generated, rotated, spread
-from trainer.latency.parts import SEPARATOR
 from trainer.latency.series import LatencySeries
 
 LEAST_SWELLS = 3
@@ -141,7 +140,7 @@ def generate(
         rng = np.random.default_rng([seed, number])
         if bases:
             source = bases[number % len(bases)]
-            base = rotated(source, f"{source.name}{SEPARATOR}{number}", own, rng)
+            base = rotated(source, f"{source.name}#{number}", own, rng)
         else:
             base = generated(f"generated {number}", own, rng)
         yield with_features(base, rng, features)

@@ -39,12 +39,12 @@ def is_store(head: bytes) -> bool:
     return head.startswith(b"PK\x03\x04")
 
 
-def write_series(path: Path, series: Iterable[LatencySeries]) -> None:
-    """Writes series whole or not at all.
+@contextlib.contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A file to write to, which takes another one's place in the end, or leaves it as it is.
 
     Args:
         path: the file; what is there is replaced in the end, of a link what it leads to.
-        series: in any number, taken as they come.
 
     Raises:
         OutputError: the file can't be written, or is none.
@@ -54,9 +54,7 @@ def write_series(path: Path, series: Iterable[LatencySeries]) -> None:
         raise OutputError(f"{path}: is no file that can be replaced; name another one")
     written = target.with_name(f".{target.name}.{os.getpid()}.new")
     try:
-        with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
-            for number, chunk in enumerate(_chunks(series)):
-                _write_chunk(archive, number, chunk)
+        yield written
         written.replace(target)
     except OSError as error:
         raise OutputError(
@@ -65,6 +63,24 @@ def write_series(path: Path, series: Iterable[LatencySeries]) -> None:
     finally:
         with contextlib.suppress(OSError):
             written.unlink()
+
+
+def write_series(path: Path, series: Iterable[LatencySeries]) -> None:
+    """Writes series whole or not at all.
+
+    Args:
+        path: the file (`replaced`).
+        series: in any number, taken as they come.
+
+    Raises:
+        OutputError: the file can't be written, or is none.
+    """
+    with (
+        replaced(path) as written,
+        zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for number, chunk in enumerate(_chunks(series)):
+            _write_chunk(archive, number, chunk)
 
 
 def read_store(path: Path) -> Iterator[LatencySeries]:
