@@ -73,6 +73,7 @@ class Windows:
             getattr(batch, name)[:] = windows[name][place]
         for name in ENDS:
             getattr(batch, name)[:] = found[name]
+        batch.kind[:] = found["kind"]
         batch.length[:] = length[place]
         batch.flow_ordinal[:] = decided.ordinal
         batch.row[:] = batch.sequence_index[:] = number
