@@ -226,6 +226,7 @@ def _based_on(flow: FlowEvidence) -> dict[str, Any]:
             **_used(flow),
             "failed": flow.failed,
             "median_ms": flow.median_us / 1_000 if flow.failed < flow.length else None,
+            "usual_ms": flow.usual_us / 1_000 if flow.usual_us else None,
             "last_ms": [None if each is None else each / 1_000 for each in flow.last_us],
         }
     }

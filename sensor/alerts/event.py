@@ -71,6 +71,7 @@ MEASURED_EVIDENCE: "np.dtype[np.void]" = np.dtype(
         ("kind", "u1"),
         ("failed", "u2"),
         ("median_us", "u4"),
+        ("usual_us", "u4"),
         ("last_us", "i4", (LAST_TIMES,)),
     ]
 )
@@ -150,6 +151,7 @@ def _measured(batch: SequenceBatch, rows: NDArray[np.intp], records: NDArray[np.
     records["kind"] = batch.kind[rows]
     records["failed"] = length - count
     records["median_us"] = np.where(count, middle, 0)
+    records["usual_us"] = batch.rtt_usual[rows, length - 1]
     places = np.maximum(length[:, None] - np.arange(LAST_TIMES, 0, -1), 0)
     last = np.where(there, rtt.astype(np.int64), -1)
     records["last_us"] = np.take_along_axis(last, places, axis=1)
@@ -219,12 +221,14 @@ class SeriesEvidence(FlowEvidence):
         kind: of the measurements, of `sensor.latency.measurements.KINDS`.
         failed: how many had no answer.
         median_us: lower median of the others; 0 without any.
+        usual_us: what was usual in the series before the newest; 0 where nothing was.
         last_us: round-trip times of the last `LAST_TIMES`, None where there was no answer.
     """
 
     kind: str
     failed: int
     median_us: int
+    usual_us: int
     last_us: tuple[int | None, ...]
 
 

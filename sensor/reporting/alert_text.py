@@ -81,12 +81,12 @@ def _count(alert: Alert, *, wide: bool) -> str:
 
 
 def _latency(alert: Alert) -> str:
-    """The newest round-trip time and the median of its window, where the alert tells."""
+    """The newest round-trip time and what was usual before it, where the alert tells."""
     latency = alert.multa["latency"]
-    last, median = latency.get("last_ms"), latency.get("median_ms")
+    last, usual = latency.get("last_ms"), latency.get("usual_ms")
     newest = last[-1] if isinstance(last, list) and last else None
-    times = [f"{each:.1f} ms" if is_real(each) else "none" for each in (newest, median)]
-    return _plain(f"{latency.get('kind')!s:.9} {times[0]}, median {times[1]}")
+    times = [f"{each:.1f} ms" if is_real(each) else "none" for each in (newest, usual)]
+    return _plain(f"{latency.get('kind')!s:.9} {times[0]}, usual {times[1]}")
 
 
 def _home(alert: Alert, *, wide: bool) -> str:

@@ -259,7 +259,7 @@ def _windows(paper: _Paper, explanation: Explanation) -> None:
     _heading(
         paper,
         "Round-trip times",
-        "the newest at the right; red where there was no answer"
+        "the newest at the right; red where there was no answer; dashed what was usual before it"
         + ("; below, the score without each, red where it is no alarm" if without else ""),
     )
     for place, each in enumerate(shown, 1):
@@ -290,12 +290,12 @@ def _window(paper: _Paper, explanation: Explanation, explained: RowExplanation) 
         fill = _FORTH if answered[k] else _NONE
         paper.rect(left + k * step, paper.y - height, max(1.0, step - 2), height, fill)
     marks = {most: words.microseconds(most)} if answered.any() else {}
-    if answered.any():
-        median = words.median_us(rtts[answered])
-        y = paper.y - median / most * _TIMES
+    usual = words.usual_us(batch, explained.place)
+    if 0 < usual <= most:
+        y = paper.y - usual / most * _TIMES
         paper.line(left, y, right, y, _INK, "4 3")
         if y - top > 14:
-            marks[median] = f"median {words.microseconds(median)}"
+            marks[usual] = f"usual {words.microseconds(usual)}"
     for value, label in marks.items():
         y = paper.y - value / most * _TIMES + 4
         paper.text(left - 6, y, label, size=9, fill=_SOFT, anchor="end")

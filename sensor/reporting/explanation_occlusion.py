@@ -13,8 +13,9 @@ the transport itself they are those of other transports.
 
 **A row of measurements** is treated likewise: one is left out as if it had never been made, and the
 gap before the next one is the sum of both (0 where the next one becomes the series' first). A part
-is neutralised by what is usual in the series: each round-trip time, or each missing answer, by the
-usual time (`usual_us`), and each gap by the median of the row's.
+is neutralised by what is usual in the series: each round-trip time, or each missing answer, by what
+was usual before it (`with_usual`), and each gap by the median of the row's. What was usual stays as
+it is, whatever is left out.
 
 Both say what this network makes of a row that differs in one thing, no more. Parts that say the
 same hide each other: each may be left out without harm, as the other still says it. And a changed
@@ -205,17 +206,11 @@ def neutralised(row: SequenceBatch, given: SequenceBatch, fields: Sequence[str])
     return variants
 
 
-def usual_us(row: SequenceBatch) -> int | None:
-    """The usual round-trip time of a row of measurements; None where it has no answer.
-
-    That is the lower median of its answered ones, as in alerts.
-    """
-    answered = row.rtt[0][row.answered[0] > 0]
-    return median_us(answered) if answered.size else None
-
-
 def with_usual(row: SequenceBatch, column: str) -> SequenceBatch | None:
     """A row of measurements with what is usual in place of a column's values.
+
+    Usual is what was so in the series before each measurement; where nothing was yet, the lower
+    median of the row's answered ones.
 
     Args:
         row: one row.
@@ -229,11 +224,14 @@ def with_usual(row: SequenceBatch, column: str) -> SequenceBatch | None:
         gaps = np.sort(row.rtt_gap[0, :count])
         calm.rtt_gap[0, :count] = gaps[(count - 1) // 2]
         return calm
-    usual = usual_us(row)
-    if usual is None:
-        return None
     answered = row.answered[0, :count] > 0
-    calm.rtt[0, :count][answered if column == "rtt" else ~answered] = usual
+    usual = row.rtt_usual[0, :count].copy()
+    if answered.any():
+        usual[usual == 0] = median_us(row.rtt[0, :count][answered])
+    elif not usual.all():
+        return None
+    changed = answered if column == "rtt" else ~answered
+    calm.rtt[0, :count][changed] = usual[changed]
     if column == "answered":
         calm.answered[0, :count] = 1
     return calm

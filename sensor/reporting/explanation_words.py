@@ -208,6 +208,11 @@ def median_us(rtts: NDArray[np.integer]) -> int:
     return int(np.sort(rtts)[(rtts.size - 1) // 2])
 
 
+def usual_us(batch: SequenceBatch, place: int) -> int:
+    """What was usual in the series before the newest measurement of a row; 0 where nothing was."""
+    return int(batch.rtt_usual[place, int(batch.length[place]) - 1])
+
+
 def round_trips(evidence: Evidence, place: int, last: int = 0) -> str:
     """What the measurements of a row took, or the last ones of them."""
     batch, length = evidence.batch, int(evidence.batch.length[place])
@@ -236,6 +241,8 @@ def _measured(evidence: Evidence) -> str:
     )
     if length > LAST:
         text += f" Of the last {LAST}: {round_trips(evidence, place, LAST)}."
+    if usual := usual_us(evidence.batch, place):
+        text += f" Usual in the series was {microseconds(usual)}."
     return text
 
 

@@ -448,6 +448,7 @@ def of_latency():
     batch.length[:], batch.kind[:], batch.version[:], batch.protocol[:] = [3, 4], 2, 4, 1
     batch.rtt[:] = [[12_345, 90_000, 12_001, 0], [12_345, 90_000, 12_001, 0]]
     batch.answered[:] = [[1, 1, 1, 0], [1, 1, 1, 0]]
+    batch.rtt_usual[1, 3] = 12_040
     batch.source_low[:], batch.destination_low[:] = 0x0A000001, 0x0A000009
     batch.source_port[:], batch.row[:] = 8, [7, 8]
     batch.sequence_index[:], batch.flow_start_ns[:] = batch.row, EPOCH_NS
@@ -473,6 +474,7 @@ def test_an_alert_about_a_peer_tells_measurements_and_no_packets(eve):
         "measurements": 4,
         "failed": 1,
         "median_ms": 12.345,
+        "usual_ms": 12.04,
         "last_ms": [12.345, 90.0, 12.001, None],
     }
     assert not {"packets_used", "context"} & multa.keys()

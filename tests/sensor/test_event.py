@@ -60,11 +60,13 @@ def test_evidence_of_measurements_counts_failures_and_has_the_lower_median():
         [([30, 10, 0, 20, 40, 9], [1, 1, 0, 1, 1, 0]), (range(100, 112), [1] * 12), ([0, 0], [0])]
     ):
         batch.rtt[place, : len(rtt)], batch.answered[place, : len(answered)] = rtt, answered
+    batch.rtt_usual[0, 4:6], batch.rtt_usual[1] = [7, 8], range(12)
     assert evidence_type(batch) == MEASURED_EVIDENCE
     records = evidence(batch, np.arange(3), np.float32([0.5, 0.6, 0.7]), evidence_type(batch))
     echo, syn, silent = map(FlowEvidence.of, records)
     assert isinstance(echo, SeriesEvidence)
     assert (echo.kind, echo.length, echo.failed, echo.median_us) == ("echo", 6, 2, 20)
+    assert (echo.usual_us, syn.usual_us, silent.usual_us) == (8, 11, 0)
     assert echo.last_us == (30, 10, None, 20, 40, None)
     assert (syn.kind, syn.failed, syn.median_us) == ("syn", 0, 105)
     assert syn.last_us == tuple(range(104, 112))

@@ -43,9 +43,9 @@ def plain(styled):
 
 
 def steps_of(evidence, place):
-    """µs, ms and answered of each measurement, as the reference has them."""
+    """µs, ms, answered and usual of each measurement, as the reference has them."""
     batch = evidence.batch
-    columns = (batch.rtt, batch.rtt_gap, batch.answered)
+    columns = (batch.rtt, batch.rtt_gap, batch.answered, batch.rtt_usual)
     return tuple(
         zip(*(each[place, : batch.length[place]].tolist() for each in columns), strict=True)
     )
@@ -57,7 +57,7 @@ def highest(evidence):
 
 
 def answered(window, last=64):
-    return [rtt for rtt, _, there in window.steps[-last:] if there]
+    return [rtt for rtt, _, there, _ in window.steps[-last:] if there]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -69,7 +69,7 @@ def test_rows_are_the_windows_of_the_capture_as_dpkt_reads_them(task):
         assert steps_of(evidence, place) == window.steps
         assert (row.kind, row.source, row.destination) == ("echo", CLIENT, PEER)
         assert row.start == EPOCH + timedelta(microseconds=window.start_ns // 1_000)
-        gaps = [gap for _, gap, _ in window.steps[1:]]
+        gaps = [gap for _, gap, *_ in window.steps[1:]]
         assert row.time_us == tuple(1_000 * sum(gaps[:k]) for k in range(len(gaps) + 1))
 
 
@@ -83,9 +83,10 @@ def test_alerts_tell_measurements_and_no_packets(task):
         "peer": PEER,
         "kind": "echo",
         "measurements": len(window.steps),
-        "failed": sum(not there for *_, there in window.steps),
+        "failed": sum(not there for *_, there, _ in window.steps),
         "median_ms": median_low(answered(window)) / 1_000,
-        "last_ms": [rtt / 1_000 if there else None for rtt, _, there in window.steps[-8:]],
+        "usual_ms": window.steps[-1][3] / 1_000,
+        "last_ms": [rtt / 1_000 if there else None for rtt, _, there, _ in window.steps[-8:]],
     }
 
 
@@ -99,7 +100,7 @@ def test_what_happened_is_said_with_the_numbers_of_the_capture(tmp_path):
 
     outage, swell = explained("outage").incident, explained("swell").incident
     window = highest(kept()["outage"])
-    failed = sum(not there for *_, there in window.steps)
+    failed = sum(not there for *_, there, _ in window.steps)
     assert outage.startswith(f"8 measurements of {PEER} within 1.4 s gave the alarm")
     assert f"has 64 round-trip times of echo requests, asked by {CLIENT} in" in outage
     quiet = answered(window)
@@ -113,21 +114,24 @@ def test_what_happened_is_said_with_the_numbers_of_the_capture(tmp_path):
     assert set(raised) <= {took[n] for n in SWELL}
     assert (
         f"Of the last 8: all answered in {ms(min(raised))} to {ms(max(raised))}, with a median of "
-        f"{ms(median_low(raised))}."
+        f"{ms(median_low(raised))}. Usual in the series was {ms(window.steps[-1][3])}."
     ) in swell
+    assert window.steps[-1][3] < 21_000
     assert explained("outage").verdict.startswith("What counted most: what was not answered;")
     assert explained("swell").verdict.startswith("What counted most: the round-trip times;")
     assert explained("swell").agrees is explained("outage").agrees is True
 
 
 def scored(task, rows):
-    """Scores of windows, as lists of (µs, ms, answered)."""
+    """Scores of windows, as lists of (µs, ms, answered, usual)."""
     bundle = Bundle.read(BUNDLE)
     batch = empty_rows(bundle.schema.n, len(rows), bundle.schema.optional)
     for place, steps in enumerate(rows):
         batch.length[place] = len(steps)
         for k, values in enumerate(steps):
-            for name, value in zip(("rtt", "rtt_gap", "answered"), values, strict=True):
+            for name, value in zip(
+                ("rtt", "rtt_gap", "answered", "rtt_usual"), values, strict=True
+            ):
                 getattr(batch, name)[place, k] = value
     scores = BundleDetector(bundle).score(batch)
     return scores[:, [each.name for each in bundle.tasks].index(task)].astype(np.float64)
@@ -143,12 +147,12 @@ def without(steps, k):
 
 def usual(steps, part):
     """A window with what is usual in place of a part."""
-    level = median_low(rtt for rtt, _, there in steps if there)
-    gap = median_low(gap for _, gap, _ in steps)
+    gap = median_low(gap for _, gap, *_ in steps)
+    assert all(level for *_, level in steps)
     return {
-        "round-trip times": [(level if there else 0, g, there) for _, g, there in steps],
-        "missing answers": [(rtt if there else level, g, 1) for rtt, g, there in steps],
-        "time between measurements": [(rtt, gap, there) for rtt, _, there in steps],
+        "round-trip times": [(x if there else 0, g, there, x) for _, g, there, x in steps],
+        "missing answers": [(rtt if there else x, g, 1, x) for rtt, g, there, x in steps],
+        "time between measurements": [(rtt, gap, there, x) for rtt, _, there, x in steps],
     }[part]
 
 
@@ -179,7 +183,7 @@ def test_the_text_draws_every_window_and_fits(task, width):
         assert {len(line) for line in chart} == {room}
         steps = windows()[row.row.sequence_index].steps[-room:]
         most = max(rtt for rtt, *_ in steps)
-        for k, (rtt, _, there) in enumerate(steps):
+        for k, (rtt, _, there, _) in enumerate(steps):
             heights = [" ▁▂▃▄▅▆▇█".find(line[k]) for line in chart[:8]]
             if there:
                 assert sum(heights) == pytest.approx(rtt / most * 64, abs=0.5)
@@ -196,7 +200,7 @@ def test_the_picture_has_a_column_for_every_measurement(task):
     bars = [each.attrib for each in root.iter(f"{SVG}rect")]
     red = [each for each in bars if each["fill"] == "#f3c6cd"]
     steps = [windows()[row.row.sequence_index].steps for row in explanation.rows]
-    assert len(red) == sum(not there for window in steps for *_, there in window)
+    assert len(red) == sum(not there for window in steps for *_, there, _ in window)
     most = max(rtt for rtt, *_ in steps[0])
     # two for each measurement of the rows: the round-trip time, and the score without it
     width, count = Counter(each["width"] for each in bars).most_common(1)[0]
@@ -205,10 +209,10 @@ def test_the_picture_has_a_column_for_every_measurement(task):
     heights, scores = columns[: len(steps[0])], columns[len(steps[0]) : 2 * len(steps[0])]
     without_each = explanation.rows[0].without_packets
     assert scores == pytest.approx([40 * each for each in without_each], abs=0.06)
-    expected = [rtt / most * 110 if there else 110 for rtt, _, there in steps[0]]
+    expected = [rtt / most * 110 if there else 110 for rtt, _, there, _ in steps[0]]
     assert heights == pytest.approx(expected, abs=0.06)
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
-    level = median_low(rtt for rtt, _, there in steps[0] if there)
+    level = median_low(rtt for rtt, _, there, _ in steps[0] if there)
     assert any(f"{most / 1_000:.1f} ms" in each for each in texts)
     assert any(f"with a median of {level / 1_000:.1f} ms" in each for each in texts)
 
@@ -218,7 +222,7 @@ def test_the_document_holds_the_measurements():
     told = json.loads(json.dumps(document(explanation)))
     for row, each in zip(told["rows"], explanation.rows, strict=True):
         steps = windows()[each.row.sequence_index].steps
-        rtts = [rtt if there else None for rtt, _, there in steps]
+        rtts = [rtt if there else None for rtt, _, there, _ in steps]
         assert [step["rtt_us"] for step in row["measurements"]] == rtts
         assert [step["score_without"] for step in row["measurements"]] == [*each.without_packets]
         assert row["kind"] == "echo"
@@ -234,13 +238,13 @@ def test_commands_show_it(tmp_path, capfd):
     assert (seen.status, seen.err) == (0, "")
     assert "A peer that has answered lately no longer answers: peer 192.0.2.1" in plain(seen.out)
     shown = plain(sensor_command(capfd, "alerts", log).out).splitlines()
-    median = start["latency"]["median_ms"]
+    before = start["latency"]["usual_ms"]
     summed = sensor_command(capfd, "replay", capture(tmp_path), *options[:3], "--summary").err
     assert "peer 192.0.2.1" in summed
     assert "8 measurements, worst score 1.000" in summed
     assert "peer 192.0.2.1" in shown[0]
     assert "3 measurements" in shown[0]
-    assert f"echo none, median {median:.1f} ms" in shown[0]
+    assert f"echo none, usual {before:.1f} ms" in shown[0]
     assert not [line for line in shown if "flow" in line]
     page = tmp_path / "report.html"
     made = sensor_command(capfd, "report", log, "--evidence", folder, "-o", page)

@@ -6,9 +6,15 @@ from demo_evidence import BUNDLE, demo
 
 from sensor.model.bundle import Bundle
 from sensor.model.encoding import encode
+from sensor.model.fields import MEASURED_FIELDS
 from sensor.model.golden import empty_rows
 from sensor.model.inference import Inference, calibrate
-from sensor.reporting.explanation_occlusion import Occlusion, benign_rows, without_each_packet
+from sensor.reporting.explanation_occlusion import (
+    Occlusion,
+    benign_rows,
+    with_usual,
+    without_each_packet,
+)
 
 COLUMNS = ("ip_length", "payload_length", "interarrival_us", "direction", "tcp_flags")
 
@@ -133,3 +139,40 @@ def test_without_benign_rows_of_the_transport_nothing_is_said(bundle):
 def test_parts_hold_every_field_of_the_schema_but_the_mark_of_a_packet(bundle):
     fields = [field for part in Occlusion(bundle, "scan").parts for field in part.fields]
     assert sorted([*fields, "valid"]) == sorted([*bundle.schema.fields, *bundle.schema.context])
+
+
+def measured(rtt, gaps, answered, usual):
+    """A row of measurements."""
+    row = empty_rows(4, 1, MEASURED_FIELDS)
+    row.length[0] = len(rtt)
+    for name, values in zip(MEASURED_FIELDS, (rtt, gaps, answered, usual), strict=True):
+        getattr(row, name)[0, : len(rtt)] = values
+    return row
+
+
+def test_usual_is_the_rows_own_median_where_nothing_was_before():
+    row = measured([9, 5, 0, 7], [0, 30, 10, 20], [1, 1, 0, 1], [0, 0, 8, 6])
+    assert with_usual(row, "rtt").rtt.tolist() == [[7, 7, 0, 6]]
+    calm = with_usual(row, "answered")
+    assert calm.rtt.tolist() == [[9, 5, 8, 7]]
+    assert calm.answered.tolist() == [[1, 1, 1, 1]]
+    assert with_usual(row, "rtt_gap").rtt_gap.tolist() == [[10, 10, 10, 10]]
+    silent = measured([0, 0], [0, 5], [0, 0], [0, 0])
+    assert with_usual(silent, "rtt") is None
+    assert with_usual(silent, "answered") is None
+    known = measured([0, 0], [0, 5], [0, 0], [4, 3])
+    assert with_usual(known, "answered").rtt.tolist() == [[4, 3, 0, 0]]
+
+
+def test_gaps_of_measurements_are_clipped_and_the_first_of_a_series_has_none():
+    row = measured([1, 2, 3], [7, 3_000_000, 1_000_000], [1, 1, 1], [0, 0, 0])
+    row.row[0] = 9
+    without = without_each_packet(row)
+    assert without.rtt.tolist() == [[2, 3, 0, 0], [1, 3, 0, 0], [1, 2, 0, 0]]
+    assert without.rtt_gap[:, :2].tolist() == [
+        [3_000_007, 1_000_000],
+        [7, 3_600_000],
+        [7, 3_000_000],
+    ]
+    row.row[0], row.rtt_gap[0, 0] = 2, 0
+    assert without_each_packet(row).rtt_gap[0, :2].tolist() == [0, 1_000_000]
