@@ -259,8 +259,8 @@ def _windows(paper: _Paper, explanation: Explanation) -> None:
     _heading(
         paper,
         "Round-trip times",
-        "the newest at the right; red where there was no answer; dashed what was usual before it"
-        + ("; below, the score without each, red where it is no alarm" if without else ""),
+        "the newest at the right; red: no answer; dashed: what was usual before it"
+        + ("; below: the score without each, red: no alarm" if without else ""),
     )
     for place, each in enumerate(shown, 1):
         source, destination = words.ends(each.row)

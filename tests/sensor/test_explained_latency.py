@@ -212,6 +212,12 @@ def test_the_picture_has_a_column_for_every_measurement(task):
     expected = [rtt / most * 110 if there else 110 for rtt, _, there, _ in steps[0]]
     assert heights == pytest.approx(expected, abs=0.06)
     texts = ["".join(each.itertext()) for each in root.iter(f"{SVG}text")]
+    width = float(root.get("width"))
+    for each in root.iter(f"{SVG}text"):
+        long = 0.56 * len(each.text) * float(each.get("font-size"))
+        begin = float(each.get("x")) - (long if each.get("text-anchor") == "end" else 0)
+        assert begin >= 0
+        assert each.get("text-anchor") == "middle" or begin + min(long, width) <= width
     level = median_low(rtt for rtt, _, there, _ in steps[0] if there)
     assert any(f"{most / 1_000:.1f} ms" in each for each in texts)
     assert any(f"with a median of {level / 1_000:.1f} ms" in each for each in texts)
