@@ -82,11 +82,10 @@ class Steps:
         span = found["decided_ns"] // np.where(stamped, STAMPED_NS, SPAN_NS)
         order = np.argsort(slot, kind="stable")
         of, spans = slot[order], span[order]
-        news = np.diff(of, prepend=-1) != 0
-        heads = np.flatnonzero(news | (np.diff(spans, prepend=_NEVER) != 0))
+        heads = np.flatnonzero(np.diff(of, prepend=-1) | np.diff(spans, prepend=_NEVER))
         sizes = np.diff(heads, append=of.size)
         first = order[heads]
-        goes_on = news[heads] & (spans[heads] == self._span[of[heads]])
+        goes_on = spans[heads] == self._span[of[heads]]
         least = stamped[first]
         early = np.flatnonzero(~least & ~goes_on)
         self.skipped += int(sizes[~least].sum()) - early.size

@@ -89,3 +89,11 @@ def test_all_measurements_are_steps_or_skipped_however_they_come():
         assert 0 < count - len(expected) - steps.skipped < 60  # three seconds that are not over
         steps.restart()
         assert len(expected) + steps.skipped == count
+
+
+def test_a_series_that_begins_anew_has_waited_for_nothing():
+    steps = Steps()
+    assert taken(steps, [(1, ECHO_KIND, 0, 5)], (0,)) == [(1, 1, 0, 5)]
+    assert taken(steps, [(2, ECHO_KIND, 0, 6)]) == []
+    assert taken(steps, [(3, ECHO_KIND, 0, 7)], (0,)) == [(3, 3, 0, 7)]
+    assert steps.skipped == 1

@@ -49,6 +49,10 @@ LENGTH = 5_000
 FEATURES = Features(noise_levels=(0.5, 3.0), swell_levels=(0.25, 3.0), swell_length=(16, 128))
 """What is added: from a quarter of the level on, as nobody wants to be told of a tenth."""
 
+NOISE = (0.005, 0.2)
+"""Shares of noise, of series each with its own: a path that is not right has more than a clean one
+with a hiccup."""
+
 LEVELS = 0.01
 """Least factor by which generated round-trip times are scaled down: the generator has those of
 servers, and a gateway's devices are nearer."""
@@ -80,7 +84,8 @@ def train(quiet: Quiet, out: Path, version: str) -> Bundle:
     taught = [thinned(series) for series in quiet.learnt]
     peers = peers_of(quiet.validation)
     learnt, held_out, tested = (
-        [*_scaled(count, SEED + place)] for place, count in enumerate((LEARNT, HELD_OUT, TESTED))
+        [*_scaled(count, SEED + 1_000 * place)]
+        for place, count in enumerate((LEARNT, HELD_OUT, TESTED))
     )
     learnt = [*_added(taught), *learnt]
     every = functions()
@@ -155,11 +160,13 @@ def chosen(
 
 
 def _scaled(count: int, seed: int) -> Iterator[LatencySeries]:
-    """Generated series, each at a level of its own."""
-    rng = np.random.default_rng([seed, 1])
-    for series in generate(count * LENGTH, LENGTH, seed, features=FEATURES):
-        factor = LEVELS ** rng.random()
-        yield replace(series, rtt_ms=series.rtt_ms * factor)
+    """Generated series, each with a level and a share of noise of its own."""
+    for number in range(count):
+        rng = np.random.default_rng([seed, number])
+        noise = float(np.exp(rng.uniform(*np.log(NOISE))))
+        features = replace(FEATURES, noise=noise)
+        for series in generate(LENGTH, LENGTH, seed + number, features=features):
+            yield replace(series, rtt_ms=series.rtt_ms * LEVELS ** rng.random())
 
 
 def _added(quiet: Sequence[LatencySeries]) -> Iterator[LatencySeries]:
