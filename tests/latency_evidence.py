@@ -44,11 +44,11 @@ def capture(folder: Path) -> Path:
 
 @cache
 def kept() -> dict[str, Evidence]:
-    """By task."""
+    """By task; of several incidents of a task the one with most rows."""
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "evidence")
         write_evidence(capture(Path(folder)), files, bundle=BUNDLE)
-        found = [read(path) for path in sorted(files.iterdir())]
+        found = sorted(map(read, files.iterdir()), key=lambda each: each.seen)
     return {each.alert.task: each for each in found}
 
 
