@@ -58,11 +58,13 @@ def explain(
     drawn: str | None,
     config: Path | None,
 ) -> None:
-    """Explain why an alert was raised: from the packets of rows that its incident kept.
+    """Explain why an alert was raised: from the rows that its incident kept.
 
     The rows are scored again, whole and with something left out: a packet, or a part (sizes, gaps,
     flags, flow counts and so on) for which values of benign traffic are put in. What lowers the
-    score most is what counted. docs/evidence.md says what that means, and what it does not.
+    score most is what counted. Of an alert about a peer the rows are windows of round-trip times,
+    which are drawn, and what is usual in the series is put in. docs/evidence.md says what that
+    means, and what it does not.
 
     ALERT_ID stands in every alert; its first digits will do.
 

@@ -41,9 +41,8 @@ def line(alert: Alert, *, wide: bool) -> str:
     name = _plain(alert.task)
     task = click.style(name, fg=_COLOURS.get(alert.severity), bold=alert.event == "start")
     who, count, home = _who(alert, wide=wide), _count(alert, wide=wide), _home(alert, wide=wide)
-    tail = [click.style(_plain(alert.alert_id), dim=True), *([home] if home else [])]
-    if alert.measured:
-        tail.insert(0, _latency(alert))
+    measured = _latency(alert) if wide and alert.measured else ""
+    tail = [click.style(_plain(alert.alert_id), dim=True), *filter(None, (measured, home))]
     if not wide:
         return " ".join([time, mark, event, task, who, count, *tail])
     task += " " * max(0, _TASK_WIDTH - len(name))
@@ -86,7 +85,7 @@ def _latency(alert: Alert) -> str:
     last, usual = latency.get("last_ms"), latency.get("usual_ms")
     newest = last[-1] if isinstance(last, list) and last else None
     times = [f"{each:.1f} ms" if is_real(each) else "none" for each in (newest, usual)]
-    return _plain(f"{latency.get('kind')!s:.9} {times[0]}, usual {times[1]}")
+    return _plain(f"{latency.get('kind', '?')!s:.9} {times[0]}, usual {times[1]}")
 
 
 def _home(alert: Alert, *, wide: bool) -> str:

@@ -63,6 +63,29 @@ def test_devices_reasons_and_home_are_named():
     assert "quiet" not in shown(through, wide=True)
 
 
+def test_of_a_peer_measurements_and_its_times_are_told():
+    times = {"kind": "echo", "last_ms": [20.1, 70.25], "usual_ms": 20.0}
+    raised = alert_line(task="swell", address="192.0.2.1", flows=9, latency=times)
+    assert shown(raised, wide=True) == (
+        "2026-11-21 12:00:00 !!  start  swell              peer 192.0.2.1           "
+        " 10 measurements           0.900  00000000000000a1  echo 70.2 ms, usual 20.0 ms"
+    )
+    assert shown(raised, wide=False) == (
+        "12:00:00 !!  start  swell of 192.0.2.1 10 measurements 00000000000000a1"
+    )
+    failed = alert_line(role="source", latency={**times, "last_ms": [None], "usual_ms": None})
+    assert "source 10.0.0.2  " in shown(failed, wide=True)
+    assert shown(failed, wide=True).endswith("echo none, usual none")
+
+
+def test_foreign_times_of_a_peer_break_nothing():
+    for wrong in ({}, {"kind": {}, "last_ms": "x", "usual_ms": True}, {"last_ms": [[]]}):
+        assert "none, usual none" in shown(alert_line(latency=wrong), wide=True)
+    evil = shown(alert_line(latency={"kind": "\x1b[2J\n", "last_ms": [1.0]}), wide=True)
+    assert "\\x1b[2J\\n 1.0 ms" in evil
+    assert "\x1b" not in evil
+
+
 def test_withheld_alerts_are_counted_by_task():
     assert shown(withheld_line(scan=3, syn_dos=1200), wide=True) == (
         "2026-11-21 12:00:00 !!  withheld 1,203 alerts, too many at once: scan 3, syn_dos 1,200"
