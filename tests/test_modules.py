@@ -75,7 +75,6 @@ TESTED_ELSEWHERE: dict[str, str] = {
     "trainer/reproduce/results.py": "tests/trainer/test_reproduce.py",
     "trainer/reproduce/side_by_side.py": "tests/trainer/test_reproduce.py",
     "trainer/reproduce/training.py": "tests/trainer/test_reproduce.py",
-    "trainer/cli/latency_train.py": "tests/trainer/test_deploying.py, what it calls",
     "trainer/latency/deployed_card.py": "tests/trainer/test_deploying.py",
     "trainer/latency/figures.py": "tests/trainer/test_latency_learning.py",
     "trainer/latency/labelling.py": "tests/trainer/test_latency_learning.py",
