@@ -92,6 +92,22 @@ GROUP = "239.255.255.250"
             "ssdp_flood",
             {"ssdp_searched_by_many": 1},
         ),
+        (
+            datagram(40_000, 1900, [100], context=context(srv=(2, 20))),
+            "ssdp_flood",
+            {"ssdp_searched_by_many": 1},
+        ),
+        (datagram(40_000, 1900, [100], context=context(srv=(2, 19))), "ssdp_flood", {}),
+        (
+            datagram(40_000, 1900, [100], context=context(srv=(2, 5))),
+            "ssdp_flood",
+            {"no_ssdp_flood_of_few": 0},
+        ),
+        (
+            datagram(40_000, 1900, [100], context=context(srv=(2, 90)), to=GROUP),
+            "ssdp_flood",
+            {"no_ssdp_flood_of_few": 0},
+        ),
         # An announcement.
         (datagram(40_000, 1900, [300], to=GROUP), "ssdp_flood", {"no_ssdp_elsewhere": 0}),
         (datagram(1900, 40_000, [300]), "ssdp_flood", {"no_ssdp_flood_of_few": 0}),

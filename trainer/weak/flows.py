@@ -193,7 +193,7 @@ def _discovery(given: Columns) -> tuple[NDArray[np.bool_], NDArray[np.bool_], Nu
     )
 
 
-_DISCOVERY = (*_AROUND, "sequence_index", "srv_1s")
+_DISCOVERY = (*_AROUND, "sequence_index", "srv_1s", "srv_10s")
 
 
 @labeling_function(SSDP_FLOOD, reads=_DISCOVERY, before=2 * ROWS, after=ROWS, confidence=0.85)
@@ -201,7 +201,8 @@ def ssdp_searched_by_many(given: Columns) -> Votes:
     """A search among many: in one name, or at one device, or for everybody."""
     searches, _, named, _ = _discovery(given)
     at_once = given["srv_1s"] >= np.where(_to_a_group(given), SSDP_MANY, SSDP_MANY // 2)
-    return _only(searches & ((named >= SSDP_MANY) | at_once))
+    of_one = (given["srv_10s"] >= SSDP_MANY) & ~_to_a_group(given)
+    return _only(searches & ((named >= SSDP_MANY) | at_once | of_one))
 
 
 @labeling_function(SSDP_FLOOD, reads=_DISCOVERY, before=2 * ROWS, after=ROWS, confidence=0.85)
@@ -215,7 +216,8 @@ def ssdp_answered_by_many(given: Columns) -> Votes:
 def no_ssdp_flood_of_few(given: Columns) -> Votes:
     """A search or an answer, and hardly others."""
     searches, answers, named, answered = _discovery(given)
-    asked = searches & (given["srv_1s"] < SSDP_MANY // 4)
+    few = np.where(_to_a_group(given), given["srv_1s"], given["srv_10s"]) <= SSDP_MANY // 4
+    asked = searches & few
     found = answers & (answered <= SSDP_MANY // 2)
     return _never((asked | found) & (named <= SSDP_MANY // 4))
 
