@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from trainer.cli.ranges import SEED
 from trainer.latency.quiet import Quiet
 from trainer.latency.reading import read_files
 
@@ -37,12 +38,14 @@ from trainer.latency.reading import read_files
     required=True,
     help="Folder of the bundle, which gets the folder's name.",
 )
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Of weights and examples.")
 @click.option("--version", default="1", show_default=True, help="Of the model.")
 def train(
     quiet: tuple[Path, ...],
     validation: tuple[Path, ...],
     test: tuple[Path, ...],
     out: Path,
+    seed: int,
     version: str,
 ) -> None:
     """Teach a network noise, outages and swells, and export it as a bundle.
@@ -60,6 +63,6 @@ def train(
     from trainer.latency import deploying  # noqa: PLC0415 -- TensorFlow takes seconds to load
 
     parts = [list(read_files(files)) if files else [] for files in (quiet, validation, test)]
-    made = deploying.train(Quiet(*parts), out, version)
+    made = deploying.train(Quiet(*parts), out, version, seed)
     thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in made.tasks)
     click.echo(f"{out}: {made.name} {made.version}, thresholds {thresholds}")
