@@ -39,6 +39,17 @@ def test_columns_are_named_and_what_a_dataset_lacks_is_unknown():
     assert joined.labels[6:].tolist() == [[0, U, 1], [1, U, U], [U, U, 0]]
 
 
+def test_probabilities_are_joined_as_labels_are_and_unknown_elsewhere():
+    one, other = pair()
+    assert join((one, other), ("syn_dos",)).likely is None
+    other = replace(other, likely=np.array([[0.75, 0.25], [np.nan, 1], [0, 0.5]], np.float32))
+    for given in ((one, other), (other, one)):
+        joined = join(given, ("syn_dos", "scan"))
+        own = joined.likely[-3:] if given[0] is one else joined.likely[:3]
+        np.testing.assert_array_equal(own, [[0.25, 0.75], [1, np.nan], [0.5, 0]])
+        assert np.isnan(joined.likely).sum() == 13
+
+
 def test_flows_and_sources_stay_apart():
     joined = join(pair(), ("scan",))
     assert [record.name for record in joined.sources] == ["a", "b", "c"]

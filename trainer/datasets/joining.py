@@ -52,6 +52,7 @@ def join(datasets: Sequence[Dataset], tasks: Sequence[str]) -> Dataset:
             [each.source + np.int32(s) for each, (s, _) in zip(datasets, before, strict=True)]
         ),
         flow=np.concatenate([each.flow + f for each, (_, f) in zip(datasets, before, strict=True)]),
+        likely=_likely(datasets, tasks),
     )
 
 
@@ -62,3 +63,16 @@ def _labels(dataset: Dataset, tasks: Sequence[str]) -> NDArray[np.int8]:
         for task in tasks
     ]
     return np.stack(columns, axis=1)
+
+
+def _likely(datasets: Sequence[Dataset], tasks: Sequence[str]) -> NDArray[np.float32] | None:
+    if all(dataset.likely is None for dataset in datasets):
+        return None
+    every = []
+    for dataset in datasets:
+        found = np.full((len(dataset), len(tasks)), np.nan, np.float32)
+        for column, task in enumerate(tasks):
+            if dataset.likely is not None and task in dataset.tasks:
+                found[:, column] = dataset.likely[:, dataset.tasks.index(task)]
+        every.append(found)
+    return np.concatenate(every)
