@@ -77,7 +77,8 @@ def test_optional_fields_are_stored_where_the_schema_has_them(folder, tmp_path):
         found = load([each])
         assert found.batch.optional == found.schema.optional
         assert stored == {"labels", *(f.name for f in fields(SequenceBatch))} - {"kind"} - (
-            {"ttl", "tcp_window", "rtt", "rtt_gap", "answered"} - {*found.schema.optional}
+            {"ttl", "tcp_window", "rtt", "rtt_gap", "rtt_usual", "answered"}
+            - {*found.schema.optional}
         )
     assert (found.batch.ttl == 64).all()
     assert found.batch.tcp_window.shape == (2, 0)
