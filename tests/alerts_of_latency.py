@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +129,10 @@ def replayed(name: str, paths: Sequence[Path]) -> Replayed:
 
 
 def _before(found: Any, address: str, at_ns: int) -> Any:
-    """Answered measurements with a peer up to a moment, in order; IPv4 alone."""
-    low = int.from_bytes(bytes(map(int, address.split("."))), "big")
-    own = found[(found["destination_low"] == low) & found["answered"]]
+    """Answered measurements with a peer up to a moment, in order."""
+    number = int(ip_address(address))
+    own = found[(found["destination_low"] == number % 2**64) & found["answered"]]
+    own = own[own["destination_high"] == number >> 64]
     return own[own["sent_ns"] + own["rtt_ns"] <= at_ns]
 
 
