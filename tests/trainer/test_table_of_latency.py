@@ -5,6 +5,7 @@ import pytest
 
 from sensor.errors import SeriesError
 from trainer.latency.formats.table import is_table, read_marked, read_table
+from trainer.latency.formats.text import AT_ONCE_MS
 from trainer.latency.series import LatencySeries
 
 DAY = 1_479_427_200 * 10**9  # 2016-11-18, as `date -u -d @1479427200` says
@@ -75,11 +76,12 @@ def test_the_sensors_own_table(tmp_path: Path) -> None:
         "100.250000000,192.0.2.1,443,syn,12.500000,10.0.0.2\n"
         "101.000000000,2001:db8::1,0,echo,,10.0.0.2\n"
         "102.000000000,192.0.2.1,443,syn,,10.0.0.3\n"
+        "103.000000000,192.0.2.1,443,syn,0.000000,10.0.0.3\n"
     )
     syn, echo = read_table(path)
     assert (syn.name, echo.name) == ("rtt.csv 192.0.2.1 443 syn", "rtt.csv 2001:db8::1 0 echo")
-    assert syn.time_ns.tolist() == [100_250_000_000, 102_000_000_000]
-    assert np.array_equal(syn.rtt_ms, [12.5, NAN], equal_nan=True)
+    assert syn.time_ns.tolist() == [100_250_000_000, 102_000_000_000, 103_000_000_000]
+    assert np.array_equal(syn.rtt_ms, [12.5, NAN, AT_ONCE_MS], equal_nan=True)
     assert np.array_equal(echo.rtt_ms, [NAN], equal_nan=True)
     with pytest.raises(SeriesError, match=r"rtt\.csv: 2 series; a table of marks has one"):
         read_marked(path)

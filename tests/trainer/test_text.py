@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from sensor.errors import MissingInputError, SeriesError
-from trainer.latency.formats.text import milliseconds, opened, time_ns
+from trainer.latency.formats.text import (
+    AT_ONCE_MS,
+    measured_milliseconds,
+    milliseconds,
+    opened,
+    time_ns,
+)
 
 DAY = 1_479_427_200  # 2016-11-18 00:00:00 UTC, as `date -u -d @1479427200` says
 
@@ -45,6 +51,12 @@ def test_round_trip_times_and_what_stands_for_none() -> None:
     for text in ("fast", "inf", "1,5"):
         with pytest.raises(ValueError, match=text):
             milliseconds(text)
+
+
+def test_what_the_sensor_has_measured_as_0_was_answered() -> None:
+    assert [measured_milliseconds(text) for text in ("12.5", "0.000000")] == [12.5, AT_ONCE_MS]
+    for text in ("", "null", "nan", "-3"):
+        assert math.isnan(measured_milliseconds(text)), text
 
 
 def test_packed_text_is_unpacked(tmp_path: Path) -> None:

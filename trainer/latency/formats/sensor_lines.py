@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sensor.errors import SeriesError
 from trainer.latency.formats.columns import Columns
-from trainer.latency.formats.text import milliseconds, opened, time_ns
+from trainer.latency.formats.text import measured_milliseconds, opened, time_ns
 from trainer.latency.series import LatencySeries
 
 _KEY = ("peer", "port", "kind")
@@ -45,7 +45,8 @@ def _add(series: dict[str, Columns], line: str, place: str) -> None:
         entry = json.loads(line, parse_float=str, parse_int=str)
         key = " ".join(str(entry[name]) for name in _KEY)
         rtt = entry["rtt_ms"]
-        at_ns, rtt_ms = time_ns(entry["time"]), math.nan if rtt is None else milliseconds(rtt)
+        at_ns = time_ns(entry["time"])
+        rtt_ms = math.nan if rtt is None else measured_milliseconds(rtt)
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise SeriesError(
             f"{place}: not a line of `multa-sensor latency` ({error!r}); print it again"

@@ -13,8 +13,9 @@ any number, all are round-trip times in milliseconds. By name:
 - all others, such as ``rtt``, ``rtt_ms``, or ``value`` of the Numenta Anomaly Benchmark, are in
   milliseconds.
 
-An empty field, NaN, ``U``, and what is not positive mean no answer. The pings of a round have the
-time of the round.
+An empty field, NaN, ``U``, and what is not positive mean no answer; but 0 is one where there are
+``peer``, ``port`` and ``kind``, as the sensor measures 0 where a capture's clock is coarse. The
+pings of a round have the time of the round.
 """
 
 import csv
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 
 from sensor.errors import SeriesError
 from trainer.latency.formats.columns import Columns
-from trainer.latency.formats.text import milliseconds, opened, time_ns
+from trainer.latency.formats.text import measured_milliseconds, milliseconds, opened, time_ns
 from trainer.latency.series import LatencySeries
 
 _MARK = "cp"
@@ -175,8 +176,9 @@ def _add(
         raise ValueError(f"{len(row)} fields instead of {layout.width}")
     at_ns = time_ns(row[0].strip())
     mark = layout.mark is not None and bool(int(row[layout.mark]))
+    read = measured_milliseconds if len(layout.key) == len(_KEY) else milliseconds
     rtts = [
-        milliseconds(row[place].replace(",", ".") if comma else row[place]) * factor
+        read(row[place].replace(",", ".") if comma else row[place]) * factor
         for place, factor in layout.factors.items()
     ]
     gathered = series.setdefault(tuple(row[place] for place in layout.key), _Gathered())

@@ -17,6 +17,9 @@ _GZIP = b"\x1f\x8b"
 _NOTHING = frozenset({"", "nan", "-nan", "u", "*", "-", "none", "null", "na"})
 """How no answer is written, in lower case; ``U`` is SmokePing's."""
 
+AT_ONCE_MS = 1e-6
+"""Of an answer that the sensor has seen at the very time of the question."""
+
 _NUMBER = re.compile(r"(\d{1,19})(?:\.(\d+))?")
 _DAY_FIRST = ("%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S")
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -100,3 +103,17 @@ def milliseconds(text: str) -> float:
     if math.isinf(number):
         raise ValueError(f"{text!r} is no round-trip time")
     return number if number > 0 else math.nan
+
+
+def measured_milliseconds(text: str) -> float:
+    """A round-trip time as the sensor writes it; NaN for none.
+
+    To it 0 is an answer too, which came before the clock of the capture had moved on: a nanosecond
+    here, which windows round down to 0 again.
+
+    Raises:
+        ValueError: it is no number.
+    """
+    found = milliseconds(text)
+    at_once = math.isnan(found) and text.strip().lower() not in _NOTHING and float(text) == 0
+    return AT_ONCE_MS if at_once else found
