@@ -61,9 +61,10 @@ def test_an_incident_is_about_a_peer_whatever_the_series():
     raw = np.array([[0.9], [0.8]], np.float32)
     found = of_peer([Scored(first, raw), Scored(second, raw)], 0, spec)
     assert found.tolist() == pytest.approx([0, 0, 0.9, 0.8])
-    names = ["a.csv 10.0.0.1 0 echo", "a.csv 10.0.0.1 443 syn", "a.csv 10.0.0.2 0 echo"]
+    names = ["at home.csv 10.0.0.1 0 echo", "at home.csv 10.0.0.1 443 syn"]
+    names += ["at home.csv 10.0.0.2 0 echo", "my ping 1.txt", "my ping 2.txt"]
     peers = peers_of([replace(quiet(3), name=name) for name in names])
-    assert [len(each) for each in peers] == [2, 1]
+    assert [len(each) for each in peers] == [2, 1, 1, 1]
 
 
 def test_quiet_series_are_thinned_as_the_sensor_does():

@@ -44,11 +44,20 @@ def thinned(series: LatencySeries) -> LatencySeries:
 
 
 def peers_of(quiet: Sequence[LatencySeries]) -> list[list[LatencySeries]]:
-    """Series, thinned, by file and peer, which the names of the sensor's begin with."""
+    """Series, thinned, by file and peer."""
     found: dict[str, list[LatencySeries]] = {}
     for series in quiet:
-        found.setdefault(" ".join(series.name.split(" ")[:2]), []).append(thinned(series))
+        found.setdefault(_peer(series.name), []).append(thinned(series))
     return list(found.values())
+
+
+def _peer(name: str) -> str:
+    """File and peer of a series of the sensor's, whose name ends with port and kind.
+
+    Others are of a peer each.
+    """
+    words = name.rsplit(" ", 2)
+    return words[0] if words[-1] in KINDS else name
 
 
 @dataclass(frozen=True, eq=False)
