@@ -17,7 +17,7 @@ from frames import NANOS_LE
 pytest.importorskip("keras", reason="needs the extra `trainer`")
 
 from sensor.model.bundle import Bundle
-from trainer.cli import commands
+from trainer.cli import commands, main
 from trainer.latency import deploying
 from trainer.latency.series import TASKS
 
@@ -77,3 +77,17 @@ def test_the_sensor_answers_with_what_has_been_trained(tmp_path, capfd):
     answered = json.loads(stats.read_text())
     assert (answered["flows"], answered["scored"]) == (1, PINGS)
     assert {*answered["alerts"]} == {f"home/{task}" for task in TASKS}
+
+
+def test_what_is_wrong_is_told_before_anything_is_learnt(tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(deploying, "train", None)
+    (tmp_path / "link.csv").symlink_to(quiet(tmp_path / "a.csv", 1))
+    given = ["--quiet", tmp_path / "a.csv", "--validation", quiet(tmp_path / "b.csv", 2)]
+    for wrong, status, told in (
+        (["--test", tmp_path / "link.csv", "--out", "home"], 64, "link.csv: is given twice"),
+        (["--out", tmp_path / "a.csv/home"], 74, "a.csv/home: Not a directory"),
+        (["--out", tmp_path / "Home"], 64, "'Home' is none"),
+    ):
+        with pytest.raises(SystemExit) as end:
+            main(["latency", "train", *map(str, [*given, *wrong])])
+        assert (end.value.code, told in capfd.readouterr().err) == (status, True)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from sensor.errors import UsageError
 from trainer.cli.ranges import SEED
 from trainer.latency.quiet import Quiet
 from trainer.latency.reading import read_files
@@ -60,9 +61,23 @@ def train(
       multa-sensor latency tuesday.pcap -o tuesday.csv
       multa-trainer latency train --quiet monday.csv --validation tuesday.csv --out models/latency
     """  # noqa: D301 -- click's mark for lines to leave alone
-    from trainer.latency import deploying  # noqa: PLC0415 -- TensorFlow takes seconds to load
+    _once((*quiet, *validation, *test))
+    from trainer.bundling import require_place  # noqa: PLC0415 -- TensorFlow takes seconds to load
+    from trainer.latency import deploying  # noqa: PLC0415
 
+    require_place(out, version)
     parts = [list(read_files(files)) if files else [] for files in (quiet, validation, test)]
     made = deploying.train(Quiet(*parts), out, version, seed)
     thresholds = ", ".join(f"{task.name} {task.threshold:.4f}" for task in made.tasks)
     click.echo(f"{out}: {made.name} {made.version}, thresholds {thresholds}")
+
+
+def _once(files: tuple[Path, ...]) -> None:
+    seen: set[Path] = set()
+    for path in files:
+        if path.resolve() in seen:
+            raise UsageError(
+                f"{path}: is given twice; thresholds and figures take recordings that nothing was "
+                "learnt from, so name each file once"
+            )
+        seen.add(path.resolve())
