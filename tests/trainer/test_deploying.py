@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -41,6 +42,14 @@ def test_specs_are_of_the_tasks_and_their_signatures_are_nobody_elses():
     taken = {task.signature_id for task in (*OTHERS, *FURTHER)} | set(SENSOR_SIGNATURES)
     assert not taken & {spec.signature_id for spec in SPECS}
     assert {spec.policy for spec in SPECS} == {"repeat"}
+
+
+def test_what_opens_incidents_is_what_the_documentation_says():
+    page = (Path(__file__).parents[2] / "docs/latency.md").read_text()
+    said = "takes three measurements within two minutes, one of noise five, one of swells ten."
+    assert f"An incident of outages {said}" in page
+    assert [spec.incident.open_rows for spec in SPECS] == [5, 3, 10]
+    assert {spec.incident.open_seconds for spec in SPECS} == {120}
 
 
 def test_what_would_open_an_incident_is_the_kth_highest_score_within_the_rules_time():
