@@ -123,4 +123,5 @@ def test_the_card_says_what_was_measured():
     text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, (2, 5), [quiet(100)] * 4)
     assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 | 3 of 5 |" in text
     assert "4 quiet series, 400 measurements" in text
+    assert "laborator" not in text  # a bundle of somebody's own is no laboratory's
     assert "10 measurements at 0.5000 or above within 120 s" in text

@@ -14,7 +14,7 @@ _LIMITS = """- Learnt from generated noise, outages and swells; how large those 
 - Swells of less than a quarter of the level, and noise of less than half of it, it has not been taught.
 - It says that something is so, not why: a swell may be congestion on the path, a busy server or a weak radio link, and an outage a host that was switched off.
 - Round-trip times of one kind with one peer are a series of their own; a series of few measurements tells little.
-- Quiet series were those of a laboratory. Look at what it says of your own network, and train on quiet series of it."""  # noqa: E501
+- Of quiet paths it knows the quiet series that it has learnt from. Look at what it says of your own network, and train on quiet series of that."""  # noqa: E501
 
 
 def card(
