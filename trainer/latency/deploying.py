@@ -47,12 +47,15 @@ LEARNT, HELD_OUT, TESTED = 30, 8, 8
 LENGTH = 5_000
 """Measurements of each."""
 
-FEATURES = Features(noise_levels=(0.5, 3.0), swell_levels=(0.25, 3.0), swell_length=(16, 128))
+FEATURES = Features(noise_levels=(0.5, 3.0), swell_levels=(0.25, 15.0), swell_length=(16, 128))
 """What is added: from a quarter of the level on, as nobody wants to be told of a tenth."""
 
 NOISE = (0.005, 0.2)
 """Shares of noise, of series each with its own: a path that is not right has more than a clean one
 with a hiccup."""
+
+NOISE_LEVELS = (1.0, 15.0)
+"""Most that noise adds, in levels, likewise."""
 
 LEVELS = 0.01
 """Least factor by which generated round-trip times are scaled down: the generator has those of
@@ -161,11 +164,12 @@ def chosen(
 
 
 def _scaled(count: int, seed: int) -> Iterator[LatencySeries]:
-    """Generated series, each with a level and a share of noise of its own."""
+    """Generated series, each with a level and noise of its own."""
     for number in range(count):
         rng = np.random.default_rng([seed, number])
-        noise = float(np.exp(rng.uniform(*np.log(NOISE))))
-        features = replace(FEATURES, noise=noise)
+        noise, most = (float(np.exp(rng.uniform(*np.log(span)))) for span in (NOISE, NOISE_LEVELS))
+        least = FEATURES.noise_levels[0]
+        features = replace(FEATURES, noise=noise, noise_levels=(least, most))
         for series in generate(LENGTH, LENGTH, seed + number, features=features):
             yield replace(series, rtt_ms=series.rtt_ms * LEVELS ** rng.random())
 

@@ -17,9 +17,9 @@ SPECS = (
         signature="MULTA noise: single round-trip times of a peer far above the others",
         category=_CATEGORY,
         severity=3,
-        # One is nothing, and three or four may be a swell that begins; more within minutes are a
+        # One is nothing, and three may be a swell that begins; more within minutes are a
         # path that is not right.
-        incident=IncidentRule("responder", open_flows=1, open_seconds=120, open_rows=5),
+        incident=IncidentRule("responder", open_flows=1, open_seconds=120, open_rows=4),
     ),
     TaskSpec(
         name="outage",
