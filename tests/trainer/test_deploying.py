@@ -19,7 +19,7 @@ from trainer.latency.deploying import train
 from trainer.latency.figures import Counts
 from trainer.latency.generator import generate
 from trainer.latency.labelling import Labelling, functions, patterns_of
-from trainer.latency.quiet import Quiet, Scored, of_peer, openings, peers_of, thinned
+from trainer.latency.quiet import Quiet, Scored, named, of_peer, openings, peers_of, thinned
 from trainer.latency.series import TASKS, LatencySeries
 from trainer.latency.tasks import SPECS
 from trainer.tasks import FURTHER
@@ -74,6 +74,16 @@ def test_an_incident_is_about_a_peer_whatever_the_series():
     names += ["at home.csv 10.0.0.2 0 echo", "my ping 1.txt", "my ping 2.txt"]
     peers = peers_of([replace(quiet(3), name=name) for name in names])
     assert [len(each) for each in peers] == [2, 1, 1, 1]
+
+
+def test_a_manifest_names_files_and_no_peers():
+    names = [f"at home {day}.csv 10.0.0.{peer} 0 echo" for day in (1, 2) for peer in range(9)]
+    part = [replace(quiet(3), name=name) for name in [*names, "my ping.txt"]]
+    files = ["at home 1.csv", "at home 2.csv", "my ping.txt"]
+    assert named(part) == {"series": 19, "measurements": 57, "files": files}
+    many = [replace(quiet(1), name=f"generated {number}") for number in range(20_000)]
+    assert named(many)["series"] == 20_000
+    assert len(named(many)["files"]) == 500  # of a manifest of 1 MiB
 
 
 def test_quiet_series_are_thinned_as_the_sensor_does():

@@ -29,7 +29,7 @@ from trainer.latency.generator import Features, generate
 from trainer.latency.labelling import LIKELY, Labelling, Labels, functions, patterns_of
 from trainer.latency.learning import Examples, teach
 from trainer.latency.lesson import Lesson
-from trainer.latency.quiet import Quiet, Scored, of_peer, opened, peers_of, thinned
+from trainer.latency.quiet import Quiet, Scored, named, of_peer, opened, peers_of, thinned
 from trainer.latency.series import TASKS, LatencySeries
 from trainer.latency.tasks import SPECS
 from trainer.latency.windows import SCHEMA, Windows
@@ -256,11 +256,5 @@ def _provenance(quiet: Quiet, seed: int, epochs: int) -> dict[str, Any]:
         "epochs": epochs,
         "labeling_functions": [function.name for function in functions()],
         "generated_series": [LEARNT, HELD_OUT, TESTED],
-        "quiet_series": {
-            field.name: [
-                {"name": each.name, "measurements": len(each)}
-                for each in getattr(quiet, field.name)
-            ]
-            for field in fields(quiet)
-        },
+        "quiet_series": {field.name: named(getattr(quiet, field.name)) for field in fields(quiet)},
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,9 @@ from sensor.latency.measurements import KINDS, TIMESTAMP_KIND
 from sensor.latency.steps import SPAN_NS, STAMPED_NS
 from sensor.model.schema import TaskSpec
 from trainer.latency.series import LatencySeries
+
+FILES = 500
+"""Files of a part that a manifest names, which is to stay below its limit."""
 
 _NS = 1_000_000_000
 
@@ -58,6 +62,17 @@ def _peer(name: str) -> str:
     """
     words = name.rsplit(" ", 2)
     return words[0] if words[-1] in KINDS else name
+
+
+def named(part: Sequence[LatencySeries]) -> dict[str, Any]:
+    """What a manifest says of a part: how much it is and of which files, but of no peer."""
+    peers = ((each.name, _peer(each.name)) for each in part)
+    files = {peer if peer == name else peer.rpartition(" ")[0] for name, peer in peers}
+    return {
+        "series": len(part),
+        "measurements": sum(map(len, part)),
+        "files": sorted(files)[:FILES],
+    }
 
 
 @dataclass(frozen=True, eq=False)
