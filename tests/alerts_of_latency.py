@@ -197,9 +197,7 @@ single frames by milliseconds: that is in the measurements too, so what is calle
 may be true of them. The second table says what they were.
 
 *After* are measurements from the beginning on, with the one that the alert came with. An alert
-of the right task that came before its trouble was put in counts as missed and as other. An incident
-of noise takes three measurements within two minutes: where two frames were held up before, the
-first that was put in opens it.
+of the right task that came before its trouble was put in counts as missed and as other.
 
 | probe | put in | rounds | raised | after, median | most | seconds, median | most \
 | other alerts (task: number) |

@@ -45,16 +45,20 @@ while True:
     listener.accept()[0].close()
 """
 _CONNECT = f"""
-import socket, sys, time
+import socket, struct, sys, time
+every_s = float(sys.argv[1])
 held = []
 while True:
     held.append(socket.socket())
+    # its end is a RST, which nobody answers
+    held[-1].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     held[-1].setblocking(False)
     held[-1].connect_ex(("{SERVER}", 7000))
-    print("asked", flush=True)
-    time.sleep(float(sys.argv[1]))
+    time.sleep(0.8 * every_s)
     if len(held) > 25:
         held.pop(0).close()
+    print("asked", flush=True)
+    time.sleep(0.2 * every_s)
 """
 
 
@@ -159,7 +163,7 @@ def _pass(sent: Iterator[str], count: int) -> None:
 
 @contextlib.contextmanager
 def probes(ends: Ends, probe: str, every_s: float = EVERY_S) -> Iterator[Iterator[str]]:
-    """A line for each probe, soon after it was sent."""
+    """A line for each probe, when nothing of it is on its way any more."""
     if probe == "ping":
         # -O: a line for those that were not answered, too
         with _lines(ends, ends.client, ["ping", "-n", "-O", "-i", str(every_s), SERVER]) as sent:

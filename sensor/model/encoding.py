@@ -36,6 +36,8 @@ _SIGN = np.uint16(0x8000)
 """Of a signed length: its magnitude stands in the other bits."""
 _TABLE_SIZE = 65_536
 _TABLE_END = np.uint32(_TABLE_SIZE - 1)
+_LEAST_US = 1_000
+"""Round-trip times are compared with a millisecond where others are less."""
 _MOST = np.uint32(np.iinfo(np.uint32).max)
 _ONE = np.ones((1, 1), np.uint8)
 
@@ -243,8 +245,8 @@ def _above(
     rtt: NDArray[np.uint32], base: NDArray[np.uint32], there: NDArray[np.bool_]
 ) -> NDArray[np.unsignedinteger]:
     """Thousandths ``(b, steps)`` by which round-trip times are above others, 0 where not there."""
-    least = np.maximum(base.astype(np.int64), 1)
-    above = np.maximum(rtt.astype(np.int64) - least, 0) * 1000 // least
+    wide = base.astype(np.int64)
+    above = np.maximum(rtt.astype(np.int64) - wide, 0) * 1000 // np.maximum(wide, _LEAST_US)
     return np.where(there, np.minimum(above, np.int64(_MOST)), 0).astype(np.uint32)
 
 

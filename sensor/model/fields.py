@@ -252,7 +252,7 @@ LATENCY_FIELDS: dict[str, Field] = {
         "is switched off and a path that is down look alike.",
     ),
     "rtt_above": Field(
-        1,
+        2,
         "‰",
         ("rtt_above",),
         "log2p1",
@@ -260,7 +260,7 @@ LATENCY_FIELDS: dict[str, Field] = {
         12,
         128,
         "By how much the round-trip time is above the least one of the row, in thousandths of "
-        "that; 0 where there was no answer.",
+        "that, or of a millisecond where it is less; 0 where there was no answer.",
         caveat="The least of the last measurements is what the path takes without queues (RFC "
         "6817 calls it the base delay), so the field says the same of a near peer and of a far "
         "one, and to a thousandth where `rtt` has steps of 9 %. It is of the row, not of the "
@@ -289,7 +289,7 @@ LATENCY_FIELDS: dict[str, Field] = {
         12,
         128,
         "By how much the round-trip time is above the usual one (`rtt_usual`), in thousandths of "
-        "that; 0 where there was no answer.",
+        "that, or of a millisecond where it is less; 0 where there was no answer.",
         caveat="It remembers more than the row has, so a swell that lasts longer than the row can "
         "be seen in it; and it needs some measurements before it says anything.",
     ),

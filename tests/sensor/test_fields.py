@@ -191,15 +191,15 @@ def test_what_is_above_the_least_of_a_row_by_hand():
 
 
 def test_what_is_above_the_usual_by_hand():
-    """12·log2(1 + 50) = 68.07; nothing is above what is not known, and nothing is below."""
+    """12·log2(1 + 50) = 68.07, likewise 50 µs of a millisecond; nothing is above the unknown."""
     schema = replace(MEASURED, fields=("rtt_raised", "rtt_usual", "answered", "valid"))
-    batch = random_rows(5, 1, seed=1, optional=schema.optional)
-    batch.length[:] = 5
-    batch.rtt[0] = [21_000, 19_000, 30_000, 0, 4_000_000_000]
-    batch.rtt_usual[0] = [20_000, 20_000, 0, 20_000, 1]
-    batch.answered[0] = [1, 1, 1, 0, 1]
-    schema = replace(schema, lengths=(5,))
+    batch = random_rows(6, 1, seed=1, optional=schema.optional)
+    batch.length[:] = 6
+    batch.rtt[0] = [21_000, 19_000, 30_000, 0, 4_000_000_000, 51]
+    batch.rtt_usual[0] = [20_000, 20_000, 0, 20_000, 1, 1]
+    batch.answered[0] = [1, 1, 1, 0, 1, 1]
+    schema = replace(schema, lengths=(6,))
     x, _ = encode(schema, batch).expand()
-    assert x[0, :, 0].tolist() == [68 / 128, 0, 0, 0, 192 / 128]
-    assert x[0, :, 1].tolist() == [114 / 256, 114 / 256, 0, 114 / 256, 8 / 256]
+    assert x[0, :, 0].tolist() == [68 / 128, 0, 0, 0, 192 / 128, 68 / 128]
+    assert x[0, :, 1].tolist() == [114 / 256, 114 / 256, 0, 114 / 256, 8 / 256, 8 / 256]
     assert FeatureSchema.from_manifest(schema.to_manifest(), "m") == schema

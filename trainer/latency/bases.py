@@ -83,7 +83,9 @@ def cleaned(series: LatencySeries) -> LatencySeries:
     return LatencySeries(series.name, series.time_ns, rtt_ms, {"outage": _lost(rtt_ms)})
 
 
-def generated(name: str, length: int, rng: np.random.Generator) -> LatencySeries:
+def generated(
+    name: str, length: int, rng: np.random.Generator, jitter: tuple[float, float] = JITTER
+) -> LatencySeries:
     """A series as a quiet path gives it.
 
     The round-trip time is a level, drawn evenly on a logarithmic scale, plus a slow wave, plus
@@ -94,9 +96,10 @@ def generated(name: str, length: int, rng: np.random.Generator) -> LatencySeries
         name: of the series.
         length: measurements.
         rng: decides everything that is drawn.
+        jitter: least and most standard deviation, in levels.
     """
     level = _logarithmic(LEVEL_MS, rng)
-    deviation = level * _logarithmic(JITTER, rng)
+    deviation = level * _logarithmic(jitter, rng)
     places = np.arange(length)
     wave = np.sin(2 * math.pi * (places / _logarithmic(WAVE, rng) + rng.random()))
     queues = (rng.standard_gamma(2.0, length) - 2) / math.sqrt(2)
