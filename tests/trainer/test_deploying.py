@@ -128,9 +128,10 @@ def test_both_kinds_of_quiet_series_are_needed(tmp_path, quiet_ones, kept_out):
 
 
 def test_the_card_says_what_was_measured():
-    counts = dict.fromkeys(TASKS, Counts(8, 2, 0, 90))
+    counts = dict.fromkeys(TASKS, Counts(8, 2, 0, 90)) | {"noise": Counts(0, 0, 8, 92)}
     opened = dict.fromkeys(TASKS, (0, 0)) | {"swell": (1, 3)}
     text = card("latency", "1", deploying.LESSON, SPECS, counts, opened, (2, 5), [quiet(100)] * 4)
+    assert "| noise | 8 | – | 0.000 | 0.000 |" in text
     assert "| swell | 8 | 0.800 | 1.000 | 0.889 | 1 of 2 | 3 of 5 |" in text
     assert "4 quiet series, 400 measurements" in text
     assert "laborator" not in text  # a bundle of somebody's own is no laboratory's

@@ -1,6 +1,7 @@
 """The model card of a latency bundle."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 
 from sensor.model.schema import TaskSpec
 from trainer.evaluation import as_markdown
@@ -63,9 +64,10 @@ def card(
     ]
     for spec in specs:
         each = counts[spec.name]
-        cells = [f"{each.positives}", f"{each.precision:.3f}", f"{each.recall:.3f}"]
+        figures = (each.precision, each.recall, each.f1)
+        cells = [f"{value:.3f}" if isfinite(value) else "–" for value in figures]
         of = [f"{n} of {all_}" for n, all_ in zip(opened[spec.name], peers, strict=True)]
-        rows.append([spec.name, *cells, f"{each.f1:.3f}", *of])
+        rows.append([spec.name, f"{each.positives}", *cells, *of])
     reading = (
         "Single measurements of generated series that nothing was learnt from, at the thresholds; "
         "and quiet peers of recordings from which nothing but thresholds and the moment to stop "
