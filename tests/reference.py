@@ -47,7 +47,7 @@ PACKET_COLUMNS = (
     "tcp_window",
 )
 
-MEASURED_COLUMNS = ("rtt", "rtt_gap", "answered")
+MEASURED_COLUMNS = ("rtt", "rtt_gap", "answered", "rtt_usual")
 """What rows of packets don't have."""
 
 
