@@ -1,6 +1,8 @@
 """``multa-trainer latency train``: from labeling functions to a bundle."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,30 +11,33 @@ from trainer.cli.ranges import SEED
 from trainer.latency.quiet import Quiet
 from trainer.latency.reading import read_files
 
+Command = Callable[..., Any]
+
+
+def _series(name: str, meaning: str, *, required: bool) -> Callable[[Command], Command]:
+    """An option of files of quiet series."""
+    return click.option(
+        name,
+        multiple=True,
+        required=required,
+        type=click.Path(path_type=Path, dir_okay=False),
+        help=f"{meaning}; may be given again.",
+    )
+
 
 @click.command()
-@click.option(
+@_series(
     "--quiet",
-    multiple=True,
+    "Series on which nothing is to be alerted, as `multa-sensor latency` prints them",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Series on which nothing is to be alerted, as `multa-sensor latency` prints them; may be "
-    "given again.",
 )
-@click.option(
+@_series(
     "--validation",
-    multiple=True,
+    "Such series of other days or networks, which nothing is learnt from: they decide when to "
+    "stop, and thresholds",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Such series of other days or networks, which nothing is learnt from: they decide when to "
-    "stop, and thresholds; may be given again.",
 )
-@click.option(
-    "--test",
-    multiple=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Such series again, for figures on the model card alone; may be given again.",
-)
+@_series("--test", "Such series again, for figures on the model card alone", required=False)
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
