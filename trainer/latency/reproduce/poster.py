@@ -29,7 +29,7 @@ from trainer.reproduce.side_by_side import side_by_side
 from trainer.weak.applying import Votes
 from trainer.weak.patterns import Patterns
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what is measured changes."""
 
 SIZES = {75_000: 15_000, 24_500_000: 250_000}

@@ -29,7 +29,7 @@ from trainer.latency.series import TASKS, LatencySeries
 from trainer.weak.applying import apply
 from trainer.weak.latency import columns
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what is measured changes."""
 
 LEARNT, LENGTH, FIRST = 20, 15_000, 20_000

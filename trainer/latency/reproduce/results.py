@@ -12,7 +12,7 @@ from trainer.latency.reproduce.trial import OF_SNORKEL, Outcome, Trial
 from trainer.latency.series import TASKS
 from trainer.reproduce.side_by_side import side_by_side
 
-FORMAT = 1
+FORMAT = 2
 """Raised when what a trial measures changes."""
 
 Say = Callable[[str], object]

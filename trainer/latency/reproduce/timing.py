@@ -24,7 +24,7 @@ from trainer.latency.reproduce.material import Voted, generated
 from trainer.latency.reproduce.trial import FIRST_RUN, MEASUREMENTS
 from trainer.latency.series import TASKS
 
-FORMAT = 2
+FORMAT = 3
 """Raised when what is timed changes."""
 
 REPEATS = 2
