@@ -14,6 +14,7 @@ from sensor.alerts.kept_rows import KeptRows
 from sensor.flows.rows import packet_type
 from sensor.flows.sequences import CONTEXT_COLUMNS, ROW_TYPES, SequenceBatch
 from sensor.latency.measurements import KINDS as MEASUREMENTS
+from sensor.latency.usual import lower_medians
 from sensor.model.schema import PEER_LATENCY, FeatureSchema, TaskSpec
 
 ROW_FLAGS = ("midstream", "context_saturated", "offloaded")
@@ -80,8 +81,6 @@ MEASURED_EVIDENCE: "np.dtype[np.void]" = np.dtype(
 A time without an answer is −1.
 """
 
-_MOST = np.uint32(2**32 - 1)
-
 
 def evidence_type(batch: SequenceBatch) -> "np.dtype[np.void]":
     """What is kept of the rows of a batch, be they of packets or of measurements."""
@@ -146,11 +145,9 @@ def _measured(batch: SequenceBatch, rows: NDArray[np.intp], records: NDArray[np.
     rtt, length = batch.rtt[rows], batch.length[rows].astype(np.intp)
     there = (batch.answered[rows] > 0) & (np.arange(rtt.shape[1]) < length[:, None])
     count = there.sum(axis=1)
-    ordered = np.sort(np.where(there, rtt, _MOST), axis=1)
-    middle = np.take_along_axis(ordered, np.maximum(count - 1, 0)[:, None] // 2, axis=1)[:, 0]
     records["kind"] = batch.kind[rows]
     records["failed"] = length - count
-    records["median_us"] = np.where(count, middle, 0)
+    records["median_us"] = lower_medians(rtt, there)
     records["usual_us"] = batch.rtt_usual[rows, length - 1]
     places = np.maximum(length[:, None] - np.arange(LAST_TIMES, 0, -1), 0)
     last = np.where(there, rtt.astype(np.int64), -1)

@@ -28,6 +28,12 @@ MEASURED_TYPES: dict[str, type[np.unsignedinteger]] = {
 }
 """Columns of rows whose steps are measurements of round-trip times instead of packets."""
 
+LONGEST_US = 60_000_000
+"""The clip of a gap between packets, and of a round-trip time."""
+
+LONGEST_MS = 3_600_000
+"""The clip of a gap between measurements."""
+
 ROW_TYPES = {**OPTIONAL_TYPES, **MEASURED_TYPES}
 """Columns that only rows of some schemas have."""
 

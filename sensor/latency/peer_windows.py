@@ -4,7 +4,13 @@ from collections.abc import Collection
 
 import numpy as np
 
-from sensor.flows.sequences import END_REASONS, MEASURED_TYPES, SequenceBatch
+from sensor.flows.sequences import (
+    END_REASONS,
+    LONGEST_MS,
+    LONGEST_US,
+    MEASURED_TYPES,
+    SequenceBatch,
+)
 from sensor.latency.measurements import ENDS
 from sensor.latency.peers import SeriesTable
 from sensor.latency.rings import Index, Rings, Slots
@@ -12,8 +18,6 @@ from sensor.latency.steps import Decided
 from sensor.latency.usual import Usual
 
 _US, _MS = 1_000, 1_000_000
-_LONGEST_US, _LONGEST_MS = 60_000_000, 3_600_000
-"""The clips of the fields."""
 
 STEP = np.dtype([*MEASURED_TYPES.items()])
 """What a window has of a measurement."""
@@ -60,8 +64,8 @@ class Windows:
         before[heads] = np.where(begins, known[heads], self._last_ns[slots])
         self._last_ns[of] = known  # of several of a series the last one stays
         steps = np.zeros(of.size, STEP)
-        steps["rtt"] = np.minimum(found["rtt_ns"][order] // _US, _LONGEST_US)
-        steps["rtt_gap"] = np.minimum((known - before) // _MS, _LONGEST_MS)
+        steps["rtt"] = np.minimum(found["rtt_ns"][order] // _US, LONGEST_US)
+        steps["rtt_gap"] = np.minimum((known - before) // _MS, LONGEST_MS)
         steps["answered"] = answered = found["answered"][order]
         steps["rtt_usual"] = self._usual.push(steps["rtt"], answered, slots, sizes)
         windows, length = self._steps.push(steps, slots, sizes)

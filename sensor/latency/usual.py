@@ -54,7 +54,7 @@ class Usual:
 
         usual = self._usual[slots][series]
         if kept.size:
-            medians = lower_medians(windows, length)
+            medians = lower_medians(windows, np.arange(KEPT) < length[:, None])
             # of each measurement the one before it that was kept last, if it is of its series
             latest = np.searchsorted(kept, np.arange(rtt.size)) - 1
             here = (latest >= 0) & (kept[latest] >= heads[series])
@@ -64,10 +64,10 @@ class Usual:
         return usual
 
 
-def lower_medians(windows: NDArray[np.uint32], length: Index) -> NDArray[np.uint32]:
-    """``(m,)`` lower medians of the first `length` values, at least one, of each of m rows."""
-    most = np.iinfo(np.uint32).max
-    held = np.arange(windows.shape[1]) < length[:, None]
-    ranked = np.sort(np.where(held, windows, most), axis=1)
-    medians: NDArray[np.uint32] = ranked[np.arange(length.size), (length - 1) // 2]
+def lower_medians(values: NDArray[np.uint32], there: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """``(m,)`` lower medians of those values ``(m, k)`` of a row that are there, 0 without any."""
+    count = there.sum(axis=1)
+    ranked = np.sort(np.where(there, values, np.uint32(np.iinfo(np.uint32).max)), axis=1)
+    middle = ranked[np.arange(count.size), np.maximum(count - 1, 0) // 2]
+    medians: NDArray[np.uint32] = np.where(count, middle, np.uint32(0))
     return medians

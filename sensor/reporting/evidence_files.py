@@ -25,7 +25,13 @@ from sensor.errors import (
     PermissionDeniedError,
     UsageError,
 )
-from sensor.flows.sequences import CONTEXT_COLUMNS, END_REASONS, SequenceBatch
+from sensor.flows.sequences import (
+    CONTEXT_COLUMNS,
+    END_REASONS,
+    LONGEST_MS,
+    LONGEST_US,
+    SequenceBatch,
+)
 from sensor.latency.measurements import KINDS
 from sensor.model import canonical
 from sensor.model.golden import empty_rows
@@ -39,12 +45,6 @@ MOST_BYTES = 4 << 20
 
 SAMPLE = "sampled"
 """The reason (`WHY`) of rows that stand for all of an incident's; every incident has some."""
-
-LONGEST_US = 60_000_000
-"""The clip of a gap between packets."""
-
-LONGEST_MS = 3_600_000
-"""The clip of a gap between measurements."""
 
 _PROTOCOLS = {"TCP": TCP, "UDP": UDP, "ICMP": ICMP, "IPv6-ICMP": ICMPV6, "SCTP": SCTP}
 _NUMBER = re.compile(r"[0-9]{3}")

@@ -28,14 +28,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.sequences import CONTEXT_COLUMNS, ROW_TYPES, SequenceBatch
+from sensor.flows.sequences import (
+    CONTEXT_COLUMNS,
+    LONGEST_MS,
+    LONGEST_US,
+    ROW_TYPES,
+    SequenceBatch,
+)
 from sensor.model.bundle import Bundle
 from sensor.model.detector import BundleDetector
 from sensor.model.inference import calibrate
 from sensor.model.schema import PEER_LATENCY
 from sensor.packets.headers import ICMP, ICMPV6
-from sensor.reporting.evidence_files import LONGEST_MS, LONGEST_US
-from sensor.reporting.explanation_words import median_us
+from sensor.reporting.explanation_words import lower_median
 
 GAP_US, GAP_MS = LONGEST_US, LONGEST_MS
 """The clips of gaps between packets and between measurements."""
@@ -221,13 +226,12 @@ def with_usual(row: SequenceBatch, column: str) -> SequenceBatch | None:
     """
     count, calm = int(row.length[0]), row.take(np.zeros(1, np.intp))
     if column == "rtt_gap":
-        gaps = np.sort(row.rtt_gap[0, :count])
-        calm.rtt_gap[0, :count] = gaps[(count - 1) // 2]
+        calm.rtt_gap[0, :count] = lower_median(row.rtt_gap[0, :count])
         return calm
     answered = row.answered[0, :count] > 0
     usual = row.rtt_usual[0, :count].copy()
     if answered.any():
-        usual[usual == 0] = median_us(row.rtt[0, :count][answered])
+        usual[usual == 0] = lower_median(row.rtt[0, :count][answered])
     elif not usual.all():
         return None
     changed = answered if column == "rtt" else ~answered

@@ -203,9 +203,9 @@ def incident(evidence: Evidence) -> str:
     return f"{text}. {_looks(evidence)}{_began(evidence)}"
 
 
-def median_us(rtts: NDArray[np.integer]) -> int:
-    """The lower median of some round-trip times, as in alerts."""
-    return int(np.sort(rtts)[(rtts.size - 1) // 2])
+def lower_median(values: NDArray[np.integer]) -> int:
+    """The lower median of some values, as alerts have it of round-trip times."""
+    return int(np.sort(values)[(values.size - 1) // 2])
 
 
 def usual_us(batch: SequenceBatch, place: int) -> int:
@@ -225,7 +225,7 @@ def round_trips(evidence: Evidence, place: int, last: int = 0) -> str:
     share = f"{answered.size} of {rtts.size}" if failed else "all"
     text = f"{share} answered in {_range(answered, microseconds)}"
     if answered.size > 1:
-        text += f", with a median of {microseconds(median_us(answered))}"
+        text += f", with a median of {microseconds(lower_median(answered))}"
     return text + (f"; {failed} not answered" if failed else "")
 
 

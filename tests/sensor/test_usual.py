@@ -59,5 +59,6 @@ def test_nothing_is_usual_before_an_answer():
 
 
 def test_of_two_in_the_middle_the_lower_one():
-    rows = np.array([[4, 1, 3, 2], [9, 7, 0, 0]], np.uint32)
-    assert lower_medians(rows, np.array([4, 2])).tolist() == [2, 7]
+    rows = np.array([[4, 1, 3, 2], [9, 7, 0, 0], [5, 5, 5, 5]], np.uint32)
+    there = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]], np.bool_)
+    assert lower_medians(rows, there).tolist() == [2, 7, 0]

@@ -7,7 +7,7 @@ the grid by its own `encode`; that both are the same bytes on the same series is
 import numpy as np
 from numpy.typing import NDArray
 
-from sensor.flows.sequences import SequenceBatch
+from sensor.flows.sequences import LONGEST_MS, LONGEST_US, SequenceBatch
 from sensor.latency.usual import Usual
 from sensor.model.encoding import Encoded, encode, row_bytes
 from sensor.model.schema import PEER_LATENCY, FeatureSchema
@@ -22,8 +22,6 @@ SCHEMA = FeatureSchema(
 """Of the windows that networks learn from and bundles see."""
 
 _NS_OF_US, _NS_OF_MS = 1_000, 1_000_000
-_LONGEST_US, _LONGEST_MS = 60_000_000, 3_600_000
-"""The clips of the fields."""
 _CHUNK = 8_192
 """Windows that are put together at once."""
 
@@ -41,11 +39,11 @@ class Windows:
     def __init__(self, schema: FeatureSchema, series: LatencySeries) -> None:
         self._schema, self._count = schema, len(series)
         rtt_ns = np.rint(np.nan_to_num(series.rtt_ms) * _NS_OF_MS).astype(np.int64)
-        rtt = np.minimum(rtt_ns // _NS_OF_US, _LONGEST_US).astype(np.uint32)
+        rtt = np.minimum(rtt_ns // _NS_OF_US, LONGEST_US).astype(np.uint32)
         one, all_of_it = np.zeros(1, np.int32), np.array([len(series)])
         self._columns: dict[str, NDArray[np.unsignedinteger]] = {
             "rtt": rtt,
-            "rtt_gap": np.minimum(series.gap_ns // _NS_OF_MS, _LONGEST_MS).astype(np.uint32),
+            "rtt_gap": np.minimum(series.gap_ns // _NS_OF_MS, LONGEST_MS).astype(np.uint32),
             "answered": series.answered.astype(np.uint8),
             "rtt_usual": Usual(1).push(rtt, series.answered, one, all_of_it),
         }
